@@ -1,0 +1,108 @@
+package model
+
+import (
+	"math"
+	"sort"
+)
+
+// sketchGamma makes a quantile's relative error at most 1 %: buckets grow by
+// (1+a)/(1-a) with a = 0.01, after DDSketch (Masson, Rim, Lee; VLDB 2019).
+const sketchGamma = 1.01 / 0.99
+
+var sketchLog = math.Log(sketchGamma)
+
+// Sketch counts numbers in logarithmic buckets so that quantiles of merged
+// sketches keep their error bound. The zero value is empty and ready.
+type Sketch struct {
+	Positive map[int32]uint64 // bucket i holds (gamma^(i-1), gamma^i]
+	Negative map[int32]uint64 // of the absolute value
+	Zero     uint64
+	Total    uint64
+}
+
+// Add counts v n times; NaN is ignored.
+func (s *Sketch) Add(v float64, n uint64) {
+	switch {
+	case math.IsNaN(v):
+		return
+	case v == 0:
+		s.Zero += n
+	case v > 0:
+		if s.Positive == nil {
+			s.Positive = map[int32]uint64{}
+		}
+		s.Positive[sketchIndex(v)] += n
+	default:
+		if s.Negative == nil {
+			s.Negative = map[int32]uint64{}
+		}
+		s.Negative[sketchIndex(-v)] += n
+	}
+	s.Total += n
+}
+
+func sketchIndex(v float64) int32 {
+	if math.IsInf(v, 1) {
+		return math.MaxInt32
+	}
+	return int32(math.Ceil(math.Log(v) / sketchLog))
+}
+
+func sketchValue(i int32) float64 {
+	if i == math.MaxInt32 {
+		return math.Inf(1)
+	}
+	return 2 * math.Pow(sketchGamma, float64(i)) / (sketchGamma + 1)
+}
+
+// Merge adds another sketch.
+func (s *Sketch) Merge(o *Sketch) {
+	for i, n := range o.Positive {
+		if s.Positive == nil {
+			s.Positive = map[int32]uint64{}
+		}
+		s.Positive[i] += n
+	}
+	for i, n := range o.Negative {
+		if s.Negative == nil {
+			s.Negative = map[int32]uint64{}
+		}
+		s.Negative[i] += n
+	}
+	s.Zero += o.Zero
+	s.Total += o.Total
+}
+
+// Quantile returns the q-quantile, 0 <= q <= 1; NaN when empty.
+func (s *Sketch) Quantile(q float64) float64 {
+	if s == nil || s.Total == 0 || math.IsNaN(q) {
+		return math.NaN()
+	}
+	rank := uint64(math.Min(math.Max(q, 0), 1) * float64(s.Total-1))
+	var seen uint64
+	neg := sketchKeys(s.Negative)
+	for k := len(neg) - 1; k >= 0; k-- {
+		if seen += s.Negative[neg[k]]; seen > rank {
+			return -sketchValue(neg[k])
+		}
+	}
+	if seen += s.Zero; seen > rank {
+		return 0
+	}
+	pos := sketchKeys(s.Positive)
+	for _, i := range pos {
+		if seen += s.Positive[i]; seen > rank {
+			return sketchValue(i)
+		}
+	}
+	return math.NaN()
+}
+
+func sketchKeys(m map[int32]uint64) []int32 {
+	out := make([]int32, 0, len(m))
+	for i := range m {
+		out = append(out, i)
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a] < out[b] })
+	return out
+}
