@@ -44,25 +44,12 @@ type MetricSource interface {
 	Metadata(ctx context.Context, t tenant.ID, metric string, limit int) (map[string]model.MetricMeta, error)
 }
 
-// ExemplarQuery asks for exemplars by series or by correlation id. Times are
-// inclusive Unix milliseconds when Range is not all time.
-type ExemplarQuery struct {
-	Tenant tenant.ID
-	Range  model.TimeRange
-	// Series are alternative sets of label matchers; an exemplar answers when
-	// its series satisfies one of them. Empty means every series.
-	Series [][]LabelMatcher
-	// Kind and ID, when ID is set, ask for the exemplars of one correlation id
-	// (canonical; an empty Kind means any kind).
-	Kind, ID string
-	Limit    int // 0 means 10,000
-	Stats    *model.QueryStats
-}
+// ExemplarQuery asks for exemplars; it lives with the other questions that
+// travel to the data.
+type ExemplarQuery = predicate.ExemplarQuery
 
-// LabelMatcher is one Prometheus matcher: Op is "=", "!=", "=~" or "!~".
-type LabelMatcher struct {
-	Name, Op, Value string
-}
+// LabelMatcher is one Prometheus matcher.
+type LabelMatcher = predicate.LabelMatcher
 
 // LogSource holds log records.
 type LogSource interface {
