@@ -192,4 +192,7 @@ func (f *TraceFacts) Add(r *SpanRow) {
 type TraceMatch struct {
 	Facts TraceFacts
 	Spans []SpanRow
+	// Matched counts the spans that satisfied a filter, also those beyond
+	// SpansPerTrace; 0 means that the source did not count, then Spans says it.
+	Matched int
 }

@@ -43,7 +43,7 @@ func Eval(e Expr, r Row) bool {
 	case Compare:
 		return any1(r, e.Field, e.Holds)
 	case Match:
-		return any1(r, e.Field, func(v model.Value) bool { return e.re.MatchString(v.Text()) })
+		return any1(r, e.Field, e.Holds)
 	case Text:
 		return any1(r, e.Field, func(v model.Value) bool { return e.Holds(v.Text()) })
 	case Correlated:

@@ -164,7 +164,8 @@ type Compare struct {
 }
 
 // Match holds when the row has the field and the value's text matches the
-// regular expression from start to end (RE2, anchored both sides).
+// regular expression from start to end (RE2, anchored both sides). An array
+// also matches when the text of one of its elements does.
 type Match struct {
 	Field Field
 	re    *regexp.Regexp
@@ -185,6 +186,19 @@ func (m Match) Pattern() string { return m.src }
 
 // MatchText reports whether a text matches.
 func (m Match) MatchText(s string) bool { return m.re.MatchString(s) }
+
+// Holds tries the regular expression on one value.
+func (m Match) Holds(v model.Value) bool {
+	if m.re.MatchString(v.Text()) {
+		return true
+	}
+	for _, e := range v.Elements() {
+		if m.re.MatchString(e.Text()) {
+			return true
+		}
+	}
+	return false
+}
 
 // TextMode says how Text looks at a text.
 type TextMode uint8
