@@ -25,7 +25,8 @@
 //
 // The walk accepts and rejects what go.opentelemetry.io/collector/pdata does,
 // and a differential fuzz test says so, with these exceptions: pdata refuses a
-// whole request for one id of the wrong length, and what lies deeper than
-// MaxDepth is not looked at here. JSON differs in more: pdata takes snake_case
+// whole request for one id of the wrong length, what lies deeper than MaxDepth is
+// not looked at here, and pdata leaves an unknown group after its first field
+// where the walk goes to the group's end. JSON differs in more: pdata takes snake_case
 // names, enum names and text after the object, which the specification forbids.
 package otlp
