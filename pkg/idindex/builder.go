@@ -1,0 +1,134 @@
+package idindex
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+)
+
+const (
+	// keptHashBits of a hash are kept while building: more than any index uses.
+	keptHashBits = 40
+	pageBits     = 64 - keptHashBits
+	// MaxPage is the greatest page number.
+	MaxPage = 1<<pageBits - 1
+
+	// DefaultFingerprintBits makes one absent id in about 1,000 look present in
+	// a block, for 12 bits and a page number an entry.
+	DefaultFingerprintBits = 10
+	minFingerprintBits     = 4
+	maxFingerprintBits     = 16
+)
+
+// Builder collects the (hash, page) pairs of one block. The zero value is
+// ready. Not safe for concurrent use.
+type Builder struct {
+	// FingerprintBits sets the rate of false pages: an absent id looks present
+	// with probability 2^-FingerprintBits. 0 means DefaultFingerprintBits; kept
+	// between 4 and 16. A merge of n indexes loses log2(n) of them.
+	FingerprintBits int
+
+	keys    []uint64 // the hash's upper 40 bits, then the page
+	recent  [recentKeys]uint64
+	maxPage uint32
+	tooBig  bool
+}
+
+// recentKeys remembers the latest pairs, which mostly come again and again:
+// the records of a page share their ids. 8 KiB stay in the first cache.
+const recentKeys = 1024
+
+// Add notes that a page holds the id with a hash. Adding a pair again costs
+// nothing in the index.
+func (b *Builder) Add(hash uint64, page uint32) {
+	if page > MaxPage {
+		b.tooBig = true
+		return
+	}
+	key := hash>>pageBits<<pageBits | uint64(page)
+	slot := &b.recent[(hash>>pageBits)%recentKeys]
+	if *slot == key+1 { // +1: a zero slot is an empty one
+		return
+	}
+	*slot = key + 1
+	b.maxPage = max(b.maxPage, page)
+	b.keys = append(b.keys, key)
+}
+
+// Len returns the number of pairs held, some of them double.
+func (b *Builder) Len() int { return len(b.keys) }
+
+// Bytes returns the memory held.
+func (b *Builder) Bytes() int { return cap(b.keys) * 8 }
+
+// Reset empties the builder and keeps its memory.
+func (b *Builder) Reset() {
+	b.keys, b.maxPage, b.tooBig = b.keys[:0], 0, false
+	clear(b.recent[:])
+}
+
+// Build returns the bytes of the index. The builder may be Reset and used
+// again. It fails when a page number passed MaxPage.
+func (b *Builder) Build() ([]byte, error) {
+	if b.tooBig {
+		return nil, fmt.Errorf("cannot build id index: a page number passes %d; make larger pages", uint32(MaxPage))
+	}
+	f := b.FingerprintBits
+	if f == 0 {
+		f = DefaultFingerprintBits
+	}
+	f = min(max(f, minFingerprintBits), maxFingerprintBits)
+	g := geometryFor(len(b.keys), f, bits.Len32(b.maxPage))
+	packed := make([]uint64, len(b.keys))
+	for i, k := range b.keys {
+		packed[i] = k>>pageBits>>(keptHashBits-g.hashBits())<<g.pageBits | k&MaxPage
+	}
+	return encode(g, sortKeys(packed, g.hashBits()+g.pageBits))
+}
+
+// sortKeys sorts keys of so many bits and drops doubles.
+func sortKeys(keys []uint64, width int) []uint64 {
+	const digit = 11 // 2,048 counters stay in the first cache
+	if len(keys) < 4096 {
+		slices.Sort(keys)
+		return slices.Compact(keys)
+	}
+	other := make([]uint64, len(keys))
+	for shift := 0; shift < width; shift += digit {
+		var count [1 << digit]int
+		for _, k := range keys {
+			count[k>>shift&(1<<digit-1)]++
+		}
+		at := 0
+		for i, n := range count {
+			count[i] = at
+			at += n
+		}
+		for _, k := range keys {
+			d := k >> shift & (1<<digit - 1)
+			other[count[d]] = k
+			count[d]++
+		}
+		keys, other = other, keys
+	}
+	return slices.Compact(keys)
+}
+
+// geometry says how many bits of a hash choose the place and how many are kept.
+type geometry struct {
+	quotientBits    int // the hash's upper bits: the place
+	fingerprintBits int // those that follow: kept
+	pageBits        int
+}
+
+func (g geometry) hashBits() int     { return g.quotientBits + g.fingerprintBits }
+func (g geometry) superbuckets() int { return 1 << (g.quotientBits - superBits) }
+
+// geometryFor chooses about one quotient an entry: fewer cost more false
+// answers, more cost a bit each.
+func geometryFor(entries, fingerprintBits, pageBits int) geometry {
+	q := max(superBits, bits.Len(uint(entries+entries/2))-1)
+	q = min(q, keptHashBits-minFingerprintBits)
+	f := min(fingerprintBits, keptHashBits-q)
+	return geometry{quotientBits: q, fingerprintBits: f, pageBits: pageBits}
+}
