@@ -79,6 +79,9 @@ func (ix *Index) open(r io.ReaderAt, size int64) error {
 	if ix.quotientBits < superBits || ix.hashBits() > keptHashBits || ix.pageBits > pageBits {
 		return fmt.Errorf("%w: widths %d, %d and %d are out of range", ErrCorrupt, ix.quotientBits, ix.fingerprintBits, ix.pageBits)
 	}
+	if int64(ix.entries) > 8*size {
+		return fmt.Errorf("%w: %d entries do not fit into %d bytes", ErrCorrupt, ix.entries, size)
+	}
 	dirSize := 4 * (int64(ix.superbuckets()) + 1)
 	if headerSize+dirSize+4 > size {
 		return fmt.Errorf("%w: %d bytes are too few for the directory", ErrCorrupt, size)
