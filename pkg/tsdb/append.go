@@ -50,7 +50,28 @@ func (t *tenantDB) appendMetrics(ctx context.Context, metrics *model.Metrics) (m
 		return model.Rejections{}, err
 	}
 	t.m.samples.Add(float64(x.sampled))
+	x.addExemplars()
 	return x.rej, nil
+}
+
+// addExemplars hands over the exemplars of the samples that were committed. A
+// failure here costs exemplars, not samples: it is counted and, as the sync
+// then fails too, keeps the request's position needed.
+func (x *txn) addExemplars() {
+	if len(x.offers) == 0 {
+		return
+	}
+	limit := x.t.opts.Limits(x.t.id).ExemplarsPerMinute
+	over, err := x.t.exemplars.add(x.offers, x.t.opts.Now(), limit)
+	x.t.m.exemplars.WithLabelValues("offered").Add(float64(len(x.offers)))
+	if over > 0 {
+		x.t.m.exemplars.WithLabelValues("limit").Add(float64(over))
+		x.rej.Add(0, "limit exemplars_per_minute of %d reached: %d exemplars were left out, their samples were taken", limit, over)
+	}
+	if err != nil {
+		x.t.m.exemplars.WithLabelValues("failed").Inc()
+		x.t.opts.Logger.Error("cannot keep exemplars", "tenant", string(x.t.id), "err", err)
+	}
 }
 
 // findTargets hashes the resources and returns the shards that rule them.

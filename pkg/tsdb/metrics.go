@@ -10,6 +10,7 @@ type storeMetrics struct {
 	samples      prometheus.Counter
 	rejected     *prometheus.CounterVec
 	staleRefs    prometheus.Counter
+	exemplars    *prometheus.CounterVec
 	commitErrors prometheus.Counter
 	syncErrors   prometheus.Counter
 	syncSeconds  prometheus.Histogram
@@ -20,6 +21,7 @@ func newStoreMetrics(s *Store, reg prometheus.Registerer) *storeMetrics {
 		samples:      prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_samples_appended_total", Help: "Samples appended."}),
 		rejected:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "braid_tsdb_points_rejected_total", Help: "Points not taken, by reason."}, []string{"reason"}),
 		staleRefs:    prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_stale_references_total", Help: "Cached series references that the head had forgotten."}),
+		exemplars:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "braid_tsdb_exemplars_total", Help: "Exemplars offered, and left out by reason."}, []string{"outcome"}),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_commit_errors_total", Help: "Transactions that could not be written."}),
 		syncErrors:   prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_sync_errors_total", Help: "Failed syncs of a write-ahead log."}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "braid_tsdb_sync_seconds", Help: "Time to make the write-ahead logs durable.",
@@ -31,6 +33,6 @@ func newStoreMetrics(s *Store, reg prometheus.Registerer) *storeMetrics {
 		func() float64 { _, n, _ := s.cacheStats(); return float64(n) })
 	series := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "braid_tsdb_reference_cache_series", Help: "Series references held."},
 		func() float64 { _, _, n := s.cacheStats(); return float64(n) })
-	reg.MustRegister(m.samples, m.rejected, m.staleRefs, m.commitErrors, m.syncErrors, m.syncSeconds, hits, misses, series)
+	reg.MustRegister(m.samples, m.rejected, m.staleRefs, m.exemplars, m.commitErrors, m.syncErrors, m.syncSeconds, hits, misses, series)
 	return m
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 	"strconv"
 	"time"
 
@@ -42,6 +43,8 @@ func (x *txn) addPoint(tg *target, scope *model.Scope, m *model.Metric, metric i
 	}
 	if err := x.addValues(); err != nil {
 		x.reject(m, err)
+	} else if len(p.Exemplars) > 0 {
+		x.offerExemplars()
 	}
 	switch {
 	case s.fresh:
@@ -254,6 +257,34 @@ func (x *txn) addDelta() error {
 			return err
 		}
 		return x.appendAny(0, 0, nil, fh)
+	}
+}
+
+// offerExemplars notes the exemplars of the point at hand with their series:
+// of a histogram, the bucket that their value falls into.
+func (x *txn) offerExemplars() {
+	s := &x.point
+	refs := s.refs
+	if s.fresh {
+		refs = x.refs
+	}
+	for i := range s.p.Exemplars {
+		e := &s.p.Exemplars[i]
+		at := 0
+		if s.m.Type == model.MetricHistogram {
+			at = 1 + sort.SearchFloat64s(s.p.Bounds, e.Value)
+		}
+		if at >= len(refs) || math.IsNaN(e.Value) {
+			continue
+		}
+		o := offered{ref: refs[at], e: e, time: s.p.Time}
+		if !x.t.exemplars.knows(o.ref) {
+			var err error
+			if o.labels, err = x.seriesLabels(at); err != nil {
+				continue
+			}
+		}
+		x.offers = append(x.offers, o)
 	}
 }
 

@@ -197,6 +197,10 @@ func (s *Store) Health() error {
 	return nil
 }
 
+// maintainInterval is how often idle delta streams are forgotten and full
+// exemplar logs become blocks.
+const maintainInterval = time.Minute
+
 func (s *Store) run() {
 	defer s.finished.Done()
 	if s.opts.SyncInterval < 0 {
@@ -205,7 +209,7 @@ func (s *Store) run() {
 	}
 	tick := time.NewTicker(s.opts.SyncInterval)
 	defer tick.Stop()
-	sweep := time.NewTicker(max(s.opts.DeltaIdle/4, time.Second))
+	sweep := time.NewTicker(maintainInterval)
 	defer sweep.Stop()
 	failing := false
 	for {
@@ -220,7 +224,9 @@ func (s *Store) run() {
 			failing = err != nil
 		case <-sweep.C:
 			for _, t := range s.all() {
-				t.sweep()
+				if err := t.maintain(); err != nil {
+					s.opts.Logger.Error("cannot maintain exemplars", "tenant", string(t.id), "err", err)
+				}
 			}
 		}
 	}

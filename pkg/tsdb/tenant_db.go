@@ -36,7 +36,9 @@ type tenantDB struct {
 	db     *promtsdb.DB
 	meta   *metaStore
 	limits *limiter
-	pos    *positions
+
+	exemplars *exemplarStore
+	pos       *positions
 
 	// mu is held shared by every transaction, beside its shards' locks, and
 	// alone by one that touches series of targets it does not know beforehand.
@@ -70,9 +72,12 @@ func openTenant(o *Options, tr *translator, m *storeMetrics, id tenant.ID) (*ten
 	if t.meta, err = openMeta(filepath.Join(t.dir, "metadata.jsonl")); err != nil {
 		return nil, err
 	}
+	if t.exemplars, err = openExemplars(filepath.Join(t.dir, "exemplars"), o.ExemplarWindow, o.KeySpec, o.Now()); err != nil {
+		return nil, errors.Join(err, t.meta.close())
+	}
 	reg := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": string(id)}, o.Registerer)
 	if t.db, err = promtsdb.Open(dbDir, o.Logger.With("tenant", string(id)), reg, t.promOptions(), nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot open the metrics of tenant %q: %w", id, err), t.meta.close())
+		return nil, errors.Join(fmt.Errorf("cannot open the metrics of tenant %q: %w", id, err), t.meta.close(), t.exemplars.close())
 	}
 	t.limits.head.Store(t.db.Head())
 	t.wal = newLogSyncer(filepath.Join(dbDir, "wal"))
@@ -116,9 +121,9 @@ func (t *tenantDB) sync() error {
 	if !t.pos.cut() {
 		return nil
 	}
-	err := t.syncFiles()
+	fatal, err := t.syncFiles()
 	t.pos.settle(err == nil)
-	if err != nil {
+	if fatal {
 		// After a failed sync the kernel may have dropped the pages: a later
 		// success would prove nothing. The positions stay needed until a
 		// restart replays them.
@@ -127,18 +132,23 @@ func (t *tenantDB) sync() error {
 	return err
 }
 
-func (t *tenantDB) syncFiles() error {
+// syncFiles syncs all files of the tenant. An error is fatal unless trying
+// again may help, as it does when the disk was full.
+func (t *tenantDB) syncFiles() (fatal bool, err error) {
 	if err := t.wal.sync(); err != nil {
-		return err
+		return true, err
 	}
 	if err := t.wbl.sync(); err != nil {
-		return err
+		return true, err
 	}
-	return t.meta.sync()
+	if err := t.exemplars.sync(); err != nil {
+		return t.exemplars.broken(), err
+	}
+	return false, t.meta.sync()
 }
 
-// sweep forgets idle delta streams.
-func (t *tenantDB) sweep() {
+// maintain forgets idle delta streams and tidies the exemplars.
+func (t *tenantDB) maintain() error {
 	before := t.opts.Now().Add(-t.opts.DeltaIdle).UnixNano()
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -146,6 +156,8 @@ func (t *tenantDB) sweep() {
 		s.delta.sweep(before)
 		s.mu.Unlock()
 	}
+	now := t.opts.Now()
+	return t.exemplars.maintain(now, now.Add(-t.retention()).UnixNano())
 }
 
 // cacheStats sums the counters of the shards' caches.
@@ -168,7 +180,7 @@ func (t *tenantDB) close() error {
 	defer t.mu.Unlock()
 	t.wal.close()
 	t.wbl.close()
-	return errors.Join(err, t.db.Close(), t.meta.close())
+	return errors.Join(err, t.db.Close(), t.meta.close(), t.exemplars.close())
 }
 
 // limiter refuses new series beyond a tenant's limits. It is called by the head

@@ -33,6 +33,7 @@ type txn struct {
 	deferred []deferredPoint
 	locked   uint64 // the shards held, by bit
 	sampled  int    // samples appended
+	offers   []offered
 
 	// point is the stream at hand: see stream.
 	point stream
@@ -71,13 +72,14 @@ func newTxn(t *tenantDB) *txn {
 	x.maxTime = now.Add(t.opts.FutureWindow).UnixMilli()
 	x.minTime = now.Add(-t.retention()).UnixMilli()
 	x.targets, x.batches, x.deferred = x.targets[:0], x.batches[:0], x.deferred[:0]
-	x.sampled = 0
+	x.sampled, x.offers = 0, x.offers[:0]
 	return x
 }
 
 // release gives the transaction back. Nothing of the request stays referenced.
 func (x *txn) release() {
 	clear(x.targets)
+	clear(x.offers)
 	x.point = stream{}
 	clear(x.base[:cap(x.base)])
 	x.t, x.app = nil, nil
