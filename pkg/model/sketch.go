@@ -98,6 +98,21 @@ func (s *Sketch) Quantile(q float64) float64 {
 	return math.NaN()
 }
 
+// Each calls visit with a value that stands for each bucket and its count, in
+// ascending order.
+func (s *Sketch) Each(visit func(v float64, n uint64)) {
+	neg := sketchKeys(s.Negative)
+	for k := len(neg) - 1; k >= 0; k-- {
+		visit(-sketchValue(neg[k]), s.Negative[neg[k]])
+	}
+	if s.Zero > 0 {
+		visit(0, s.Zero)
+	}
+	for _, i := range sketchKeys(s.Positive) {
+		visit(sketchValue(i), s.Positive[i])
+	}
+}
+
 func sketchKeys(m map[int32]uint64) []int32 {
 	out := make([]int32, 0, len(m))
 	for i := range m {
