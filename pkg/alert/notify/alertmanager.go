@@ -1,0 +1,233 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/alertmanager/alert"
+	"github.com/prometheus/alertmanager/api"
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/eventrecorder"
+	"github.com/prometheus/alertmanager/featurecontrol"
+	"github.com/prometheus/alertmanager/inhibit"
+	"github.com/prometheus/alertmanager/marker"
+	"github.com/prometheus/alertmanager/nflog"
+	amnotify "github.com/prometheus/alertmanager/notify"
+	"github.com/prometheus/alertmanager/provider/mem"
+	"github.com/prometheus/alertmanager/silence"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/route"
+)
+
+// Options of an Alertmanager.
+type Options struct {
+	// ConfigFile is an alertmanager.yml; "" means that alerts are kept and
+	// shown but nobody is paged.
+	ConfigFile string
+	// Dir keeps silences and the notification log.
+	Dir string
+	// ExternalURL is the base of links in pages.
+	ExternalURL *url.URL
+	// Retention of resolved alerts' notification log and of ended silences; 0
+	// means 120 h, as Alertmanager has it.
+	Retention time.Duration
+	// Maintenance is how often the notification log is written to disk; 0
+	// means 15 s. What is not yet there at a crash is paged again.
+	Maintenance time.Duration
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
+}
+
+// nobody is the configuration used when there is none.
+const nobody = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+
+// Alertmanager is safe for concurrent use. Make one with New, end it with
+// Close.
+type Alertmanager struct {
+	o         Options
+	alerts    *mem.Alerts
+	silences  *silence.Silences
+	silencer  *silence.Silencer
+	nflog     *nflog.Log
+	groups    marker.GroupMarker
+	pipelines *amnotify.PipelineBuilder
+	metrics   *dispatch.DispatcherMetrics
+	api       *api.API
+	handler   http.Handler
+	recorder  eventrecorder.Recorder
+	stop      chan struct{}
+	wg        sync.WaitGroup
+	saving    sync.Mutex // one snapshot of the silences at a time
+
+	reloading  sync.Mutex // one reload at a time
+	dispatcher atomic.Pointer[dispatch.Dispatcher]
+	inhibitor  atomic.Pointer[inhibit.Inhibitor]
+}
+
+// New starts an Alertmanager. The error names the file, the line and why when
+// the configuration is broken.
+func New(ctx context.Context, o Options) (*Alertmanager, error) {
+	if o.Retention == 0 {
+		o.Retention = 120 * time.Hour
+	}
+	if o.Maintenance == 0 {
+		o.Maintenance = 15 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.ExternalURL == nil {
+		o.ExternalURL = &url.URL{Scheme: "http", Host: "localhost:4320"}
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("cannot make the folder for silences: %w", err)
+	}
+	conf, err := readConfig(o.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	a := &Alertmanager{o: o, groups: marker.NewGroupMarker(), stop: make(chan struct{})}
+	if err := a.build(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.apply(conf); err != nil {
+		_ = a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func readConfig(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Load(nobody)
+	}
+	conf, err := config.LoadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("alertmanager configuration %s: %w", file, err)
+	}
+	return conf, nil
+}
+
+// build makes what outlives a reload.
+func (a *Alertmanager) build(ctx context.Context) (err error) {
+	reg, flags := a.o.Registerer, featurecontrol.NoopFlags{}
+	a.nflog, err = nflog.New(nflog.Options{SnapshotFile: a.file("nflog"), Retention: a.o.Retention,
+		Logger: a.o.Logger.With("component", "nflog"), Metrics: reg})
+	if err != nil {
+		return fmt.Errorf("cannot open the notification log: %w", err)
+	}
+	a.silences, err = silence.New(silence.Options{SnapshotFile: a.file("silences"), Retention: a.o.Retention,
+		Logger: a.o.Logger.With("component", "silences"), Metrics: reg})
+	if err != nil {
+		return fmt.Errorf("cannot open the silences: %w", err)
+	}
+	a.silencer = silence.NewSilencer(a.silences, a.o.Logger, a.recorder)
+	a.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, a.silencer, a.o.Logger, a.recorder, reg, flags)
+	if err != nil {
+		return fmt.Errorf("cannot make the alert store: %w", err)
+	}
+	a.pipelines = amnotify.NewPipelineBuilder(reg, flags, a.recorder)
+	a.metrics = dispatch.NewDispatcherMetrics(false, reg, flags)
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "alertmanager_http_request_duration_seconds",
+		Help: "Time that requests of the Alertmanager API took.", Buckets: prometheus.DefBuckets}, []string{"code", "handler", "method"})
+	if err := reg.Register(duration); err != nil {
+		return err
+	}
+	a.api, err = api.New(api.Options{Alerts: a.alerts, Silences: a.silences, GroupMutedFunc: a.groups.Muted, Timeout: 30 * time.Second,
+		Logger: a.o.Logger.With("component", "api"), Registry: reg, RequestDuration: duration,
+		GroupFunc: func(ctx context.Context, routes func(*dispatch.Route) bool, alerts func(*alert.Alert, time.Time) bool) (dispatch.AlertGroups, map[model.Fingerprint][]string, error) {
+			return a.dispatcher.Load().Groups(ctx, routes, alerts)
+		}})
+	if err != nil {
+		return fmt.Errorf("cannot make the alert API: %w", err)
+	}
+	a.handler = a.api.Register(route.New(), "")
+	a.wg.Add(2)
+	go func() {
+		defer a.wg.Done()
+		a.nflog.Maintenance(a.o.Maintenance, a.file("nflog"), a.stop, nil)
+	}()
+	go func() {
+		defer a.wg.Done()
+		a.silences.Maintenance(a.o.Maintenance, a.file("silences"), a.stop, func() (int64, error) {
+			if _, err := a.silences.GC(); err != nil {
+				return 0, err
+			}
+			return a.saveSilences()
+		})
+	}()
+	return nil
+}
+
+func (a *Alertmanager) file(name string) string { return filepath.Join(a.o.Dir, name) }
+
+// Put hands alerts over. An alert whose EndsAt lies in the past is resolved.
+func (a *Alertmanager) Put(ctx context.Context, alerts ...*alert.Alert) error {
+	if err := a.alerts.Put(ctx, alerts...); err != nil {
+		return fmt.Errorf("cannot take %d alerts: %w", len(alerts), err)
+	}
+	return nil
+}
+
+// Active returns the alerts that have not ended.
+func (a *Alertmanager) Active() []*alert.Alert {
+	var out []*alert.Alert
+	it := a.alerts.GetPending()
+	defer it.Close()
+	for x := range it.Next() {
+		if !x.Data.Resolved() {
+			out = append(out, x.Data)
+		}
+	}
+	return out
+}
+
+// Handler serves Alertmanager's API under /api/v2. A silence that it has
+// answered for is on disk.
+func (a *Alertmanager) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			a.handler.ServeHTTP(w, r)
+			return
+		}
+		held := &heldResponse{header: http.Header{}}
+		a.handler.ServeHTTP(held, r)
+		if held.status/100 == 2 && isSilence(r.URL.Path) {
+			if _, err := a.saveSilences(); err != nil {
+				a.o.Logger.Error("cannot save the silences", "err", err)
+				http.Error(w, `"the silence is active but could not be written to disk"`, http.StatusInternalServerError)
+				return
+			}
+		}
+		held.send(w)
+	})
+}
+
+// Close ends notifications in progress and writes the state to disk.
+func (a *Alertmanager) Close() error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	if i := a.inhibitor.Load(); i != nil {
+		i.Stop()
+	}
+	if d := a.dispatcher.Load(); d != nil {
+		d.Stop()
+	}
+	close(a.stop)
+	a.wg.Wait()
+	a.alerts.Close()
+	return nil
+}

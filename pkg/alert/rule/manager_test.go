@@ -1,0 +1,87 @@
+package rule
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	commonmodel "github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/stretchr/testify/require"
+)
+
+const file = `groups:
+- name: g
+  interval: 1s
+  rules:
+  - record: job:up:sum
+    expr: sum by (job) (up)
+  - alert: Down
+    expr: '{__logql__="rate({app=\"x\"} |= \"panic\" [1m])"} > 0'
+    labels: {severity: page}
+    annotations: {summary: "{{ $labels.job }} has {{ $value }}"}
+`
+
+func TestEvaluateRecordNotify(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.yml")
+	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+	alerts := make(chan *rules.Alert, 10)
+	recorded := make(chan *prompb.WriteRequest, 100)
+	m := New(context.Background(), Options{
+		Files: []string{filepath.Join(dir, "*.yml")}, Parser: parser.NewParser(parser.Options{}),
+		Query: func(_ context.Context, q string, at time.Time) (promql.Vector, error) {
+			return promql.Vector{{T: at.UnixMilli(), F: 3, Metric: labels.FromStrings("job", "j")}}, nil
+		},
+		Queryable: storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }),
+		Appendable: Appendable(func(_ context.Context, r *prompb.WriteRequest) error {
+			recorded <- r
+			return nil
+		}),
+		Notify: func(_ context.Context, _ string, list ...*rules.Alert) {
+			for _, a := range list {
+				alerts <- a
+			}
+		},
+	})
+	require.NoError(t, m.Reload())
+	require.Len(t, m.AlertingRules(), 1)
+	m.Start()
+	a := <-alerts
+	require.Equal(t, `{alertname="Down", job="j", severity="page"}`, a.Labels.String())
+	require.Equal(t, "j has 3", a.Annotations.Get("summary"))
+	names := map[string]bool{}
+	for !names["job:up:sum"] || !names["ALERTS"] || !names["ALERTS_FOR_STATE"] {
+		for _, ts := range (<-recorded).Timeseries {
+			for _, l := range ts.Labels {
+				if l.Name == commonmodel.MetricNameLabel {
+					names[l.Value] = true
+				}
+			}
+		}
+	}
+
+	require.NoError(t, os.WriteFile(path, []byte("groups:\n- name: g\n  rules:\n  - record: x\n    expr: sum(\n"), 0o600))
+	err := m.Reload()
+	require.ErrorContains(t, err, "a.yml")
+	require.ErrorContains(t, err, "could not parse expression")
+	require.Len(t, m.AlertingRules(), 1, "the old rules stay")
+	m.Stop()
+}
+
+func TestExpand(t *testing.T) {
+	_, err := Expand([]string{"/nonexistent/a.yml"})
+	require.ErrorContains(t, err, "does not exist")
+	list, err := Expand([]string{"/nonexistent/*.yml"})
+	require.NoError(t, err)
+	require.Empty(t, list)
+	_, err = Expand([]string{"["})
+	require.Error(t, err)
+}
