@@ -1,0 +1,78 @@
+// Package arch holds the plan of the house as a test: which package may import
+// which, that every package tells its story in a package comment, and that
+// generated code is current. A failing case says what to do instead.
+package arch
+
+// rooms maps a package (or, with a trailing "/...", a folder of them) to the
+// packages of Braid that it may import. Test files may also import what is in
+// testOnly. A package that no line names fails the test: give it a place in
+// the plan first.
+var rooms = map[string][]string{
+	// Floor 1: words and tools. They import nothing of Braid but each other,
+	// downwards.
+	"pkg/model":            {},
+	"pkg/tenant":           {},
+	"internal/vfs":         {},
+	"internal/arch":        {},
+	"internal/testkit":     {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
+	"proto":                {},
+	"proto/braid/v1":       {},
+	"proto/braid/store/v1": {},
+	"ui":                   {},
+
+	// Floor 2: the question, the log, what blocks share, decoding, alerting.
+	"pkg/predicate":      {"pkg/model", "pkg/tenant"},
+	"pkg/ingestlog":      {"pkg/model", "pkg/tenant", "internal/vfs"},
+	"pkg/idindex":        {"internal/vfs"},
+	"pkg/block":          {"pkg/model", "pkg/tenant", "internal/vfs"},
+	"pkg/otlp":           {"pkg/model"},
+	"pkg/alert/rule":     {"pkg/model", "pkg/tenant"},
+	"pkg/alert/evidence": {"pkg/model", "pkg/tenant"},
+	"pkg/alert/notify":   {"pkg/model", "pkg/tenant"},
+
+	// Floor 3: the three stores, which do not know each other nor who asks; the
+	// contract, the languages over it; the way in.
+	"pkg/tsdb":             stores,
+	"pkg/logstore":         stores,
+	"pkg/tracestore":       stores,
+	"pkg/scrape":           {"pkg/model", "pkg/tenant"},
+	"pkg/query":            {"pkg/model", "pkg/predicate", "pkg/tenant"},
+	"pkg/query/promql":     languages,
+	"pkg/query/logql":      languages,
+	"pkg/query/traceql":    languages,
+	"pkg/query/federate":   languages,
+	"pkg/query/fanout":     languages,
+	"pkg/query/sourcetest": languages,
+	"pkg/query/engine":     {"pkg/model", "pkg/tenant"},
+	"pkg/ingest":           {"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingestlog"},
+	"pkg/ingest/lokipush":  {"pkg/model", "pkg/tenant", "pkg/ingest"},
+	"pkg/ingest/zipkin":    {"pkg/model", "pkg/tenant", "pkg/ingest"},
+
+	// Floor 4: correlation, and sources in other processes.
+	"pkg/correlation": {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
+	"pkg/remote":      {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "proto/braid/store/v1"},
+
+	// Floor 5: dialects of HTTP and gRPC.
+	"pkg/api/native":    append([]string{"pkg/correlation", "proto/braid/v1"}, dialect...),
+	"pkg/api/promapi":   dialect,
+	"pkg/api/lokiapi":   append([]string{"pkg/query/logql"}, dialect...),
+	"pkg/api/tempoapi":  append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
+	"pkg/api/jaegerapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
+	"pkg/api/zipkinapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
+	"pkg/api/alertapi":  append([]string{"pkg/alert/rule", "pkg/alert/evidence", "pkg/alert/notify"}, dialect...),
+
+	// Floor 6: the programs. They may import everything; nothing imports them,
+	// which the compiler sees to.
+	"cmd/...":        {"..."},
+	"benchmarks/...": {"..."},
+	"test/...":       {"..."},
+}
+
+var (
+	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "internal/vfs"}
+	languages = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
+	dialect   = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
+)
+
+// testOnly may be imported by every test, beside the room's own list.
+var testOnly = []string{"internal/testkit", "internal/vfs", "pkg/query/sourcetest", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
