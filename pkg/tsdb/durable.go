@@ -17,6 +17,7 @@ type positions struct {
 	taken    map[model.Position]struct{}
 	syncing  map[model.Position]struct{}
 	done     model.PositionSet // durable since open, for the state file
+	dirty    bool              // something was taken since the last sync, with or without a position
 }
 
 func newPositions() *positions {
@@ -35,11 +36,12 @@ func (p *positions) begin(pos model.Position) {
 
 // end notes that it was appended, or not.
 func (p *positions) end(pos model.Position, appended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dirty = p.dirty || appended
 	if pos == 0 {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.inFlight[pos]--; p.inFlight[pos] <= 0 {
 		delete(p.inFlight, pos)
 	}
@@ -53,9 +55,10 @@ func (p *positions) end(pos model.Position, appended bool) {
 func (p *positions) cut() (dirty bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.taken) == 0 {
+	if !p.dirty {
 		return false
 	}
+	p.dirty = false
 	p.syncing, p.taken = p.taken, map[model.Position]struct{}{}
 	return true
 }
@@ -72,7 +75,11 @@ func (p *positions) settle(ok bool) {
 		}
 	}
 	p.syncing = nil
+	p.dirty = p.dirty || !ok
 }
+
+// touch makes the next sync happen.
+func (p *positions) touch() { p.end(0, true) }
 
 // oldest returns the least position that is not durable.
 func (p *positions) oldest() (least model.Position, ok bool) {

@@ -84,6 +84,7 @@ func dump(t *testing.T, s *Store, id tenant.ID, matchers ...*labels.Matcher) str
 		var b strings.Builder
 		b.WriteString(set.At().Labels().String())
 		it := set.At().Iterator(nil)
+		none := b.Len()
 		for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
 			switch vt {
 			case chunkenc.ValFloat:
@@ -95,7 +96,9 @@ func dump(t *testing.T, s *Store, id tenant.ID, matchers ...*labels.Matcher) str
 			}
 		}
 		require.NoError(t, it.Err())
-		lines = append(lines, b.String())
+		if b.Len() > none {
+			lines = append(lines, b.String())
+		}
 	}
 	require.NoError(t, set.Err())
 	sort.Strings(lines)
