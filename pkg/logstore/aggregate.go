@@ -1,0 +1,396 @@
+package logstore
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+)
+
+const (
+	defaultGroups = 10_000
+	// maxCells bounds groups times buckets of an answer: some 400 MB.
+	maxCells = 4 << 20
+)
+
+// AggregateLogs counts and measures rows: see query.LogSource.
+func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*model.Aggregate, error) {
+	s.metrics.queries.Inc()
+	if q.Step < 0 {
+		return nil, fmt.Errorf("%w: step %d ns; it must be positive, or 0 for one bucket", model.ErrInvalid, q.Step)
+	}
+	sc, err := s.newScan(ctx, q.Tenant, q.Range, q.Filter, q.Stats)
+	if err != nil {
+		return nil, err
+	}
+	defer sc.close()
+	out := &model.Aggregate{Step: q.Step, Start: q.Range.Start, Buckets: 1}
+	if q.Step > 0 {
+		if err := setBuckets(out, q, sc.cands); err != nil {
+			return nil, err
+		}
+	}
+	// newest first, so that the groups kept are the recent ones
+	sortCandidates(sc.cands, predicate.NewestFirst)
+	workers := make([]*aggregator, runtime.GOMAXPROCS(0))
+	err = parallel(ctx, len(sc.cands), func(w, i int) (bool, error) {
+		if workers[w] == nil {
+			workers[w] = newAggregator(q, out)
+		}
+		return true, sc.aggregate(workers[w], i)
+	})
+	if err != nil {
+		return nil, err
+	}
+	merged := &mergedGroups{byKey: map[string]*model.AggGroup{}}
+	for _, w := range workers {
+		if w != nil {
+			w.result(merged)
+		}
+	}
+	for _, g := range merged.order {
+		out.Groups = append(out.Groups, *g)
+	}
+	out.Dropped = merged.drops
+	return out, nil
+}
+
+// setBuckets computes the buckets; an unbounded range takes the data's.
+func setBuckets(out *model.Aggregate, q *predicate.Aggregation, cands []candidate) error {
+	end := q.Range.End
+	if q.Range.All() {
+		lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
+		for _, c := range cands {
+			lo, hi = min(lo, c.minT), max(hi, c.maxT)
+		}
+		if lo > hi {
+			return nil
+		}
+		out.Start = lo - ((lo%q.Step)+q.Step)%q.Step
+		end = hi + 1
+	}
+	n := (end - out.Start + q.Step - 1) / q.Step
+	if n > maxCells {
+		return fmt.Errorf("%w: %d buckets; use a wider step or a shorter range", model.ErrTooMuch, n)
+	}
+	out.Buckets = int(max(1, n))
+	return nil
+}
+
+// aggregate adds one candidate page.
+func (sc *scan) aggregate(a *aggregator, i int) error {
+	c := &sc.cands[i]
+	p := c.open(sc.stats)
+	rows, err := sc.match(c, p)
+	if err != nil || rows == nil {
+		return err
+	}
+	if err = a.page(c.part, p, rows); err != nil && c.part.reader != nil && damaged(err) {
+		sc.warn(c.part.reader, err)
+		return nil
+	}
+	return err
+}
+
+// aggregator is one worker's partial answer.
+type aggregator struct {
+	q      *predicate.Aggregation
+	start  int64
+	n      int // buckets
+	max    int // groups
+	fields []*interner
+	levels []comboLevel   // of the second and later fields
+	ids    map[uint32]int // combination -> group, -1: there were too many
+	groups []*aggGroup
+	drops  int64
+	keys   []uint32 // by row, as are buckets and nums: scratch
+	bucket []int32
+	nums   []measured
+	parts  map[*part]*partReaders
+}
+
+// comboLevel numbers the combinations of what the fields before gave with the
+// values of one more field.
+type comboLevel struct {
+	ids   map[uint64]uint32
+	pairs []uint64
+}
+
+type partReaders struct {
+	by []*fieldReader
+	of *fieldReader
+}
+
+type aggGroup struct {
+	key       []uint32 // values by field, in the field's interner
+	cells     []model.Cell
+	dense     []*denseSketch
+	exemplars []model.AggExemplar
+}
+
+// other is the combination of rows whose group cannot be kept any more.
+const other = math.MaxUint32
+
+func newAggregator(q *predicate.Aggregation, out *model.Aggregate) *aggregator {
+	a := &aggregator{q: q, start: out.Start, n: out.Buckets, max: q.MaxGroups, ids: map[uint32]int{}, parts: map[*part]*partReaders{}}
+	if a.max <= 0 {
+		a.max = defaultGroups
+	}
+	for range q.By {
+		a.fields = append(a.fields, newInterner())
+		a.levels = append(a.levels, comboLevel{ids: map[uint64]uint32{}})
+	}
+	return a
+}
+
+// page adds the rows of a page. Nothing is counted when it fails.
+func (a *aggregator) page(part *part, p *page, rows bitset) error {
+	r := a.parts[part]
+	if r == nil {
+		r = &partReaders{}
+		for _, f := range a.q.By {
+			r.by = append(r.by, newFieldReader(f, p.table))
+		}
+		r.of = newFieldReader(a.q.Of, p.table)
+		a.parts[part] = r
+	}
+	if err := a.groupRows(r.by, p, rows); err != nil {
+		return err
+	}
+	if err := a.bucketRows(p, rows); err != nil {
+		return err
+	}
+	if a.q.Measure != predicate.CountOnly {
+		var err error
+		if a.nums, err = r.of.numbers(a.nums, p, rows, a.q); err != nil {
+			return err
+		}
+	}
+	var trace *vector
+	if a.q.Exemplars > 0 {
+		var err error
+		if trace, err = p.intrinsic(colTrace); err != nil {
+			return err
+		}
+		if _, err = p.intrinsic(colSpan); err != nil {
+			return err
+		}
+		if _, err = p.time(); err != nil {
+			return err
+		}
+	}
+	return a.countRows(p, rows, trace)
+}
+
+// groupRows sets a.keys to the combination of every row.
+func (a *aggregator) groupRows(by []*fieldReader, p *page, rows bitset) error {
+	if cap(a.keys) < p.rows {
+		a.keys = make([]uint32, p.rows)
+	}
+	a.keys = a.keys[:p.rows]
+	clear(a.keys)
+	full := a.full()
+	for i, r := range by {
+		vals, err := r.values(p, rows, a.fields[i], full)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			copy(a.keys, vals)
+			continue
+		}
+		l := &a.levels[i]
+		lastFrom, lastTo := uint64(math.MaxUint64), uint32(0)
+		rows.each(func(row int) {
+			from := uint64(a.keys[row])<<32 | uint64(vals[row])
+			if from != lastFrom {
+				lastFrom, lastTo = from, l.number(from, full)
+			}
+			a.keys[row] = lastTo
+		})
+	}
+	return nil
+}
+
+func (a *aggregator) full() bool { return len(a.groups) >= a.max }
+
+func (l *comboLevel) number(pair uint64, full bool) uint32 {
+	if uint32(pair) == other || uint32(pair>>32) == other {
+		return other
+	}
+	to, ok := l.ids[pair]
+	if !ok {
+		if full {
+			return other
+		}
+		to = uint32(len(l.pairs))
+		l.pairs = append(l.pairs, pair)
+		l.ids[pair] = to
+	}
+	return to
+}
+
+func (a *aggregator) bucketRows(p *page, rows bitset) error {
+	if cap(a.bucket) < p.rows {
+		a.bucket = make([]int32, p.rows)
+	}
+	a.bucket = a.bucket[:p.rows]
+	if a.n == 1 {
+		clear(a.bucket)
+		return nil
+	}
+	times, err := p.time()
+	if err != nil {
+		return err
+	}
+	rows.each(func(row int) { a.bucket[row] = int32((times[row] - a.start) / a.q.Step) })
+	return nil
+}
+
+// countRows adds the rows to their cells.
+func (a *aggregator) countRows(p *page, rows bitset, trace *vector) error {
+	tooMany := false
+	lastKey, lastGroup := uint32(other), (*aggGroup)(nil)
+	rows.each(func(row int) {
+		if k := a.keys[row]; k != lastKey {
+			lastKey, lastGroup = k, a.group(k, &tooMany)
+		}
+		g := lastGroup
+		if g == nil {
+			a.drops++
+			return
+		}
+		b := a.bucket[row]
+		cell := &g.cells[b]
+		if a.q.Measure == predicate.CountOnly || !a.nums[row].ok {
+			cell.Add()
+		} else {
+			cell.Measure(a.nums[row].v, false)
+			if a.q.Measure == predicate.Quantiles {
+				g.sketch(int(b), a.n).add(a.nums[row].v)
+			}
+		}
+		if len(g.exemplars) < a.q.Exemplars {
+			a.exemplar(g, p, row, trace)
+		}
+	})
+	if tooMany {
+		return fmt.Errorf("%w: more than %d cells of groups and buckets; group by less, use a wider step or a shorter range", model.ErrTooMuch, maxCells)
+	}
+	return nil
+}
+
+// group returns the group of a combination, nil when there are too many.
+func (a *aggregator) group(key uint32, tooMany *bool) *aggGroup {
+	if key == other {
+		return nil
+	}
+	if i, ok := a.ids[key]; ok {
+		if i < 0 {
+			return nil
+		}
+		return a.groups[i]
+	}
+	if a.full() {
+		a.ids[key] = -1
+		return nil
+	}
+	if (len(a.groups)+1)*a.n > maxCells {
+		*tooMany = true
+		return nil
+	}
+	g := &aggGroup{key: a.keyOf(key), cells: make([]model.Cell, a.n)}
+	a.ids[key] = len(a.groups)
+	a.groups = append(a.groups, g)
+	return g
+}
+
+// keyOf takes a combination apart.
+func (a *aggregator) keyOf(key uint32) []uint32 {
+	out := make([]uint32, len(a.q.By))
+	for i := len(out) - 1; i > 0; i-- {
+		pair := a.levels[i].pairs[key]
+		out[i] = uint32(pair)
+		key = uint32(pair >> 32)
+	}
+	if len(out) > 0 {
+		out[0] = key
+	}
+	return out
+}
+
+func (g *aggGroup) sketch(bucket, of int) *denseSketch {
+	if g.dense == nil {
+		g.dense = make([]*denseSketch, of)
+	}
+	if g.dense[bucket] == nil {
+		g.dense[bucket] = &denseSketch{}
+	}
+	return g.dense[bucket]
+}
+
+func (a *aggregator) exemplar(g *aggGroup, p *page, row int, trace *vector) {
+	i := trace.index(row)
+	if i < 0 {
+		return
+	}
+	e := model.AggExemplar{Bucket: int(a.bucket[row]), Time: p.times[row]}
+	copy(e.TraceID[:], trace.fixed(i))
+	if span, _ := p.intrinsic(colSpan); span.index(row) >= 0 {
+		copy(e.SpanID[:], span.fixed(span.index(row)))
+	}
+	if a.q.Measure != predicate.CountOnly {
+		e.Value = a.nums[row].v
+	}
+	g.exemplars = append(g.exemplars, e)
+}
+
+// mergedGroups joins the workers' groups by key.
+type mergedGroups struct {
+	byKey map[string]*model.AggGroup
+	order []*model.AggGroup
+	drops int64
+}
+
+// result adds the worker's groups to the answer.
+func (a *aggregator) result(m *mergedGroups) {
+	var key []byte
+	for _, g := range a.groups {
+		key = key[:0]
+		vals := make([]model.Value, len(g.key))
+		for i, id := range g.key {
+			vals[i] = a.fields[i].vals[id]
+			key = appendValue(key, vals[i])
+		}
+		for b, d := range g.dense {
+			if d != nil {
+				g.cells[b].Sketch = d.sketch()
+			}
+		}
+		to := m.byKey[string(key)]
+		if to == nil {
+			if len(m.order) >= a.max {
+				for i := range g.cells {
+					m.drops += int64(g.cells[i].Count)
+				}
+				continue
+			}
+			to = &model.AggGroup{Key: vals, Cells: g.cells, Exemplars: g.exemplars}
+			m.byKey[string(key)] = to
+			m.order = append(m.order, to)
+			continue
+		}
+		for i := range g.cells {
+			to.Cells[i].Merge(&g.cells[i])
+		}
+		for _, e := range g.exemplars {
+			if len(to.Exemplars) < a.q.Exemplars {
+				to.Exemplars = append(to.Exemplars, e)
+			}
+		}
+	}
+	m.drops += a.drops
+}

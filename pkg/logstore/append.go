@@ -1,0 +1,158 @@
+package logstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"braid/pkg/model"
+	"braid/pkg/tenant"
+)
+
+// errClosed answers appends after Close.
+var errClosed = errors.New("log store is closed")
+
+// AppendLogs implements ingest.LogAppender.
+func (s *Store) AppendLogs(ctx context.Context, id tenant.ID, pos model.Position, logs *model.Logs) (model.Rejections, error) {
+	var rej model.Rejections
+	if err := ctx.Err(); err != nil {
+		return rej, err
+	}
+	t := s.state(id)
+	lim := s.opts.Limits(id).withDefaults()
+	t.appendMu.Lock()
+	defer t.appendMu.Unlock()
+	h, tombs, err := s.headFor(ctx, t, pos)
+	if err != nil || h == nil {
+		return rej, err
+	}
+	if err := s.admit(t, lim, logs); err != nil {
+		return rej, err
+	}
+	cut := h.take(logs, pos, lim, gone(tombs, pos, s.opts.KeySpec()))
+	s.metrics.appended.Add(float64(logs.Count()))
+	s.metrics.cut.Add(float64(cut))
+	if h.rows >= s.opts.HeadMaxRows || h.bytes >= s.opts.HeadMaxBytes {
+		t.mu.Lock()
+		s.rotate(t)
+		t.mu.Unlock()
+	}
+	return rej, nil
+}
+
+// headFor returns the head to append to, nil when a block holds the position
+// already. It waits while too many heads are on their way to disk. The caller
+// holds t.appendMu.
+func (s *Store) headFor(ctx context.Context, t *tenantState, pos model.Position) (*head, []*tombstone, error) {
+	for {
+		s.mu.RLock()
+		closed := s.closed
+		s.mu.RUnlock()
+		if closed {
+			return nil, nil, errClosed
+		}
+		t.mu.Lock()
+		if pos != 0 && t.durable.Contains(pos) {
+			t.mu.Unlock()
+			return nil, nil, nil
+		}
+		if len(t.flushing) < maxFlushing || t.active != nil && !s.full(t.active) {
+			if t.active == nil {
+				t.lastGen++
+				t.active = newHead(t.lastGen, s.opts.Now(), cloneSet(t.plain))
+			}
+			h, tombs := t.active, t.tombs
+			t.mu.Unlock()
+			return h, tombs, nil
+		}
+		failed, freed := t.failed, t.freed
+		t.mu.Unlock()
+		if failed != nil {
+			return nil, nil, &model.OverloadError{Reason: "cannot take log records: blocks cannot be written: " + failed.Error(), RetryAfter: 5 * time.Second}
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+func (s *Store) full(h *head) bool {
+	return h.rows >= s.opts.HeadMaxRows || h.bytes >= s.opts.HeadMaxBytes
+}
+
+func cloneSet(m map[columnKey]bool) map[columnKey]bool {
+	out := make(map[columnKey]bool, len(m))
+	for k := range m {
+		out[k] = true
+	}
+	return out
+}
+
+// admit holds a tenant to its bytes per second.
+func (s *Store) admit(t *tenantState, lim Limits, logs *model.Logs) error {
+	if lim.BytesPerSecond <= 0 {
+		t.limiter = nil
+		return nil
+	}
+	if t.limiter == nil {
+		t.limiter = rate.NewLimiter(0, 0)
+	}
+	n := sizeOf(logs)
+	burst := max(int(lim.BytesPerSecond), n) // one request always fits an idle second
+	now := s.opts.Now()
+	if t.limiter.Limit() != rate.Limit(lim.BytesPerSecond) || t.limiter.Burst() < burst {
+		t.limiter.SetLimitAt(now, rate.Limit(lim.BytesPerSecond))
+		t.limiter.SetBurstAt(now, burst)
+	}
+	r := t.limiter.ReserveN(now, n)
+	if wait := r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		s.metrics.refused.Inc()
+		return &model.OverloadError{Tenant: true, RetryAfter: wait, Reason: "tenant " + string(t.id) + " sends more than its limit of log bytes a second; send less or raise the limit"}
+	}
+	return nil
+}
+
+// sizeOf is the text of a request.
+func sizeOf(logs *model.Logs) int {
+	n := 0
+	for i := range logs.Batches {
+		for j := range logs.Batches[i].Records {
+			r := &logs.Batches[i].Records[j]
+			n += len(r.Body.Str()) + 32
+			for k := range r.Attrs {
+				n += len(r.Attrs[k].Key) + len(r.Attrs[k].Value.Str()) + 8
+			}
+		}
+	}
+	return n
+}
+
+// take appends a request to the head. All of it becomes visible at once.
+func (h *head) take(logs *model.Logs, pos model.Position, lim Limits, gone func(*model.LogRow) bool) (cut int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range logs.Batches {
+		b := &logs.Batches[i]
+		if len(b.Records) == 0 {
+			continue
+		}
+		st := h.streamID(b.Resource, b.Scope)
+		for j := range b.Records {
+			if gone != nil && gone(&model.LogRow{Resource: b.Resource, Scope: b.Scope, LogRecord: b.Records[j]}) {
+				continue
+			}
+			if h.append(st, &b.Records[j], lim) {
+				cut++
+			}
+		}
+	}
+	if pos != 0 {
+		h.positions.Add(pos)
+	}
+	return cut
+}

@@ -1,0 +1,338 @@
+package logstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"braid/internal/vfs"
+	"braid/pkg/block"
+	"braid/pkg/model"
+)
+
+// blockReader reads one published block. It is safe for concurrent use. Files
+// are opened with the reader and closed when its last reference goes; a block
+// that was dropped is then removed from the disk.
+type blockReader struct {
+	block *block.Block
+	fs    vfs.FS
+	gen   uint32
+	// applied are the deletions that were carried out when the block was written.
+	applied []string
+	cache   *cache
+	pages   vfs.File
+
+	refs    atomic.Int64
+	busy    bool        // being merged; guarded by the tenant's mu
+	dropped atomic.Bool // remove the files with the last reference
+	onGone  func(*blockReader)
+	damage  sync.Once // damage is logged once a block
+}
+
+// directory is the decoded directory of a block.
+type directory struct {
+	*table
+	columns []blockColumn
+	pages   []pageInfo
+	size    int64
+}
+
+func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
+	f, err := b.Open(fsys, pagesFile)
+	if err != nil {
+		return nil, err
+	}
+	r := &blockReader{block: b, fs: fsys, cache: c, pages: f}
+	r.refs.Store(1)
+	_, err = b.Stat("gen", &r.gen)
+	if err == nil {
+		_, err = b.Stat("deleted", &r.applied)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+// acquire takes a reference; false when the reader is closed already.
+func (r *blockReader) acquire() bool {
+	for {
+		n := r.refs.Load()
+		if n <= 0 {
+			return false
+		}
+		if r.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release gives a reference back.
+func (r *blockReader) release() {
+	if r.refs.Add(-1) == 0 && r.onGone != nil {
+		r.onGone(r)
+	}
+}
+
+// directory returns the decoded directory, from memory if it is there.
+func (r *blockReader) directory(stats *model.QueryStats) (*directory, error) {
+	v, err := r.cache.get(cacheKey{r.block.ID, directoryFile}, func() (any, int64, error) {
+		data, err := r.block.ReadFile(r.fs, directoryFile)
+		if err != nil {
+			return nil, 0, err
+		}
+		stats.AddBytes(int64(len(data)))
+		d, err := decodeDirectory(data)
+		if err != nil {
+			return nil, 0, block.Corruptionf(r.block.Path(directoryFile), -1, "%v", err)
+		}
+		d.name = "block " + string(r.block.ID)
+		return d, d.size, r.check(d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*directory), nil
+}
+
+// check compares the directory with the meta and the file that it is about.
+func (r *blockReader) check(d *directory) error {
+	f, _ := r.block.File(pagesFile)
+	for i := range d.pages {
+		p := &d.pages[i]
+		size := 0
+		if n := len(p.chunks); n > 0 {
+			size = p.chunks[n-1].from + p.chunks[n-1].size
+		}
+		if p.offset+int64(size) > f.Size {
+			return block.Corruptionf(r.block.Path(directoryFile), -1, "page %d ends beyond the file", i)
+		}
+	}
+	return nil
+}
+
+func decodeDirectory(data []byte) (*directory, error) {
+	const head = len(directoryMagic) + 1
+	if len(data) < head+crcSize || string(data[:head-1]) != directoryMagic {
+		return nil, fmt.Errorf("no magic %q", directoryMagic)
+	}
+	if data[head-1] != directoryFormat {
+		return nil, fmt.Errorf("%w: directory format %d, this program knows %d", block.ErrVersion, data[head-1], directoryFormat)
+	}
+	body, sum := data[:len(data)-crcSize], binary.LittleEndian.Uint32(data[len(data)-crcSize:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, fmt.Errorf("checksum differs")
+	}
+	size, src, err := readUvarint(body[head:], maxDirectory)
+	if err != nil {
+		return nil, err
+	}
+	z, err := decoder()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := z.DecodeAll(src, make([]byte, 0, min(size, len(src)<<8+1024)))
+	if err != nil || len(raw) != size {
+		return nil, errShort
+	}
+	return readDirectory(raw)
+}
+
+// maxDirectory guards against damaged lengths.
+const maxDirectory = 1 << 30
+
+func readDirectory(src []byte) (*directory, error) {
+	d := &directory{table: &table{}, size: int64(len(src)) * 3}
+	_, src, err := readUvarint(src, math.MaxUint32) // gen: also in the meta
+	if err != nil {
+		return nil, err
+	}
+	n, src, err := readUvarint(src, min(len(src), math.MaxUint16))
+	if err != nil {
+		return nil, err
+	}
+	d.columns = make([]blockColumn, n)
+	keys := make([]columnKey, n)
+	for i := range d.columns {
+		if src, err = readColumn(&d.columns[i], src); err != nil {
+			return nil, err
+		}
+		keys[i] = d.columns[i].columnKey
+	}
+	d.schema = newSchema(keys)
+	if n, src, err = readUvarint(src, len(src)); err != nil {
+		return nil, err
+	}
+	d.streams = make([]stream, n)
+	for i := range d.streams {
+		if d.streams[i], src, err = readStream(src); err != nil {
+			return nil, err
+		}
+	}
+	if n, src, err = readUvarint(src, len(src)); err != nil {
+		return nil, err
+	}
+	d.pages = make([]pageInfo, n)
+	for i := range d.pages {
+		if src, err = d.readPageInfo(&d.pages[i], src); err != nil {
+			return nil, err
+		}
+		d.size += int64(len(d.pages[i].chunks)) * 24
+	}
+	if len(src) != 0 {
+		return nil, errShort
+	}
+	return d, nil
+}
+
+func readColumn(c *blockColumn, src []byte) ([]byte, error) {
+	if len(src) == 0 || src[0] >= 32 {
+		return nil, errShort
+	}
+	c.kind, c.intrinsic = model.ValueKind(src[0]&7), src[0]&8 != 0
+	hasDict := src[0]&16 != 0
+	var err error
+	if c.name, src, err = readString(src[1:]); err != nil {
+		return nil, err
+	}
+	rows, src, err := readUvarint(src, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	c.rows = int64(rows)
+	if c.ids, src, err = readString(src); err != nil || !hasDict {
+		return src, err
+	}
+	n, src, err := readUvarint(src, len(src))
+	if err != nil {
+		return nil, err
+	}
+	c.dict = make([]string, n)
+	for i := range c.dict {
+		if c.dict[i], src, err = readString(src); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
+}
+
+func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
+	minT, n := binary.Varint(src)
+	if n <= 0 {
+		return nil, errShort
+	}
+	src = src[n:]
+	span, n := binary.Uvarint(src)
+	if n <= 0 {
+		return nil, errShort
+	}
+	src = src[n:]
+	p.minT, p.maxT = minT, minT+int64(span)
+	var err error
+	var offset, severities, chunks, spread int
+	limits := [...]int{math.MaxUint16, math.MaxInt64, max(0, len(d.streams)-1), len(d.streams), 256}
+	for i, to := range []*int{&p.rows, &offset, &p.streamLo, &spread, &severities} {
+		if *to, src, err = readUvarint(src, limits[i]); err != nil {
+			return nil, err
+		}
+	}
+	p.offset, p.streamHi = int64(offset), p.streamLo+spread
+	if p.streamHi >= len(d.streams) || p.maxT < p.minT || p.rows == 0 {
+		return nil, errShort
+	}
+	p.severities = make([]severityCount, severities)
+	for i := range p.severities {
+		if len(src) == 0 {
+			return nil, errShort
+		}
+		p.severities[i].severity = src[0]
+		if p.severities[i].rows, src, err = readUvarint(src[1:], p.rows); err != nil {
+			return nil, err
+		}
+	}
+	if chunks, src, err = readUvarint(src, len(d.columns)); err != nil {
+		return nil, err
+	}
+	p.chunks = make([]chunkInfo, chunks)
+	col, from := -1, 0
+	for i := range p.chunks {
+		skip, size := 0, 0
+		if skip, src, err = readUvarint(src, len(d.columns)); err != nil {
+			return nil, err
+		}
+		if size, src, err = readUvarint(src, math.MaxInt32); err != nil {
+			return nil, err
+		}
+		col += skip + 1
+		if col >= len(d.columns) {
+			return nil, errShort
+		}
+		p.chunks[i] = chunkInfo{col, from, size}
+		from += size
+	}
+	return src, nil
+}
+
+// page opens a page whose directory is in memory; nothing is read yet. It is
+// only called after directory has succeeded.
+func (r *blockReader) page(d *directory, i int, stats *model.QueryStats) *page {
+	info := &d.pages[i]
+	n := len(d.columns)
+	p := &page{table: d.table, no: i, rows: info.rows, minT: info.minT, maxT: info.maxT, streamLo: info.streamLo, streamHi: info.streamHi,
+		vecs: make([]*vector, n), loaded: newBitset(n)}
+	p.load = func(p *page, col int) (*vector, error) { return r.loadChunk(d, info, i, col, stats) }
+	return p
+}
+
+// find returns the index of a column's chunk, -1 when the page has none.
+func (p *pageInfo) find(col int) int {
+	k := sort.Search(len(p.chunks), func(k int) bool { return p.chunks[k].col >= col })
+	if k == len(p.chunks) || p.chunks[k].col != col {
+		return -1
+	}
+	return k
+}
+
+func (p *pageInfo) has(col int) bool { return p.find(col) >= 0 }
+
+// loadChunk reads, verifies and decodes one chunk; nil when the page has none.
+func (r *blockReader) loadChunk(d *directory, info *pageInfo, no, col int, stats *model.QueryStats) (*vector, error) {
+	k := info.find(col)
+	if k < 0 {
+		return nil, nil
+	}
+	c := info.chunks[k]
+	at := info.offset + int64(c.from)
+	buf := make([]byte, c.size)
+	if n, err := r.pages.ReadAt(buf, at); n < len(buf) {
+		return nil, fmt.Errorf("cannot read page %d of block %q: %w", no, r.block.ID, err)
+	}
+	stats.AddBytes(int64(c.size))
+	body, ok := checked(buf)
+	if !ok {
+		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", no, d.columns[col].name)
+	}
+	v, err := readChunk(body, d.columns[col].columnKey, info.rows, d.columns[col].dict)
+	if err != nil {
+		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: %v", no, d.columns[col].name, err)
+	}
+	return v, nil
+}
+
+// checked verifies and removes the checksum at the end.
+func checked(buf []byte) ([]byte, bool) {
+	n := len(buf) - crcSize
+	if n < 0 || crc32.Checksum(buf[:n], castagnoli) != binary.LittleEndian.Uint32(buf[n:]) {
+		return nil, false
+	}
+	return buf[:n], true
+}
+
+// verify reads everything and compares the checksums.
+func (r *blockReader) verify(ctx context.Context) error { return r.block.Verify(ctx, r.fs) }

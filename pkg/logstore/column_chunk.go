@@ -1,0 +1,306 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"math/bits"
+
+	"braid/pkg/model"
+)
+
+// The encodings of a chunk. Their numbers are on disk: never renumber. Bit 7 of
+// the byte says that not every row has a value: where they are comes first.
+const (
+	encNone    byte = 0 // presence is all
+	encDict    byte = 1 // codes of the block's dictionary
+	encInts    byte = 2
+	encRaw64   byte = 3 // bits as they are
+	encDecimal byte = 4 // doubles that are an integer over a power of ten
+	encText    byte = 5 // one zstd frame
+	encPlain   byte = 6 // text as it is
+	encUUID    byte = 7
+	encHex     byte = 8
+	encCounter byte = 9 // a prefix and a number
+	encIDs     byte = 10
+	encSparse  byte = 0x80
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// crcSize ends every chunk.
+const crcSize = 4
+
+// appendChunk encodes a vector of a page of so many rows, checksum included.
+// Codes of a formDict vector must be the block's.
+func (e *encoder) appendChunk(dst []byte, v *vector, rows int) []byte {
+	from := len(dst)
+	dst = append(dst, 0)
+	if v.n < rows {
+		dst = appendPresence(dst, v.rows[:v.n], rows)
+	}
+	var enc byte
+	switch v.form {
+	case formDict:
+		enc = encDict
+		dst = e.appendCodes(dst, v.codes)
+	case formNums:
+		enc, dst = e.appendNums(dst, v)
+	case formText:
+		enc, dst = e.appendText(dst, v)
+	case formFixed:
+		enc = encIDs
+		dst = append(dst, v.data...)
+	}
+	if v.n < rows {
+		enc |= encSparse
+	}
+	dst[from] = enc
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
+}
+
+// appendPresence encodes which rows have a value: a bitmap, or the row numbers
+// when these are smaller.
+func appendPresence(dst []byte, rows []uint16, of int) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(rows)))
+	list := make([]int64, len(rows))
+	for i, r := range rows {
+		list[i] = int64(r)
+	}
+	at := len(dst)
+	dst = appendInts(append(dst, 1), list)
+	if len(dst)-at <= 1+(of+7)/8 {
+		return dst
+	}
+	dst = append(dst[:at], 0)
+	at = len(dst)
+	dst = append(dst, make([]byte, (of+7)/8)...)
+	for _, r := range rows {
+		dst[at+int(r>>3)] |= 1 << (r & 7)
+	}
+	return dst
+}
+
+func readPresence(src []byte, of int) ([]uint16, []byte, error) {
+	n, src, err := readUvarint(src, of)
+	if err != nil || len(src) == 0 {
+		return nil, nil, errShort
+	}
+	how := src[0]
+	src = src[1:]
+	rows := make([]uint16, 0, n)
+	if how == 0 {
+		size := (of + 7) / 8
+		if len(src) < size {
+			return nil, nil, errShort
+		}
+		for i := 0; i < of; i++ {
+			if src[i>>3]>>(i&7)&1 == 1 {
+				rows = append(rows, uint16(i))
+			}
+		}
+		src = src[size:]
+	} else {
+		var list []int64
+		if list, src, err = readInts(nil, src, n); err != nil {
+			return nil, nil, err
+		}
+		for i, r := range list {
+			if r < 0 || r >= int64(of) || i > 0 && r <= list[i-1] {
+				return nil, nil, errShort
+			}
+			rows = append(rows, uint16(r))
+		}
+	}
+	if len(rows) != n {
+		return nil, nil, errShort
+	}
+	return rows, src, nil
+}
+
+// appendCodes encodes dictionary codes: the different ones of the page, then
+// for each value which of them.
+func (e *encoder) appendCodes(dst []byte, codes []uint32) []byte {
+	e.local = e.local[:0]
+	for _, c := range codes {
+		if int(c) >= len(e.slot) {
+			e.slot = append(e.slot, make([]uint32, int(c)+1-len(e.slot))...)
+		}
+		if s := e.slot[c]; s == 0 || int(s) > len(e.local) || e.local[s-1] != c {
+			e.local = append(e.local, c)
+			e.slot[c] = uint32(len(e.local))
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.local)))
+	for _, c := range e.local {
+		dst = binary.AppendUvarint(dst, uint64(c))
+	}
+	if len(e.local) <= 1 {
+		return dst
+	}
+	e.ints = e.ints[:0]
+	for _, c := range codes {
+		e.ints = append(e.ints, int64(e.slot[c]-1))
+	}
+	return appendPacked(dst, e.ints, 0, bits.Len(uint(len(e.local)-1)))
+}
+
+func readCodes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err error) {
+	k, src, err := readUvarint(src, n)
+	if err != nil || k == 0 && n > 0 {
+		return nil, nil, errShort
+	}
+	local := make([]uint32, k)
+	for i := range local {
+		var c int
+		if c, src, err = readUvarint(src, dictLen-1); err != nil {
+			return nil, nil, err
+		}
+		local[i] = uint32(c)
+	}
+	codes = make([]uint32, n)
+	if k <= 1 {
+		for i := range codes {
+			codes[i] = local[0]
+		}
+		return codes, src, nil
+	}
+	idx := make([]uint64, n)
+	if src, err = unpack(idx, src, n, bits.Len(uint(k-1))); err != nil {
+		return nil, nil, err
+	}
+	for i, x := range idx {
+		if x >= uint64(k) {
+			return nil, nil, errShort
+		}
+		codes[i] = local[x]
+	}
+	return codes, src, nil
+}
+
+var decimalScales = [...]float64{1, 10, 100, 1e3, 1e4, 1e6}
+
+// appendNums encodes the bits of ints, bools or doubles.
+func (e *encoder) appendNums(dst []byte, v *vector) (byte, []byte) {
+	if v.kind != model.KindDouble {
+		return encInts, appendInts(dst, asInts(v.nums))
+	}
+	for s, scale := range decimalScales {
+		if e.decimals(v.nums, scale) {
+			return encDecimal, appendInts(append(dst, byte(s)), e.ints)
+		}
+	}
+	for _, x := range v.nums {
+		dst = binary.LittleEndian.AppendUint64(dst, x)
+	}
+	return encRaw64, dst
+}
+
+// decimals fills e.ints with the doubles times scale when that loses nothing.
+func (e *encoder) decimals(nums []uint64, scale float64) bool {
+	e.ints = e.ints[:0]
+	for _, x := range nums {
+		i := math.Round(math.Float64frombits(x) * scale)
+		if !(math.Abs(i) < 1<<53) || math.Float64bits(float64(int64(i))/scale) != x {
+			return false
+		}
+		e.ints = append(e.ints, int64(i))
+	}
+	return true
+}
+
+// readChunk decodes a chunk whose checksum has been verified and removed.
+func readChunk(src []byte, key columnKey, rows int, dict []string) (*vector, error) {
+	if len(src) == 0 {
+		return nil, errShort
+	}
+	v := &vector{kind: key.kind, n: rows}
+	enc := src[0]
+	src = src[1:]
+	var err error
+	if enc&encSparse != 0 {
+		if v.rows, src, err = readPresence(src, rows); err != nil {
+			return nil, err
+		}
+		v.n = len(v.rows)
+	}
+	switch enc &^ encSparse {
+	case encNone:
+		v.form = formNone
+	case encDict:
+		v.form, v.dict = formDict, dict
+		v.codes, _, err = readCodes(src, v.n, len(dict))
+	case encInts, encRaw64, encDecimal:
+		v.form = formNums
+		v.nums, err = readNums(enc&^encSparse, src, v.n)
+	case encText, encPlain, encUUID, encHex, encCounter:
+		v.form = formText
+		err = readText(v, enc&^encSparse, src)
+	case encIDs:
+		v.form = formFixed
+		if v.n == 0 || len(src)%v.n != 0 {
+			return nil, errShort
+		}
+		v.size, v.data = len(src)/v.n, src
+	default:
+		return nil, errShort
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, checkForm(key, v)
+}
+
+// checkForm refuses a vector that the column cannot have, so that nobody after
+// this needs to look.
+func checkForm(key columnKey, v *vector) error {
+	ok := true
+	switch {
+	case key.intrinsic && key.name == colTrace:
+		ok = v.form == formFixed && v.size == 16
+	case key.intrinsic && key.name == colSpan:
+		ok = v.form == formFixed && v.size == 8
+	case hasText(key.kind):
+		ok = v.form == formDict || v.form == formText
+	case key.kind == model.KindEmpty:
+		ok = v.form == formNone
+	default:
+		ok = v.form == formNums
+	}
+	if !ok {
+		return errShort
+	}
+	return nil
+}
+
+func readNums(enc byte, src []byte, n int) ([]uint64, error) {
+	if enc == encRaw64 {
+		if len(src) < 8*n {
+			return nil, errShort
+		}
+		out := make([]uint64, n)
+		for i := range out {
+			out[i] = binary.LittleEndian.Uint64(src[8*i:])
+		}
+		return out, nil
+	}
+	scale := 1.0
+	if enc == encDecimal {
+		if len(src) == 0 || int(src[0]) >= len(decimalScales) {
+			return nil, errShort
+		}
+		scale = decimalScales[src[0]]
+		src = src[1:]
+	}
+	ints, _, err := readInts(nil, src, n)
+	if err != nil {
+		return nil, err
+	}
+	out := asUints(ints)
+	if enc == encDecimal {
+		for i, x := range ints {
+			out[i] = math.Float64bits(float64(x) / scale)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,296 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"strconv"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// maxPageText bounds the text of one column in one page, on the way in and,
+	// as a guard against damaged lengths, on the way out. A page is cut before
+	// its bodies reach maxPageBody; attributes come on top.
+	maxPageText = 256 << 20
+	maxPageBody = 4 << 20
+	// plainBelow is the size below which zstd's overhead does not pay.
+	plainBelow = 64
+)
+
+// encoder holds what encoding chunks needs again and again. Not safe for
+// concurrent use.
+type encoder struct {
+	zstd  *zstd.Encoder
+	ints  []int64
+	local []uint32
+	slot  []uint32 // by code: 1 + its place in local, if it is there
+	buf   []byte
+}
+
+func newEncoder() (*encoder, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+	return &encoder{zstd: z}, err
+}
+
+// decoder is shared: DecodeAll is safe for concurrent use.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxPageText), zstd.IgnoreChecksum(true))
+})
+
+// appendText encodes strings by what they look like.
+func (e *encoder) appendText(dst []byte, v *vector) (byte, []byte) {
+	if enc, out, ok := e.shaped(dst, v); ok {
+		return enc, out
+	}
+	e.ints = e.ints[:0]
+	for i := range v.n {
+		e.ints = append(e.ints, int64(v.offs[i+1]-v.offs[i]))
+	}
+	dst = appendInts(dst, e.ints)
+	data := v.data[v.offs[0]:v.offs[v.n]]
+	if len(data) >= plainBelow {
+		e.buf = e.zstd.EncodeAll(data, e.buf[:0])
+		if len(e.buf) < len(data) {
+			return encText, append(binary.AppendUvarint(dst, uint64(len(data))), e.buf...)
+		}
+	}
+	return encPlain, append(dst, data...)
+}
+
+// shaped tries the shapes that ids have; the first value decides which.
+func (e *encoder) shaped(dst []byte, v *vector) (byte, []byte, bool) {
+	if v.n == 0 {
+		return 0, dst, false
+	}
+	first := v.str(0)
+	if len(first) == 36 && first[8] == '-' {
+		if out, ok := appendUUIDs(dst, v); ok {
+			return encUUID, out, true
+		}
+	}
+	if len(first) >= 8 && len(first)%2 == 0 && len(first) <= 128 {
+		if out, ok := appendHexes(dst, v, len(first)); ok {
+			return encHex, out, true
+		}
+	}
+	if out, ok := e.appendCounters(dst, v); ok {
+		return encCounter, out, true
+	}
+	return 0, dst, false
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// appendHex appends the bytes of lower-case hex digits.
+func appendHex(dst []byte, s string) ([]byte, bool) {
+	for i := 0; i < len(s); i += 2 {
+		a, ok1 := hexDigit(s[i])
+		b, ok2 := hexDigit(s[i+1])
+		if !ok1 || !ok2 {
+			return dst, false
+		}
+		dst = append(dst, a<<4|b)
+	}
+	return dst, true
+}
+
+// uuidParts are where the digits of a UUID stand.
+var uuidParts = [...][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, 36}}
+
+func appendUUIDs(dst []byte, v *vector) ([]byte, bool) {
+	for i := range v.n {
+		s := v.str(i)
+		if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+			return nil, false
+		}
+		for _, p := range uuidParts {
+			var ok bool
+			if dst, ok = appendHex(dst, s[p[0]:p[1]]); !ok {
+				return nil, false
+			}
+		}
+	}
+	return dst, true
+}
+
+func appendHexes(dst []byte, v *vector, size int) ([]byte, bool) {
+	dst = binary.AppendUvarint(dst, uint64(size))
+	for i := range v.n {
+		s := v.str(i)
+		if len(s) != size {
+			return nil, false
+		}
+		var ok bool
+		if dst, ok = appendHex(dst, s); !ok {
+			return nil, false
+		}
+	}
+	return dst, true
+}
+
+// appendCounters encodes values that are one prefix and a number of up to 18
+// digits: without leading zeros, or all of one width.
+func (e *encoder) appendCounters(dst []byte, v *vector) ([]byte, bool) {
+	first := v.str(0)
+	p := len(first)
+	for p > 0 && first[p-1] >= '0' && first[p-1] <= '9' {
+		p--
+	}
+	prefix := first[:p]
+	if p == len(first) || p > 255 {
+		return nil, false
+	}
+	e.ints = e.ints[:0]
+	width, free, fixed := len(first), true, true
+	for i := range v.n {
+		s := v.str(i)
+		if len(s) <= p || len(s)-p > 18 || s[:p] != prefix {
+			return nil, false
+		}
+		x := int64(0)
+		for _, c := range []byte(s[p:]) {
+			if c < '0' || c > '9' {
+				return nil, false
+			}
+			x = x*10 + int64(c-'0')
+		}
+		free = free && (s[p] != '0' || len(s) == p+1)
+		fixed = fixed && len(s) == width
+		if !free && !fixed {
+			return nil, false
+		}
+		e.ints = append(e.ints, x)
+	}
+	dst = appendString(dst, prefix)
+	if free {
+		dst = append(dst, 0)
+	} else {
+		dst = append(dst, byte(width-p))
+	}
+	return appendInts(dst, e.ints), true
+}
+
+// readText decodes the texts of a vector whose n is known.
+func readText(v *vector, enc byte, src []byte) error {
+	switch enc {
+	case encUUID:
+		return readUUIDs(v, src)
+	case encHex:
+		return readHexes(v, src)
+	case encCounter:
+		return readCounters(v, src)
+	}
+	lens, src, err := readInts(nil, src, v.n)
+	if err != nil {
+		return err
+	}
+	v.offs = make([]uint32, v.n+1)
+	at := int64(0)
+	for i, n := range lens {
+		if n < 0 || n > maxPageText || at+n > math.MaxUint32 {
+			return errShort
+		}
+		at += n
+		v.offs[i+1] = uint32(at)
+	}
+	if enc == encPlain {
+		if int64(len(src)) != at {
+			return errShort
+		}
+		v.data = src
+		return nil
+	}
+	size, src, err := readUvarint(src, math.MaxUint32)
+	if err != nil || int64(size) != at {
+		return errShort
+	}
+	z, err := decoder()
+	if err != nil {
+		return err
+	}
+	// A zstd frame cannot say more than some 2^15 times its size.
+	if v.data, err = z.DecodeAll(src, make([]byte, 0, min(size, len(src)<<8+1024))); err != nil || len(v.data) != size {
+		return errShort
+	}
+	return nil
+}
+
+func readUUIDs(v *vector, src []byte) error {
+	if len(src) != 16*v.n {
+		return errShort
+	}
+	fixedOffsets(v, 36)
+	v.data = make([]byte, 36*v.n)
+	for i := range v.n {
+		d, s := v.data[36*i:36*i+36], src[16*i:16*i+16]
+		hex.Encode(d[0:8], s[0:4])
+		d[8] = '-'
+		hex.Encode(d[9:13], s[4:6])
+		d[13] = '-'
+		hex.Encode(d[14:18], s[6:8])
+		d[18] = '-'
+		hex.Encode(d[19:23], s[8:10])
+		d[23] = '-'
+		hex.Encode(d[24:36], s[10:16])
+	}
+	return nil
+}
+
+func readHexes(v *vector, src []byte) error {
+	size, src, err := readUvarint(src, 128)
+	if err != nil || size%2 != 0 || len(src) != size/2*v.n {
+		return errShort
+	}
+	fixedOffsets(v, size)
+	v.data = make([]byte, size*v.n)
+	hex.Encode(v.data, src)
+	return nil
+}
+
+func fixedOffsets(v *vector, size int) {
+	v.offs = make([]uint32, v.n+1)
+	for i := range v.offs {
+		v.offs[i] = uint32(i * size)
+	}
+}
+
+func readCounters(v *vector, src []byte) error {
+	prefix, src, err := readString(src)
+	if err != nil || len(prefix) > 255 || len(src) == 0 || src[0] > 18 {
+		return errShort
+	}
+	width := int(src[0])
+	ints, _, err := readInts(nil, src[1:], v.n)
+	if err != nil {
+		return err
+	}
+	v.offs = make([]uint32, 1, v.n+1)
+	v.data = make([]byte, 0, v.n*(len(prefix)+8))
+	for _, x := range ints {
+		if x < 0 {
+			return errShort
+		}
+		v.data = append(v.data, prefix...)
+		at := len(v.data)
+		v.data = strconv.AppendInt(v.data, x, 10)
+		for len(v.data)-at < width {
+			v.data = append(v.data, 0)
+			copy(v.data[at+1:], v.data[at:])
+			v.data[at] = '0'
+		}
+		v.offs = append(v.offs, uint32(len(v.data)))
+	}
+	return nil
+}

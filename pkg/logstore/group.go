@@ -1,0 +1,328 @@
+package logstore
+
+import (
+	"math"
+	"strings"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+)
+
+// interner numbers values. Number 0 is the empty value: the row lacks the field.
+type interner struct {
+	ids  map[model.Value]uint32
+	vals []model.Value
+}
+
+func newInterner() *interner {
+	return &interner{ids: map[model.Value]uint32{{}: 0}, vals: []model.Value{{}}}
+}
+
+// number returns a value's number, copying a new value's text; with full, no
+// new numbers are given.
+func (in *interner) number(v model.Value, full bool) uint32 {
+	if id, ok := in.ids[v]; ok {
+		return id
+	}
+	if full {
+		return other
+	}
+	if s := v.Str(); s != "" {
+		v = model.Raw(v.Kind(), v.Num(), strings.Clone(s))
+	}
+	id := uint32(len(in.vals))
+	in.vals = append(in.vals, v)
+	in.ids[v] = id
+	return id
+}
+
+// fieldReader reads the values of one field from the pages of one table. Used
+// by one goroutine.
+type fieldReader struct {
+	t       *table
+	sources []source
+	body    bool
+	memos   [][]uint32 // by source: number + 1 by dictionary code, stream or severity
+	out     []uint32
+}
+
+func newFieldReader(f predicate.Field, t *table) *fieldReader {
+	r := &fieldReader{t: t, body: f.Scope == predicate.ScopeIntrinsic && f.Name == predicate.Body}
+	for _, s := range fieldSources(f, t) {
+		if s.stream != nil {
+			s.stream.keep = true
+			s.stream.run(t, leaf{holds: func(model.Value) bool { return true }})
+			if !s.stream.some {
+				continue
+			}
+		}
+		r.sources = append(r.sources, s)
+	}
+	r.memos = make([][]uint32, len(r.sources))
+	return r
+}
+
+// eachSource yields, source by source, the rows of need whose value is there:
+// the first source that has one wins.
+func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *vector, left bitset), constant func(si int, left bitset) error) error {
+	left := append(bitset(nil), need...)
+	for si := range r.sources {
+		s := &r.sources[si]
+		if left.empty() {
+			return nil
+		}
+		if s.stream != nil || s.level {
+			if err := constant(si, left); err != nil {
+				return err
+			}
+			continue
+		}
+		v, err := p.vector(s.col)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			continue
+		}
+		column(si, v, left)
+		if si < len(r.sources)-1 {
+			has := make(bitset, len(left))
+			v.present(has)
+			left.andNot(has)
+		}
+	}
+	return nil
+}
+
+// values numbers the value of every row of need. The result is valid until the
+// next call.
+func (r *fieldReader) values(p *page, need bitset, in *interner, full bool) ([]uint32, error) {
+	if cap(r.out) < p.rows {
+		r.out = make([]uint32, p.rows)
+	}
+	out := r.out[:p.rows]
+	clear(out)
+	err := r.eachSource(p, need, func(si int, v *vector, left bitset) {
+		r.columnValues(si, v, left, in, full, out)
+	}, func(si int, left bitset) error {
+		if r.sources[si].level {
+			return r.levelValues(si, p, left, in, full, out)
+		}
+		return r.streamValues(si, p, left, in, full, out)
+	})
+	return out, err
+}
+
+func (r *fieldReader) memo(si, size int) []uint32 {
+	if len(r.memos[si]) < size {
+		r.memos[si] = append(r.memos[si], make([]uint32, size-len(r.memos[si]))...)
+	}
+	return r.memos[si]
+}
+
+func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner, full bool, out []uint32) {
+	if v.form == formDict {
+		m := r.memo(si, len(v.dict))
+		eachValue(v, left, func(i, row int) {
+			c := v.codes[i]
+			if m[c] == 0 {
+				id := in.number(model.Raw(v.kind, 0, v.dict[c]), full)
+				if id == other {
+					out[row] = other
+					return
+				}
+				m[c] = id + 1
+			}
+			out[row] = m[c] - 1
+		})
+		return
+	}
+	var last model.Value
+	lastID := uint32(0)
+	eachValue(v, left, func(i, row int) {
+		x := v.value(i)
+		if x != last {
+			last, lastID = x, in.number(x, full)
+		}
+		out[row] = lastID
+	})
+}
+
+func (r *fieldReader) levelValues(si int, p *page, left bitset, in *interner, full bool, out []uint32) error {
+	v, err := p.vector(r.sources[si].col)
+	if err != nil {
+		return err
+	}
+	m := r.memo(si, 256)
+	number := func(sev uint8) uint32 {
+		if m[sev] == 0 {
+			id := in.number(model.String(model.SeverityNumber(sev).Level()), full)
+			if id == other {
+				return other
+			}
+			m[sev] = id + 1
+		}
+		return m[sev] - 1
+	}
+	if v == nil || v.n < p.rows {
+		left.each(func(row int) { out[row] = number(0) })
+	}
+	if v != nil {
+		eachValue(v, left, func(i, row int) { out[row] = number(uint8(v.nums[i])) })
+	}
+	return nil
+}
+
+func (r *fieldReader) streamValues(si int, p *page, left bitset, in *interner, full bool, out []uint32) error {
+	ords, err := p.streamOf()
+	if err != nil {
+		return err
+	}
+	st := r.sources[si].stream
+	m := r.memo(si, len(r.t.streams))
+	more := si < len(r.sources)-1
+	left.each(func(row int) {
+		ord := uint64(p.streamLo)
+		if ords != nil {
+			ord = ords[row]
+		}
+		if ord >= uint64(len(m)) {
+			err = errShort
+			return
+		}
+		if !st.has[ord] {
+			return
+		}
+		if more {
+			left.unset(row)
+		}
+		if m[ord] == 0 {
+			id := in.number(st.vals[ord], full)
+			if id == other {
+				out[row] = other
+				return
+			}
+			m[ord] = id + 1
+		}
+		out[row] = m[ord] - 1
+	})
+	return err
+}
+
+// measured is the number that a row gives, if it gives one.
+type measured struct {
+	v  float64
+	ok bool
+}
+
+// numbers reads the measured field of the rows of need, reusing out.
+func (r *fieldReader) numbers(out []measured, p *page, need bitset, q *predicate.Aggregation) ([]measured, error) {
+	if cap(out) < p.rows {
+		out = make([]measured, p.rows)
+	}
+	out = out[:p.rows]
+	clear(out)
+	number := func(v model.Value) measured {
+		if r.body {
+			return measured{float64(len(v.Text())), true}
+		}
+		f, ok := v.Float()
+		if !ok && q.OfText {
+			f, ok = v.ParseFloat()
+		}
+		return measured{f, ok}
+	}
+	err := r.eachSource(p, need, func(_ int, v *vector, left bitset) {
+		switch {
+		case v.form == formNums && v.kind == model.KindInt && !r.body:
+			eachValue(v, left, func(i, row int) { out[row] = measured{float64(int64(v.nums[i])), true} })
+		case v.form == formNums && v.kind == model.KindDouble && !r.body:
+			eachValue(v, left, func(i, row int) { out[row] = measured{math.Float64frombits(v.nums[i]), true} })
+		case v.form == formText && v.kind == model.KindString && r.body:
+			eachValue(v, left, func(i, row int) { out[row] = measured{float64(v.offs[i+1] - v.offs[i]), true} })
+		default:
+			eachValue(v, left, func(i, row int) { out[row] = number(v.value(i)) })
+		}
+	}, func(si int, left bitset) error {
+		s := &r.sources[si]
+		if s.level {
+			return nil // words are no numbers
+		}
+		ords, err := p.streamOf()
+		if err != nil {
+			return err
+		}
+		left.each(func(row int) {
+			ord := uint64(p.streamLo)
+			if ords != nil {
+				ord = ords[row]
+			}
+			if ord >= uint64(len(s.stream.has)) {
+				err = errShort
+				return
+			}
+			if s.stream.has[ord] {
+				out[row] = number(s.stream.vals[ord])
+				left.unset(row)
+			}
+		})
+		return err
+	})
+	return out, err
+}
+
+// denseSketch counts numbers in the buckets of model.Sketch, as an array while
+// they are positive and close together.
+type denseSketch struct {
+	base   int32
+	counts []uint64
+	total  uint64
+	rest   model.Sketch
+}
+
+// maxDense bounds the buckets kept as an array: a factor of 10^17 between the
+// least and the greatest number.
+const maxDense = 2048
+
+var sketchLog = math.Log(1.01 / 0.99)
+
+func (d *denseSketch) add(v float64) {
+	if !(v > 0) || math.IsInf(v, 1) {
+		d.rest.Add(v, 1)
+		return
+	}
+	i := int32(math.Ceil(math.Log(v) / sketchLog))
+	if len(d.counts) == 0 {
+		d.base = i - 16
+		d.counts = make([]uint64, 64)
+	}
+	at := int(i) - int(d.base)
+	if at < 0 || at >= len(d.counts) {
+		lo, hi := min(int(i), int(d.base)), max(int(i)+1, int(d.base)+len(d.counts))
+		if hi-lo > maxDense {
+			d.rest.Add(v, 1)
+			return
+		}
+		grown := make([]uint64, hi-lo)
+		copy(grown[int(d.base)-lo:], d.counts)
+		d.base, d.counts = int32(lo), grown
+		at = int(i) - lo
+	}
+	d.counts[at]++
+	d.total++
+}
+
+// sketch returns what was counted in the form that travels.
+func (d *denseSketch) sketch() *model.Sketch {
+	s := &d.rest
+	if d.total > 0 && s.Positive == nil {
+		s.Positive = map[int32]uint64{}
+	}
+	for i, n := range d.counts {
+		if n > 0 {
+			s.Positive[d.base+int32(i)] += n
+		}
+	}
+	s.Total += d.total
+	return s
+}
