@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"braid/pkg/model"
+	"braid/pkg/predicate"
 	"braid/pkg/query"
 	"braid/pkg/tenant"
 )
@@ -151,3 +152,18 @@ func (e *Engine) TraceSpans(ctx context.Context, t tenant.ID, id model.TraceID, 
 
 // Source returns what the engine asks.
 func (e *Engine) Source() query.TraceSource { return e.source }
+
+// Filter returns what a search's span filters ask of single spans, for lists of
+// tags and values that narrow while a query is typed. A text that is not (yet)
+// a query filters nothing.
+func Filter(text string) predicate.Expr {
+	q, err := Parse(text)
+	if err != nil || len(q.Pipeline.Stages) == 0 {
+		return predicate.True{}
+	}
+	f, ok := q.Pipeline.Stages[0].(SpansetFilter)
+	if !ok {
+		return predicate.True{}
+	}
+	return lowerFilter(f.Expr).expr
+}

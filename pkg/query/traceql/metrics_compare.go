@@ -63,8 +63,10 @@ func (c *comparison) add(s *scene, i int) {
 	if row.StatusMessage != "" {
 		c.count("statusMessage", model.String(row.StatusMessage), side, bucket)
 	}
-	c.count("rootName", model.String(s.facts.RootName), side, bucket)
-	c.count("rootServiceName", model.String(s.facts.RootService), side, bucket)
+	if s.facts.RootName != "" {
+		c.count("rootName", model.String(s.facts.RootName), side, bucket)
+		c.count("rootServiceName", model.String(s.facts.RootService), side, bucket)
+	}
 	for _, a := range row.Attrs {
 		c.count(Field{Scope: ScopeSpan, Name: a.Key}.String(), a.Value, side, bucket)
 	}

@@ -106,7 +106,7 @@ func groupSeries(m *Metrics, agg *model.Aggregate, g *model.AggGroup, scale floa
 				if c.Sketch == nil || c.Sketch.Total == 0 {
 					return 0, false
 				}
-				return clamp(c.Sketch.Quantile(q), c.Min, c.Max) * scale, true
+				return cellQuantile(c, q) * scale, true
 			})})
 		}
 	case "histogram_over_time":
@@ -120,14 +120,44 @@ func groupSeries(m *Metrics, agg *model.Aggregate, g *model.AggGroup, scale floa
 			return cellValue(m.Func, c, seconds, scale)
 		})}}
 	}
+	out = slices.DeleteFunc(out, func(s Series) bool { return len(s.Samples) == 0 })
 	if len(out) > 0 {
-		out[0].Exemplars = seriesExemplars(m, g, scale)
+		placeExemplars(m, out, seriesExemplars(m, g, scale))
 	}
 	return out
 }
 
-// clamp keeps a sketch's estimate within what was measured.
-func clamp(v, low, high float64) float64 { return math.Min(math.Max(v, low), high) }
+// placeExemplars gives a group's exemplars to its series: of a histogram to the
+// bucket that each fell into.
+func placeExemplars(m *Metrics, out []Series, all []Exemplar) {
+	if m.Func != "histogram_over_time" {
+		out[0].Exemplars = all
+		return
+	}
+	for _, x := range all {
+		at := len(out) - 1
+		for i := range out {
+			le, _ := out[i].Labels[len(out[i].Labels)-1].Value.Float()
+			if x.Value <= le {
+				at = i
+				break
+			}
+		}
+		out[at].Exemplars = append(out[at].Exemplars, x)
+	}
+}
+
+// cellQuantile keeps a sketch's estimate within what was measured; the ends are
+// known exactly.
+func cellQuantile(c *model.Cell, q float64) float64 {
+	switch q {
+	case 0:
+		return c.Min
+	case 1:
+		return c.Max
+	}
+	return math.Min(math.Max(c.Sketch.Quantile(q), c.Min), c.Max)
+}
 
 func cellValue(fn string, c *model.Cell, seconds, scale float64) (float64, bool) {
 	switch fn {

@@ -7,11 +7,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"braid/internal/testkit"
 	"braid/pkg/model"
 )
 
 func TestParse(t *testing.T) {
-	runScript(t, "testdata/parse.txt", func(q string) string {
+	testkit.RunScript(t, "testdata/parse.txt", func(q string) string {
 		parsed, err := Parse(q)
 		if err != nil {
 			require.ErrorIs(t, err, model.ErrInvalid)
@@ -26,7 +27,7 @@ func TestParse(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	e := NewEngine(Options{})
-	runScript(t, "testdata/explain.txt", func(q string) string {
+	testkit.RunScript(t, "testdata/explain.txt", func(q string) string {
 		text, err := e.Explain(q)
 		if err != nil {
 			return "error: " + err.Error()

@@ -1,7 +1,6 @@
 package traceql
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,37 +14,6 @@ import (
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what the code answers into the scripts of testdata")
-
-// runScript runs a script: blocks parted by empty lines, each a question of
-// one or more lines followed by "----" and the answer. Lines that begin with #
-// before a question are comments.
-func runScript(t *testing.T, path string, answer func(question string) string) {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var out []string
-	for _, block := range strings.Split(strings.TrimRight(string(raw), "\n"), "\n\n") {
-		head, want, asked := strings.Cut(block, "\n----")
-		if !asked {
-			out = append(out, block)
-			continue
-		}
-		question := head
-		for strings.HasPrefix(question, "#") {
-			_, question, _ = strings.Cut(question, "\n")
-		}
-		got := strings.TrimRight(answer(question), "\n")
-		out = append(out, strings.TrimRight(head+"\n----\n"+got, "\n"))
-		if !*rewrite && strings.TrimPrefix(want, "\n") != got {
-			t.Errorf("%s: %s\n  want:\n%s\n  got:\n%s", path, question, strings.TrimPrefix(want, "\n"), got)
-		}
-	}
-	if *rewrite {
-		require.NoError(t, os.WriteFile(path, []byte(strings.Join(out, "\n\n")+"\n"), 0o644))
-	}
-}
 
 // epoch is when the traces of scripts begin.
 const epoch = int64(1_700_000_000_000_000_000)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"braid/internal/testkit"
 	"braid/pkg/model"
 )
 
@@ -47,7 +48,7 @@ func showAttrs(attrs model.Attrs) string {
 
 func TestSearch(t *testing.T) {
 	e := NewEngine(Options{Source: loadSource(t, "testdata/traces.txt")})
-	runScript(t, "testdata/search.txt", func(q string) string {
+	testkit.RunScript(t, "testdata/search.txt", func(q string) string {
 		res, err := e.Search(context.Background(), testTenant, Params{Query: q, SpansPerSet: -1})
 		if err != nil {
 			return "error: " + err.Error()

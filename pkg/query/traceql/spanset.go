@@ -3,6 +3,7 @@ package traceql
 import (
 	"math"
 	"strings"
+	"time"
 
 	"braid/pkg/model"
 )
@@ -160,7 +161,7 @@ func (m *measurer) scalar(sc Scalar) (float64, bool) {
 	case Aggregate:
 		v, ok := m.aggregate(sc, m.set.spans)
 		if ok && !m.piped {
-			m.found = append(m.found, model.Attr{Key: sc.String(), Value: model.Double(v)})
+			m.found = append(m.found, model.Attr{Key: sc.String(), Value: sc.shown(v)})
 		}
 		return v, ok
 	case ScalarBinary:
@@ -184,6 +185,14 @@ func (m *measurer) scalar(sc Scalar) (float64, bool) {
 		return v, ok
 	}
 	return 0, false
+}
+
+// shown is the value as a result carries it: durations as users read them.
+func (a Aggregate) shown(v float64) model.Value {
+	if f, ok := a.Of.(Field); ok && f.typ() == TypeDuration {
+		return model.String(time.Duration(v).String())
+	}
+	return model.Double(v)
 }
 
 // aggregate measures the spans; avg, min, max and sum have no value where no
