@@ -289,8 +289,8 @@ func TestFailingDiskIsSaidAndSurvived(t *testing.T) {
 					require.Error(t, err, "the reserve is given back")
 				}
 				time.Sleep(30 * time.Second)
-				require.LessOrEqual(t, syncs[filepath.Join(dir, segmentName(1))], 1, "a failed sync is not tried again")
 				mu.Lock()
+				require.LessOrEqual(t, syncs[filepath.Join(dir, segmentName(1))], 1, "a failed sync is not tried again")
 				broken = false
 				mu.Unlock()
 				time.Sleep(maxProbe)
