@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -63,8 +64,14 @@ func (osFS) Lock(path string) (io.Closer, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
 		_ = f.Close()
-		return nil, fmt.Errorf("cannot lock %s: another process holds it: %w", path, err)
+		return nil, fmt.Errorf("cannot lock %s: another process holds it (pid %s): %w", path, bytes.TrimSpace(pid), err)
+	}
+	// The process number is a help for whoever reads the refusal, no part of the
+	// lock: a full disk must not keep the store from opening.
+	if err := f.Truncate(0); err == nil {
+		_, _ = fmt.Fprintln(f, os.Getpid())
 	}
 	return f, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,7 +178,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	l, err := Open(Options{Dir: d, ReserveBytes: 1000})
 	require.NoError(t, err)
 	_, err = Open(Options{Dir: d})
-	require.ErrorContains(t, err, "another process")
+	require.ErrorContains(t, err, fmt.Sprintf("another process holds it (pid %d)", os.Getpid()))
 	require.NoError(t, l.Close())
 	l, err = Open(Options{Dir: d, ReserveBytes: 1000})
 	require.NoError(t, err)
@@ -323,4 +324,43 @@ func TestRecordKeepsWhatItIsGiven(t *testing.T) {
 	require.NoError(t, ticket.Wait(ctx))
 	_, err = l.Replay(ctx, 0, func(_ model.Position, r *Record) error { require.Equal(t, want, r); return nil })
 	require.NoError(t, err)
+}
+
+// TestStalledDiskBoundsTheQueue holds a sync for 30 seconds: senders are told
+// to come back, those who give up get their payload back, nothing is lost.
+func TestStalledDiskBoundsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stall atomic.Bool
+		l := open(t, vfs.WithFaults(vfs.NewCrashable(), func(op vfs.Op) error {
+			if op.Kind == "sync" && stall.Load() {
+				time.Sleep(30 * time.Second)
+			}
+			return nil
+		}), func(o *Options) { o.MaxQueueBytes = 5000 })
+		defer l.Close()
+		stall.Store(true)
+		start := time.Now()
+		var tickets []*Ticket
+		var refused error
+		for refused == nil {
+			ticket, err := l.Append(ctx, rec(string(make([]byte, 400))))
+			if refused = err; err == nil {
+				tickets = append(tickets, ticket)
+			}
+			synctest.Wait()
+		}
+		require.ErrorAs(t, refused, new(*model.OverloadError))
+		require.LessOrEqual(t, l.Stats().QueuedBytes, int64(5000))
+		require.Zero(t, time.Since(start), "a refusal does not wait")
+		impatient, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		require.ErrorIs(t, tickets[0].Wait(impatient), context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start))
+		for _, ticket := range tickets {
+			require.NoError(t, ticket.Wait(ctx))
+		}
+		stall.Store(false)
+		have, _ := replay(t, l, 0)
+		require.Len(t, have, len(tickets))
+	})
 }

@@ -9,7 +9,9 @@ import (
 )
 
 // TrimBefore removes the segments that hold only positions below pos: those
-// that every store has in durable blocks. The active segment is not removed;
+// that every store has in durable blocks. pos must not pass the position of a
+// request that is between Append and its store: the store does not know of it
+// yet, only whoever appended does. The active segment is not removed;
 // when all of it is below pos, a new one is begun and the next call removes it.
 func (l *Log) TrimBefore(pos model.Position) error {
 	l.mu.Lock()
