@@ -23,7 +23,7 @@ func (s *scene) truth(e Expr, i int) bool {
 	}
 	found := false
 	s.values(e, i, func(v model.Value) bool {
-		found = v.AsBool()
+		found, _ = compareValues("=", v, model.Bool(true))
 		return !found
 	})
 	return found

@@ -280,7 +280,7 @@ func sortSeries(s []Series) {
 			xf, xok := x.Value.Float()
 			yf, yok := y.Value.Float()
 			if xok && yok {
-				return cmp.Compare(xf, yf)
+				return cmp.Or(cmp.Compare(xf, yf), cmp.Compare(x.Value.Kind(), y.Value.Kind()))
 			}
 			return strings.Compare(x.Value.Text(), y.Value.Text())
 		})
