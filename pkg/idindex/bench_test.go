@@ -1,6 +1,7 @@
 package idindex
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -49,6 +50,23 @@ func BenchmarkPages(b *testing.B) {
 		found += len(dst)
 	}
 	b.ReportMetric(float64(found)/float64(b.N), "false/op")
+}
+
+// BenchmarkPagesReaderAt reads superbuckets one by one, as from a file.
+func BenchmarkPagesReaderAt(b *testing.B) {
+	var bl Builder
+	fill(&bl, benchEntries, 1)
+	data, _ := bl.Build()
+	ix, err := OpenReaderAt(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(9, 9))
+	var dst []uint32
+	for b.Loop() {
+		dst, _ = ix.Pages(rng.Uint64(), dst[:0])
+	}
+	b.ReportMetric(float64(len(ix.dir)), "B-held")
 }
 
 func BenchmarkMerge4(b *testing.B) {

@@ -44,5 +44,5 @@ func Merge(parts []Part) ([]byte, error) {
 	for i, k := range keys {
 		keys[i] = k>>pageBits>>(hashBits-g.hashBits())<<g.pageBits | k&MaxPage
 	}
-	return encode(g, sortKeys(keys, g.hashBits()+g.pageBits))
+	return encode(g, sortKeys(keys, 0, g.hashBits()+g.pageBits))
 }
