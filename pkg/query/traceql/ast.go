@@ -225,7 +225,7 @@ func (q *Query) Hint(name string) (Static, bool) {
 func (p *Pipeline) String() string {
 	parts := make([]string, len(p.Stages))
 	for i, s := range p.Stages {
-		parts[i] = s.String()
+		parts[i] = wrapStage(s, 0, false)
 	}
 	return strings.Join(parts, " | ")
 }
