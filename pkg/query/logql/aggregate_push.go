@@ -12,20 +12,11 @@ import (
 // pushed is a range function that the source itself can count or measure.
 type pushed struct {
 	filter, probe predicate.Expr
-	by            []predicate.Field // deduplicated fields of all labels
-	labels        []pushedLabel
+	by            *GroupBy
 	measure       predicate.Measure
 	of            predicate.Field
 	unwrapped     bool
 	skipErrors    bool // | __error__="" behind unwrap
-}
-
-// pushedLabel says which of the aggregation's fields hold a label, in order of
-// preference.
-type pushedLabel struct {
-	name   string
-	fields []int
-	def    string
 }
 
 // maxPushBuckets bounds the time buckets that the source is asked to keep for
@@ -65,7 +56,7 @@ func planPush(r *RangeAgg, needs *rangeNeeds) *pushed {
 	if r.Unwrap != nil && !p.unwrap(r.Unwrap, sel) {
 		return nil
 	}
-	p.groupBy(names)
+	p.by = NewGroupBy(names)
 	return p
 }
 
@@ -103,39 +94,6 @@ func relabels(stages []Stage) bool {
 	})
 }
 
-func (p *pushed) groupBy(names []string) {
-	index := map[predicate.Field]int{}
-	for _, n := range names {
-		ref := refOf(n)
-		l := pushedLabel{name: ref.under, def: ref.def}
-		for _, f := range ref.chain {
-			at, ok := index[f]
-			if !ok {
-				at = len(p.by)
-				index[f] = at
-				p.by = append(p.by, f)
-			}
-			l.fields = append(l.fields, at)
-		}
-		p.labels = append(p.labels, l)
-	}
-}
-
-func (p *pushed) labelsOf(key []model.Value) Labels {
-	out := make(Labels, 0, len(p.labels))
-	for _, l := range p.labels {
-		v := l.def
-		for _, at := range l.fields {
-			if at < len(key) && key[at].Kind() != model.KindEmpty {
-				v = key[at].Text()
-				break
-			}
-		}
-		out = append(out, Label{l.name, v})
-	}
-	return sortLabels(out)
-}
-
 // aggregate asks the source. done is false when it turns out that rows must be
 // looked at after all.
 func (ev *evaluation) aggregate(ctx context.Context, p *pushed, r *RangeAgg, w *window) (groups []*bucketed, done bool, err error) {
@@ -155,7 +113,7 @@ func (ev *evaluation) aggregate(ctx context.Context, p *pushed, r *RangeAgg, w *
 		}
 	}
 	a := &predicate.Aggregation{
-		Tenant: ev.tenant, Range: tr, Filter: p.filter, Step: w.bucket, By: p.by,
+		Tenant: ev.tenant, Range: tr, Filter: p.filter, Step: w.bucket, By: p.by.Fields,
 		Measure: p.measure, Of: p.of, OfText: p.unwrapped,
 		MaxGroups: ev.g.limits.MaxInnerSeries, Stats: ev.stats,
 	}
@@ -176,7 +134,7 @@ func (ev *evaluation) fromAggregate(p *pushed, r *RangeAgg, agg *model.Aggregate
 	byKey := map[string]*bucketed{}
 	for i := range agg.Groups {
 		g := &agg.Groups[i]
-		ls := p.labelsOf(g.Key)
+		ls := p.by.Labels(g.Key)
 		b := &bucketed{labels: ls}
 		for k := range g.Cells {
 			c := &g.Cells[k]
@@ -197,7 +155,7 @@ func (ev *evaluation) fromAggregate(p *pushed, r *RangeAgg, agg *model.Aggregate
 			continue
 		}
 		// Two keys may be one label set: an attribute and its alias.
-		key := ls.key()
+		key := ls.Key()
 		if have := byKey[key]; have != nil {
 			joinBuckets(have, b)
 			continue

@@ -193,7 +193,12 @@ func (v *VectorAgg) String() string {
 }
 
 func (b *Binary) String() string {
-	s := operand(b.Left) + " " + b.Op
+	return operand(b.Left) + " " + b.operator() + " " + operand(b.Right)
+}
+
+// operator renders the operator with its modifiers.
+func (b *Binary) operator() string {
+	s := b.Op
 	if b.ReturnBool {
 		s += " bool"
 	}
@@ -207,7 +212,7 @@ func (b *Binary) String() string {
 	if b.Group != "" {
 		s += " group_" + b.Group + " (" + joinNames(b.Include) + ")"
 	}
-	return s + " " + operand(b.Right)
+	return s
 }
 
 // operand puts parentheses around what would otherwise bind differently.

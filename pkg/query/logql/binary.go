@@ -111,7 +111,7 @@ func (s signer) labels(ls Labels) Labels { return ls.only(s.names, !s.on) }
 func (s signer) bySignature(v value) map[string][]int {
 	m := map[string][]int{}
 	for i := range v.series {
-		k := s.labels(v.series[i].labels).key()
+		k := s.labels(v.series[i].labels).Key()
 		m[k] = append(m[k], i)
 	}
 	return m
@@ -132,7 +132,7 @@ func (ev *evaluation) match(ctx context.Context, e *Binary, many, one value, swa
 			return value{}, context.Cause(ctx)
 		}
 		m := &many.series[i]
-		o, ok := ones[sign.labels(m.labels).key()]
+		o, ok := ones[sign.labels(m.labels).Key()]
 		if !ok {
 			continue
 		}
@@ -145,7 +145,7 @@ func (ev *evaluation) match(ctx context.Context, e *Binary, many, one value, swa
 				continue
 			}
 			ls := e.resultLabels(sign, m.labels, part.labels)
-			k := ls.key()
+			k := ls.Key()
 			at, ok := index[k]
 			if !ok {
 				index[k] = len(out.series)
@@ -255,7 +255,7 @@ func (ev *evaluation) setOp(ctx context.Context, e *Binary, l, r value) (value, 
 	present := func(v value) map[string][]bool {
 		m := map[string][]bool{}
 		for i := range v.series {
-			k := sign.labels(v.series[i].labels).key()
+			k := sign.labels(v.series[i].labels).Key()
 			if m[k] == nil {
 				m[k] = make([]bool, ev.steps)
 			}
@@ -271,7 +271,7 @@ func (ev *evaluation) setOp(ctx context.Context, e *Binary, l, r value) (value, 
 	filter := func(v value, other map[string][]bool, want bool) []series {
 		var out []series
 		for _, s := range v.series {
-			has := other[sign.labels(s.labels).key()]
+			has := other[sign.labels(s.labels).Key()]
 			var pts []pt
 			for _, p := range s.pts {
 				if (has != nil && has[p.step]) == want {
@@ -296,10 +296,10 @@ func (ev *evaluation) setOp(ctx context.Context, e *Binary, l, r value) (value, 
 	out := l.series
 	index := map[string]int{}
 	for i := range out {
-		index[out[i].labels.key()] = i
+		index[out[i].labels.Key()] = i
 	}
 	for _, s := range filter(r, present(l), false) {
-		if at, ok := index[s.labels.key()]; ok {
+		if at, ok := index[s.labels.Key()]; ok {
 			if pts, ok := mergePoints(out[at].pts, s.pts); ok {
 				out[at].pts = pts
 			}

@@ -138,7 +138,7 @@ func (ev *evaluation) labelReplace(ctx context.Context, e *LabelReplace) (value,
 		if m := e.re.re.FindStringSubmatchIndex(src); m != nil {
 			s.labels = s.labels.with(e.Dst, string(e.re.re.ExpandString(nil, e.Replacement, src, m)))
 		}
-		if k := s.labels.key(); seen[k] {
+		if k := s.labels.Key(); seen[k] {
 			return value{}, fmt.Errorf("%w: label_replace makes two series with the labels %s", model.ErrInvalid, s.labels)
 		} else {
 			seen[k] = true

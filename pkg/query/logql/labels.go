@@ -58,7 +58,8 @@ func (ls Labels) appendKey(dst []byte) []byte {
 	return dst
 }
 
-func (ls Labels) key() string { return string(ls.appendKey(nil)) }
+// Key returns a text that is equal for equal labels only.
+func (ls Labels) Key() string { return string(ls.appendKey(nil)) }
 
 // sortLabels sorts and drops empty values; of one name the first stays.
 func sortLabels(ls Labels) Labels {

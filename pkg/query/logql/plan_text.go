@@ -126,7 +126,7 @@ func explainSelection(line func(string, ...any), s *Selection) {
 
 func explainRange(b *strings.Builder, line func(string, ...any), r *RangeAgg, needs *rangeNeeds, depth int) {
 	if push := planPush(r, needs); push != nil {
-		line("%s over %s, counted at the source where %s by %v", r.Op, formatDuration(r.Range), push.filter, push.by)
+		line("%s over %s, counted at the source where %s by %v", r.Op, formatDuration(r.Range), push.filter, push.by.Fields)
 		if push.probe != nil {
 			line("  unless a row has %s", push.probe)
 		}

@@ -137,7 +137,7 @@ func (ev *evaluation) topk(ctx context.Context, e *VectorAgg, v value) (value, e
 	groups := map[string][]int{}
 	var order []string
 	for i := range v.series {
-		k := groupLabels(e.Grouping, names, v.series[i].labels).key()
+		k := groupLabels(e.Grouping, names, v.series[i].labels).Key()
 		if _, ok := groups[k]; !ok {
 			order = append(order, k)
 		}
