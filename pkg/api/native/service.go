@@ -35,7 +35,8 @@ type Federator interface {
 	Federate(ctx context.Context, t tenant.ID, req *braidv1.QueryRequest) (*braidv1.QueryResponse, error)
 }
 
-// Options of a Service; all are required.
+// Options of a Service. Graph and Federator may be nil: their calls then
+// answer Unimplemented. All else is required.
 type Options struct {
 	Finder    *correlation.Finder
 	Guard     *engine.Guard
@@ -319,6 +320,9 @@ func (s *Service) outlierRequest(req *braidv1.OutliersRequest) (*correlation.Out
 // Services implements braidv1.BraidServer.
 func (s *Service) Services(ctx context.Context, req *braidv1.ServicesRequest) (*braidv1.ServicesResponse, error) {
 	return guarded(ctx, s, "services", "", func(ctx context.Context, t tenant.ID) (*braidv1.ServicesResponse, *model.QueryStats, error) {
+		if s.o.Graph == nil {
+			return nil, nil, status.Error(codes.Unimplemented, "this process has no service map")
+		}
 		r, err := timeRange(req.GetStartNs(), req.GetEndNs())
 		if err != nil {
 			return nil, nil, err
@@ -331,6 +335,9 @@ func (s *Service) Services(ctx context.Context, req *braidv1.ServicesRequest) (*
 // Query implements braidv1.BraidServer.
 func (s *Service) Query(ctx context.Context, req *braidv1.QueryRequest) (*braidv1.QueryResponse, error) {
 	return guarded(ctx, s, "federated", req.GetText(), func(ctx context.Context, t tenant.ID) (*braidv1.QueryResponse, *model.QueryStats, error) {
+		if s.o.Federator == nil {
+			return nil, nil, status.Error(codes.Unimplemented, "this process does not answer federated queries")
+		}
 		resp, err := s.o.Federator.Federate(ctx, t, req)
 		return resp, nil, err
 	})
