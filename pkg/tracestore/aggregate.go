@@ -1,0 +1,426 @@
+package tracestore
+
+import (
+	"context"
+	"fmt"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+)
+
+const (
+	defaultMaxGroups = 10_000
+	// maxBuckets bounds the cells of a group.
+	maxBuckets = 11_000
+)
+
+// AggregateSpans counts and measures spans: see query.TraceSource and
+// predicate.Aggregation.
+func (s *Store) AggregateSpans(ctx context.Context, q *predicate.Aggregation) (*model.Aggregate, error) {
+	return s.aggregate(ctx, q, false)
+}
+
+// aggregate is AggregateSpans; each counts a span once for every value of its
+// one group-by field.
+func (s *Store) aggregate(ctx context.Context, q *predicate.Aggregation, each bool) (*model.Aggregate, error) {
+	a, err := newAggregator(q, s.opts.KeySpec())
+	if err != nil {
+		return nil, err
+	}
+	a.each = each
+	ten := s.tenant(q.Tenant, false)
+	if ten == nil {
+		return a.result(), nil
+	}
+	v := ten.view(q.Stats)
+	defer v.release()
+	v.prepare()
+	for _, h := range v.heads {
+		a.head(v, h)
+	}
+	for _, b := range v.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := a.block(ctx, v, b); err != nil {
+			return nil, err
+		}
+	}
+	v.eachSplit(func(id model.TraceID) bool {
+		a.split(v, id)
+		return ctx.Err() == nil
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return a.result(), nil
+}
+
+// aggregator adds rows up. Not safe for concurrent use.
+type aggregator struct {
+	q       *predicate.Aggregation
+	prog    *program
+	out     model.Aggregate
+	groups  map[string]int
+	max     int
+	each    bool
+	scratch enc
+	keys    []model.Value
+}
+
+func newAggregator(q *predicate.Aggregation, spec *model.KeySpec) (*aggregator, error) {
+	a := &aggregator{q: q, prog: compile(q.Filter, spec), groups: map[string]int{}, max: q.MaxGroups}
+	if a.max <= 0 {
+		a.max = defaultMaxGroups
+	}
+	a.out.Buckets = 1
+	if !q.Range.All() {
+		a.out.Start = q.Range.Start
+	}
+	if q.Step > 0 {
+		if q.Range.All() {
+			return nil, fmt.Errorf("%w: an aggregation with a step of %d ns needs a time range", model.ErrInvalid, q.Step)
+		}
+		n := (q.Range.End - q.Range.Start + q.Step - 1) / q.Step
+		if n > maxBuckets {
+			return nil, fmt.Errorf("%w: %d time buckets, at most %d are allowed; use a larger step or a shorter range", model.ErrTooMuch, n, maxBuckets)
+		}
+		a.out.Step, a.out.Buckets = q.Step, int(max(0, n))
+	}
+	return a, nil
+}
+
+func (a *aggregator) result() *model.Aggregate { return &a.out }
+
+func (a *aggregator) bucket(start int64) int {
+	if a.out.Step == 0 {
+		return 0
+	}
+	return int((start - a.out.Start) / a.out.Step)
+}
+
+// group returns the group of the key values at hand, -1 when there is no room
+// for another.
+func (a *aggregator) group() int {
+	a.scratch.b = a.scratch.b[:0]
+	for _, v := range a.keys {
+		a.scratch.value(v)
+	}
+	if g, ok := a.groups[string(a.scratch.b)]; ok {
+		return g
+	}
+	if len(a.out.Groups) >= a.max {
+		return -1
+	}
+	g := len(a.out.Groups)
+	a.groups[string(a.scratch.b)] = g
+	a.out.Groups = append(a.out.Groups, model.AggGroup{Key: append([]model.Value(nil), a.keys...), Cells: make([]model.Cell, a.out.Buckets)})
+	return g
+}
+
+// add counts one row.
+func (a *aggregator) add(g int, start int64, number func() (float64, bool), ids func() (model.TraceID, model.SpanID)) {
+	if g < 0 {
+		a.out.Dropped++
+		return
+	}
+	bucket := a.bucket(start)
+	grp := &a.out.Groups[g]
+	cell := &grp.Cells[bucket]
+	value, ok := 0.0, false
+	if a.q.Measure != predicate.CountOnly {
+		value, ok = number()
+	}
+	if ok {
+		cell.Measure(value, a.q.Measure == predicate.Quantiles)
+	} else {
+		cell.Add()
+	}
+	if len(grp.Exemplars) < a.q.Exemplars {
+		t, s := ids()
+		grp.Exemplars = append(grp.Exemplars, model.AggExemplar{Bucket: bucket, Time: start, Value: value, TraceID: t, SpanID: s})
+	}
+}
+
+func (a *aggregator) number(v model.Value) (float64, bool) {
+	if a.q.OfText {
+		return v.ParseFloat()
+	}
+	return v.Float()
+}
+
+// split counts the spans of a trace that several parts hold, joined.
+func (a *aggregator) split(v *view, id model.TraceID) {
+	refs := v.refs(id)
+	facts := v.joinedFacts(id, refs)
+	v.joined(refs, nil, func(r *model.SpanRow) bool {
+		a.row(predicate.SpanRow{SpanRow: r, Facts: &facts, Spec: a.prog.spec})
+		return true
+	})
+}
+
+// row counts one span by the definition.
+func (a *aggregator) row(r predicate.SpanRow) {
+	if !a.q.Range.Contains(r.Start) || a.q.Filter != nil && !predicate.Eval(a.prog.expr, r) {
+		return
+	}
+	if a.each {
+		r.Lookup(a.q.By[0], func(v model.Value) bool { a.countValue(v, r.Start); return true })
+		return
+	}
+	a.keys = a.keys[:0]
+	for _, f := range a.q.By {
+		a.keys = append(a.keys, first(r, f, anyValue))
+	}
+	a.add(a.group(), r.Start,
+		func() (float64, bool) { return a.number(first(r, a.q.Of, a.isNumber)) },
+		func() (model.TraceID, model.SpanID) { return r.TraceID, r.SpanID })
+}
+
+func (a *aggregator) countValue(v model.Value, start int64) {
+	a.keys = append(a.keys[:0], v)
+	a.add(a.group(), start, nil, nil)
+}
+
+// first returns the first acceptable value of a field.
+func first(r predicate.Row, f predicate.Field, accept func(model.Value) bool) (out model.Value) {
+	r.Lookup(f, func(v model.Value) bool {
+		if accept(v) {
+			out = v
+			return false
+		}
+		return true
+	})
+	return out
+}
+
+func anyValue(model.Value) bool { return true }
+
+func (a *aggregator) isNumber(v model.Value) bool {
+	_, ok := a.number(v)
+	return ok
+}
+
+func (a *aggregator) head(v *view, h *rows) {
+	v.stats.AddRows(int64(len(h.rows)))
+	c := a.bindTo(&h.tables)
+	if !c.b.any {
+		return
+	}
+	cur := &headCursor{s: h}
+	skip := map[uint32]bool{}
+	for t := range h.trs {
+		if v.isSplit(h.trs[t].id) {
+			skip[uint32(t)] = true
+		}
+	}
+	for n := range h.rows {
+		r := &h.rows[n]
+		if a.q.Range.Contains(r.start) && !skip[r.trace] {
+			c.count(cur, uint32(n), r.class, r.start)
+		}
+	}
+}
+
+func (a *aggregator) block(ctx context.Context, v *view, b *blockReader) error {
+	side, err := b.sidecar()
+	if err != nil {
+		v.warn(b, err)
+		return nil
+	}
+	if !b.Overlaps(a.q.Range) {
+		v.stats.AddBlocks(0, 1)
+		return nil
+	}
+	c := a.bindTo(&side.tables)
+	if !c.b.any {
+		v.stats.AddBlocks(0, 1)
+		return nil
+	}
+	v.stats.AddBlocks(1, 0)
+	cur := newPageCursor(b, side, len(a.prog.leaves), v.stats)
+	skip := v.excluded(b, side)
+	for page := 0; page < side.pages(); page++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		a.page(v, c, cur, page, skip)
+		if cur.fault != nil {
+			v.warn(b, cur.fault)
+			return nil
+		}
+	}
+	return nil
+}
+
+func (a *aggregator) page(v *view, c *groupCounter, cur *pageCursor, page int, skip []bool) {
+	side := cur.side
+	z := &side.zones[page]
+	if !a.q.Range.Overlaps(z.minStart, z.maxStart) {
+		return
+	}
+	inside := a.q.Range.All() || z.minStart >= a.q.Range.Start && z.maxStart < a.q.Range.End
+	seconds := a.q.Exemplars == 0 && inside && a.out.Start%1e9 == 0 && a.out.Step%1e9 == 0
+	cur.turn(page)
+	lo, hi := page*pageRows, min(side.rows, (page+1)*pageRows)
+	v.stats.AddRows(int64(hi - lo))
+	for n := lo; n < hi; n++ {
+		class := side.class[n]
+		if c.b.verdict[class] == no || skip != nil && skip[n] {
+			continue
+		}
+		var start int64
+		if seconds {
+			start = (side.base + int64(side.second[n])) * 1e9
+		} else if start = cur.start(uint32(n)); !a.q.Range.Contains(start) {
+			continue
+		}
+		c.count(cur, uint32(n), class, start)
+	}
+}
+
+// excluded marks the rows of a block whose traces have spans elsewhere too;
+// nil when there are none.
+func (v *view) excluded(b *blockReader, side *sidecar) []bool {
+	var out []bool
+	v.eachSplit(func(id model.TraceID) bool {
+		if t, ok, err := b.lookup(id, traceHash(id)); ok && err == nil {
+			if out == nil {
+				out = make([]bool, side.rows)
+			}
+			for n := side.traces.first[t]; n < side.traces.first[t+1]; n++ {
+				out[n] = true
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// groupCounter is an aggregator bound to one part.
+type groupCounter struct {
+	a       *aggregator
+	t       *tables
+	b       *binding
+	by      []fieldPlaces
+	of      fieldPlaces
+	byClass []int32 // group+1 where the class alone decides it
+}
+
+// fieldPlaces tells, by class, where a field's first value is.
+type fieldPlaces struct {
+	field  predicate.Field
+	accept func(model.Value) bool
+	places []fieldPlace
+}
+
+type fieldPlace struct {
+	value model.Value // when src is 0
+	src   source
+	attr  int32
+}
+
+func (a *aggregator) bindTo(t *tables) *groupCounter {
+	c := &groupCounter{a: a, t: t, b: a.prog.bind(t), byClass: make([]int32, len(t.classes))}
+	for _, f := range a.q.By {
+		c.by = append(c.by, placeField(t, f, anyValue))
+	}
+	if a.q.Measure != predicate.CountOnly {
+		c.of = placeField(t, a.q.Of, a.isNumber)
+	}
+	return c
+}
+
+// placeField finds a field for every class by placing a leaf that notes what it
+// is shown: a constant is shown at once, anything else leaves its place.
+func placeField(t *tables, f predicate.Field, accept func(model.Value) bool) fieldPlaces {
+	out := fieldPlaces{field: f, accept: accept, places: make([]fieldPlace, len(t.classes))}
+	for c := range t.classes {
+		p := &out.places[c]
+		l := leaf{field: f, holds: func(v model.Value) bool {
+			if !accept(v) {
+				return false
+			}
+			p.value = v
+			return true
+		}}
+		if at := l.place(t, &t.classes[c], nil); at.verdict == maybe {
+			p.src, p.attr = at.src, at.attr
+		}
+	}
+	return out
+}
+
+// value reads the field of a row.
+func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.Value) {
+	p := &f.places[class]
+	switch p.src {
+	case 0:
+		return p.value
+	case fromAttr:
+		return cur.attr(n, t.classes[class].shape, int(p.attr))
+	case fromDuration:
+		return model.Int(cur.duration(n))
+	case fromTime:
+		return model.Int(cur.start(n))
+	}
+	l := leaf{field: f.field, holds: func(v model.Value) bool {
+		if !f.accept(v) {
+			return false
+		}
+		out = v
+		return true
+	}}
+	b := binding{program: &program{leaves: []leaf{l}}, t: t}
+	b.leafHolds(0, place{verdict: maybe, src: p.src}, cur, n, class)
+	return out
+}
+
+// eachValue reads all values of a field of events or links.
+func (f *fieldPlaces) eachValue(cur cursor, n, class uint32, t *tables, yield func(model.Value)) {
+	if f.places[class].src == 0 {
+		return
+	}
+	l := leaf{field: f.field, holds: func(v model.Value) bool {
+		yield(v)
+		return false
+	}}
+	l.parts(f.places[class].src, cur, n)
+}
+
+// count counts a row in range.
+func (c *groupCounter) count(cur cursor, n, class uint32, start int64) {
+	switch c.b.verdict[class] {
+	case no:
+		return
+	case maybe:
+		if !c.b.test(cur, n, class) {
+			return
+		}
+	}
+	a := c.a
+	if a.each {
+		c.by[0].eachValue(cur, n, class, c.t, func(v model.Value) { a.countValue(v, start) })
+		return
+	}
+	a.add(c.group(cur, n, class), start,
+		func() (float64, bool) { return a.number(c.of.value(cur, n, class, c.t)) },
+		func() (model.TraceID, model.SpanID) { return cur.traceID(n), cur.spanID(n) })
+}
+
+func (c *groupCounter) group(cur cursor, n, class uint32) int {
+	if g := c.byClass[class]; g > 0 {
+		return int(g) - 1
+	}
+	constant := true
+	c.a.keys = c.a.keys[:0]
+	for i := range c.by {
+		c.a.keys = append(c.a.keys, c.by[i].value(cur, n, class, c.t))
+		constant = constant && c.by[i].places[class].src == 0
+	}
+	g := c.a.group()
+	if constant && g >= 0 {
+		c.byClass[class] = int32(g) + 1
+	}
+	return g
+}

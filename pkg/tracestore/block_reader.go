@@ -1,0 +1,534 @@
+package tracestore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
+
+	"braid/internal/vfs"
+	"braid/pkg/block"
+	"braid/pkg/idindex"
+	"braid/pkg/model"
+)
+
+// blockReader answers out of one block. It is shared: whoever uses one holds a
+// reference, and the last to let go closes its files. Safe for concurrent use.
+type blockReader struct {
+	*block.Block
+	fs    vfs.FS
+	zstd  *zstd.Decoder
+	spans vfs.File
+	idf   vfs.File
+	ids   *idindex.Index
+	cache *sidecarCache
+	refs  atomic.Int32
+	bad   atomic.Pointer[error]
+
+	once    sync.Once
+	onClose func(*blockReader)
+}
+
+// openBlock opens a block's files. side, when not nil, is its sidecar already
+// decoded; otherwise it is read and checked now.
+func openBlock(fsys vfs.FS, b *block.Block, c *sidecarCache, side *sidecar) (r *blockReader, err error) {
+	r = &blockReader{Block: b, fs: fsys, zstd: c.zstd, cache: c}
+	r.refs.Store(1)
+	defer func() {
+		if err != nil {
+			r.closeFiles()
+		}
+	}()
+	if side != nil {
+		c.put(r, side)
+	} else if _, err := c.get(r); err != nil {
+		return nil, err
+	}
+	if r.spans, err = b.Open(fsys, fileSpans); err != nil {
+		return nil, err
+	}
+	if r.idf, err = b.Open(fsys, fileIDs); err != nil {
+		return nil, err
+	}
+	f, _ := b.File(fileIDs)
+	if f.Size <= maxResidentIDs {
+		var raw []byte
+		if raw, err = b.ReadFile(fsys, fileIDs); err != nil {
+			return nil, err
+		}
+		r.ids, err = idindex.Open(raw)
+	} else {
+		r.ids, err = idindex.OpenReaderAt(r.idf, f.Size)
+	}
+	if err != nil {
+		return nil, block.Corruptionf(b.Path(fileIDs), -1, "%v", err)
+	}
+	return r, nil
+}
+
+// maxResidentIDs is the size up to which an id index is held in memory: a
+// look-up then costs no system call.
+const maxResidentIDs = 4 << 20
+
+// sidecar returns the block's sidecar, read again when it was put out of memory.
+func (r *blockReader) sidecar() (*sidecar, error) {
+	s, err := r.cache.get(r)
+	if err != nil {
+		return nil, r.damaged(err)
+	}
+	return s, nil
+}
+
+func (r *blockReader) closeFiles() {
+	for _, f := range []vfs.File{r.spans, r.idf} {
+		if f != nil {
+			_ = f.Close() // read-only: nothing can be lost
+		}
+	}
+}
+
+func (r *blockReader) acquire() { r.refs.Add(1) }
+
+func (r *blockReader) release() {
+	if r.refs.Add(-1) > 0 {
+		return
+	}
+	r.once.Do(func() {
+		r.closeFiles()
+		r.cache.drop(r)
+		if r.onClose != nil {
+			r.onClose(r)
+		}
+	})
+}
+
+// lookup returns the number of a trace in the block.
+func (r *blockReader) lookup(id model.TraceID, hash uint64) (uint32, bool, error) {
+	pages, err := r.ids.Pages(hash, nil)
+	if err != nil {
+		return 0, false, r.damaged(block.Corruptionf(r.Path(fileIDs), -1, "%v", err))
+	}
+	if len(pages) == 0 {
+		return 0, false, nil
+	}
+	side, err := r.sidecar()
+	if err != nil {
+		return 0, false, err
+	}
+	tt := &side.traces
+	for _, p := range pages {
+		lo := p * pageRows
+		if int64(p)*pageRows >= int64(side.rows) {
+			continue
+		}
+		hi := min(uint32(side.rows), lo+pageRows)
+		for t := tt.ofRow(lo); int(t) < tt.len() && tt.first[t] < hi; t++ {
+			if tt.ids[t] == id {
+				return t, true, nil
+			}
+		}
+	}
+	return 0, false, nil
+}
+
+// damaged remembers that the block has a fault, so that the store can set it
+// aside.
+func (r *blockReader) damaged(err error) error {
+	if errors.Is(err, block.ErrCorrupt) {
+		r.bad.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// dictionary is a decoded dictionary page.
+type dictionary struct {
+	texts []string
+	ints  []int64
+}
+
+func (d *dictionary) len() int { return max(len(d.texts), len(d.ints)) }
+
+// column is one column of one page, by row of the page.
+type column struct {
+	codes []int32 // into dict, -1 is null; nil when not of a dictionary
+	dict  *dictionary
+	null  []bool // nil: none; only without codes
+	ints  []int64
+	texts []string
+	fixed []byte
+}
+
+// has reports whether row i has a value.
+func (c *column) has(i int) bool {
+	if c.codes != nil {
+		return c.codes[i] >= 0
+	}
+	return c.null == nil || !c.null[i]
+}
+
+func (c *column) int(i int) int64 {
+	if c.codes != nil {
+		if k := c.codes[i]; k >= 0 {
+			return c.dict.ints[k]
+		}
+		return 0
+	}
+	return c.ints[i]
+}
+
+func (c *column) text(i int) string {
+	if c.codes != nil {
+		if k := c.codes[i]; k >= 0 {
+			return c.dict.texts[k]
+		}
+		return ""
+	}
+	return c.texts[i]
+}
+
+// pageReader reads columns of pages; it keeps the dictionaries of the row group
+// at hand. Not safe for concurrent use: one a worker.
+type pageReader struct {
+	b     *blockReader
+	side  *sidecar
+	group int
+	dicts []*dictionary // by column
+	stats *model.QueryStats
+	buf   []byte
+	raw   []byte
+	codes []int32
+}
+
+func newPageReader(b *blockReader, side *sidecar, stats *model.QueryStats) *pageReader {
+	return &pageReader{b: b, side: side, group: -1, stats: stats}
+}
+
+// column reads one column of a page. The result is the caller's.
+func (p *pageReader) column(page, col int) (*column, error) {
+	g := page / groupPages
+	if g != p.group {
+		p.group, p.dicts = g, make([]*dictionary, len(p.side.cols))
+	}
+	if g >= len(p.side.chunks) {
+		return nil, fmt.Errorf("cannot read page %d of block %q: it has %d rows", page, p.b.ID, p.side.rows)
+	}
+	ch := &p.side.chunks[g][col]
+	d := &p.side.cols[col]
+	off := ch.off
+	if ch.encoding == encDict {
+		if p.dicts[col] == nil {
+			dict, err := p.dictionary(d, ch)
+			if err != nil {
+				return nil, p.b.damaged(err)
+			}
+			p.dicts[col] = dict
+		}
+		off += int64(ch.dict.size)
+	}
+	k := page % groupPages
+	for _, x := range ch.pages[:k] {
+		off += int64(x.size)
+	}
+	body, h, err := p.page(d, off, ch.pages[k])
+	if err != nil {
+		return nil, p.b.damaged(err)
+	}
+	n := min(pageRows, p.side.rows-page*pageRows)
+	c, ok := decodePage(d, ch.encoding, body, h, n, p.dicts[col], &p.codes)
+	if !ok {
+		return nil, p.b.damaged(block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not decode", d.name))
+	}
+	return c, nil
+}
+
+// page reads and verifies one page and unpacks its body, which is valid until
+// the next call.
+func (p *pageReader) page(d *colDef, off int64, loc pageLoc) ([]byte, pageHeader, error) {
+	path := p.b.Path(fileSpans)
+	if loc.size > maxSection {
+		return nil, pageHeader{}, block.Corruptionf(path, off, "page of column %q is %d bytes long", d.name, loc.size)
+	}
+	if cap(p.buf) < int(loc.size) {
+		p.buf = make([]byte, loc.size+loc.size/2)
+	}
+	buf := p.buf[:loc.size]
+	if n, err := p.b.spans.ReadAt(buf, off); n < len(buf) {
+		return nil, pageHeader{}, fmt.Errorf("cannot read %q at offset %d: %w", path, off, err)
+	}
+	p.stats.AddBytes(int64(loc.size))
+	if crc32.Checksum(buf, castagnoli) != loc.crc {
+		return nil, pageHeader{}, block.Corruptionf(path, off, "checksum of a page of column %q differs", d.name)
+	}
+	h, n, ok := readPageHeader(buf)
+	if !ok || h.packed != len(buf)-n {
+		return nil, pageHeader{}, block.Corruptionf(path, off, "page header of column %q", d.name)
+	}
+	if d.raw {
+		return buf[n:], h, nil
+	}
+	raw, err := p.b.zstd.DecodeAll(buf[n:], p.raw[:0])
+	if err != nil || len(raw) != h.unpacked {
+		return nil, pageHeader{}, block.Corruptionf(path, off, "page of column %q does not unpack", d.name)
+	}
+	p.raw = raw
+	return raw, h, nil
+}
+
+func (p *pageReader) dictionary(d *colDef, ch *chunk) (*dictionary, error) {
+	body, _, err := p.page(d, ch.off, ch.dict)
+	if err != nil {
+		return nil, err
+	}
+	dict := &dictionary{}
+	ok := true
+	if d.typ == typeText || d.typ == typeBytes {
+		dict.texts, ok = readTexts(body, int(ch.dict.count))
+	} else {
+		dict.ints, ok = readPlainInts(body, d.typ, int(ch.dict.count))
+	}
+	if !ok {
+		return nil, block.Corruptionf(p.b.Path(fileSpans), ch.off, "dictionary of column %q does not decode", d.name)
+	}
+	return dict, nil
+}
+
+// decodePage turns the body of a data page into a column of n rows.
+func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dict *dictionary, codes *[]int32) (*column, bool) {
+	if h.values != n {
+		return nil, false
+	}
+	c := &column{}
+	filled := n
+	if d.optional {
+		var ok bool
+		if c.null, filled, body, ok = readLevels(body, n, codes); !ok {
+			return nil, false
+		}
+	}
+	ok := false
+	switch {
+	case encoding == encDict:
+		ok = c.readCodes(body, n, filled, dict, codes)
+	case d.typ == typeText || d.typ == typeBytes:
+		if c.texts, ok = readTexts(body, filled); ok && c.null != nil {
+			c.texts = spread(c.texts, c.null)
+		}
+	case d.typ == typeFixed:
+		if ok = len(body) == filled*d.width; ok {
+			c.fixed = spreadFixed(body, c.null, n, d.width)
+		}
+	default:
+		if encoding == encDelta {
+			c.ints = make([]int64, filled)
+			ok = readDelta(body, c.ints)
+		} else {
+			c.ints, ok = readPlainInts(body, d.typ, filled)
+		}
+		if ok && c.null != nil {
+			c.ints = spread(c.ints, c.null)
+		}
+	}
+	return c, ok
+}
+
+func readLevels(body []byte, n int, codes *[]int32) (null []bool, filled int, rest []byte, ok bool) {
+	if len(body) < 4 {
+		return nil, 0, nil, false
+	}
+	size := binary.LittleEndian.Uint32(body)
+	if uint64(size) > uint64(len(body)-4) {
+		return nil, 0, nil, false
+	}
+	lv := scratch(codes, n)
+	if !readHybrid(body[4:4+size], 1, lv) {
+		return nil, 0, nil, false
+	}
+	null = make([]bool, n)
+	for i, x := range lv {
+		filled += int(x)
+		null[i] = x == 0
+	}
+	if filled == n {
+		null = nil
+	}
+	return null, filled, body[4+size:], true
+}
+
+func scratch(buf *[]int32, n int) []int32 {
+	if cap(*buf) < n {
+		*buf = make([]int32, max(n, pageRows))
+	}
+	return (*buf)[:n]
+}
+
+func (c *column) readCodes(body []byte, n, filled int, dict *dictionary, buf *[]int32) bool {
+	if len(body) < 1 {
+		return filled == 0 && c.allNull(n)
+	}
+	c.dict, c.codes = dict, make([]int32, n)
+	dense := c.codes
+	if c.null != nil {
+		dense = scratch(buf, filled)
+	}
+	if !readHybrid(body[1:], uint(body[0]), dense[:filled]) {
+		return false
+	}
+	size := int32(dict.len())
+	for _, x := range dense[:filled] {
+		if x < 0 || x >= size {
+			return false
+		}
+	}
+	if c.null != nil {
+		k := 0
+		for i, null := range c.null {
+			if null {
+				c.codes[i] = -1
+				continue
+			}
+			c.codes[i] = dense[k]
+			k++
+		}
+		c.null = nil
+	}
+	return true
+}
+
+func (c *column) allNull(n int) bool {
+	c.dict, c.codes, c.null = &dictionary{}, make([]int32, n), nil
+	for i := range c.codes {
+		c.codes[i] = -1
+	}
+	return true
+}
+
+// spread puts the values of the rows that have one into their places.
+func spread[T any](dense []T, null []bool) []T {
+	out := make([]T, len(null))
+	k := 0
+	for i, skip := range null {
+		if !skip {
+			out[i] = dense[k]
+			k++
+		}
+	}
+	return out
+}
+
+func spreadFixed(dense []byte, null []bool, n, width int) []byte {
+	out := make([]byte, n*width)
+	if null == nil {
+		copy(out, dense)
+		return out
+	}
+	for i, skip := range null {
+		if !skip {
+			copy(out[i*width:(i+1)*width], dense)
+			dense = dense[width:]
+		}
+	}
+	return out
+}
+
+// readTexts reads n texts of 4 bytes of length each; they share one copy.
+func readTexts(body []byte, n int) ([]string, bool) {
+	if n > len(body)/4 {
+		return nil, n == 0
+	}
+	all := string(body)
+	out := make([]string, n)
+	at := 0
+	for i := range out {
+		if at+4 > len(all) {
+			return nil, false
+		}
+		size := int(binary.LittleEndian.Uint32(body[at:]))
+		at += 4
+		if size > len(all)-at {
+			return nil, false
+		}
+		out[i] = all[at : at+size]
+		at += size
+	}
+	return out, true
+}
+
+func readPlainInts(body []byte, typ colType, n int) ([]int64, bool) {
+	switch typ {
+	case typeInt32:
+		if n > len(body)/4 {
+			return nil, n == 0
+		}
+		out := make([]int64, n)
+		for i := range out {
+			out[i] = int64(int32(binary.LittleEndian.Uint32(body[4*i:])))
+		}
+		return out, true
+	case typeBool:
+		if n > len(body)*8 {
+			return nil, false
+		}
+		out := make([]int64, n)
+		for i := range out {
+			out[i] = int64(body[i/8] >> (i % 8) & 1)
+		}
+		return out, true
+	}
+	if n > len(body)/8 {
+		return nil, n == 0
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(binary.LittleEndian.Uint64(body[8*i:]))
+	}
+	return out, true
+}
+
+// pageHeader is what a reader needs of Parquet's PageHeader.
+type pageHeader struct{ unpacked, packed, values int }
+
+// readPageHeader reads the fields that emit writes, and returns the header's
+// length. The page's checksum has been verified, so that anything else than
+// what emit wrote is damage.
+func readPageHeader(b []byte) (h pageHeader, n int, ok bool) {
+	d := dec{b: b}
+	depth, last := 0, 0
+	var lasts [4]int
+	for d.err == nil {
+		f := d.byte()
+		if f == 0 {
+			if depth == 0 {
+				return h, len(b) - len(d.b), d.err == nil
+			}
+			depth--
+			last = lasts[depth]
+			continue
+		}
+		last += int(f >> 4)
+		switch f & 15 {
+		case 5:
+			v := int(d.sv())
+			switch {
+			case depth == 0 && last == 2:
+				h.unpacked = v
+			case depth == 0 && last == 3:
+				h.packed = v
+			case depth == 1 && last == 1:
+				h.values = v
+			}
+		case 12:
+			if depth == len(lasts)-1 {
+				return h, 0, false
+			}
+			lasts[depth] = last
+			depth, last = depth+1, 0
+		default:
+			return h, 0, false
+		}
+	}
+	return h, 0, false
+}

@@ -1,0 +1,693 @@
+package tracestore
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"braid/pkg/block"
+	"braid/pkg/idindex"
+	"braid/pkg/model"
+)
+
+// The files of a block.
+const (
+	fileSpans   = "spans.parquet"
+	fileSidecar = "sidecar"
+	fileIDs     = "ids"
+)
+
+const signalSpans = "spans"
+
+// maxAttrColumns bounds the attributes that get a column of their own: each
+// costs some 15 bytes a page and 100 a row group whatever it holds. The others
+// share the column of the rest.
+const maxAttrColumns = 120
+
+// minColumnRows is how many spans must carry an attribute before a column of
+// its own is worth having.
+const minColumnRows = 16
+
+// blockBuilder writes one block out of row groups. Not safe for concurrent use.
+type blockBuilder struct {
+	w    *block.Writer
+	file *block.FileWriter
+	pw   *parquetWriter
+	tab  *tableBuilder
+	side sidecar
+	ids  idindex.Builder
+	keys keyFinder
+
+	colAt map[attrKey]int32
+	shape [][]int32 // block shape -> columns
+	stats []statCounter
+
+	// The rowset at hand and how its numbers map to the block's.
+	from    *rows
+	classOf []uint32 // +1
+	local   []int32  // text of the rowset -> place in a column's dictionary
+	epoch   []uint32
+	now     uint32
+
+	// The trace at hand, which may go on in the next row group.
+	facts   factsBuilder
+	spans   map[model.SpanID]uint32
+	orphans []orphan
+	minTime int64
+	maxTime int64
+}
+
+type orphan struct {
+	row    uint32
+	parent model.SpanID
+}
+
+// keyCounts counts how many spans carry each attribute.
+type keyCounts map[attrKey]int64
+
+func (s *rows) countKeys(dst keyCounts) {
+	perClass := make([]int64, len(s.classes))
+	for i := range s.rows {
+		perClass[s.rows[i].class]++
+	}
+	for c, n := range perClass {
+		for _, k := range s.shapes[s.classes[c].shape] {
+			dst[k] += n
+		}
+	}
+}
+
+// present says which of the droppable columns some span needs.
+type present [colFixedCount]bool
+
+func (s *rows) present(p *present) {
+	for i := range s.rows {
+		r := &s.rows[i]
+		p[colMessage] = p[colMessage] || r.message != 0
+		p[colState] = p[colState] || r.state != 0
+		p[colFlags] = p[colFlags] || r.flags != 0
+		p[colDroppedAttrs] = p[colDroppedAttrs] || r.droppedAttrs != 0
+		p[colDroppedEvents] = p[colDroppedEvents] || r.droppedEvents != 0
+		p[colDroppedLinks] = p[colDroppedLinks] || r.droppedLinks != 0
+		p[colEvents] = p[colEvents] || r.events.len != 0
+		p[colLinks] = p[colLinks] || r.links.len != 0
+	}
+}
+
+// planColumns chooses the columns of a block.
+func planColumns(counts keyCounts, p *present) []colDef {
+	var cols []colDef
+	p[colRest] = true
+	for i := range fixedCols {
+		if !droppable(i) || p[i] {
+			cols = append(cols, fixedCols[i])
+		}
+	}
+	keys := make([]attrKey, 0, len(counts))
+	for k, n := range counts {
+		if k.kind != model.KindEmpty && n >= minColumnRows {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b attrKey) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind))
+	})
+	used := map[string]bool{}
+	for _, k := range keys[:min(len(keys), maxAttrColumns)] {
+		if d := attrCol(k); !used[d.name] {
+			used[d.name] = true
+			cols = append(cols, d)
+		}
+	}
+	return cols
+}
+
+func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec) (*blockBuilder, error) {
+	f, err := w.Create(fileSpans)
+	if err != nil {
+		return nil, err
+	}
+	pw, err := newParquetWriter(f, cols)
+	if err != nil {
+		return nil, err
+	}
+	b := &blockBuilder{
+		w: w, file: f, pw: pw, tab: newTableBuilder(), keys: newKeyFinder(spec),
+		colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
+	}
+	b.side.cols = cols
+	for i := range b.side.fixedAt {
+		b.side.fixedAt[i] = noColumn
+	}
+	for i := range cols {
+		if f := fixedColumn(&cols[i]); f >= 0 {
+			b.side.fixedAt[f] = int32(i)
+		}
+	}
+	b.side.traces.first = []uint32{0}
+	b.side.traces.service0 = []uint32{0}
+	return b, nil
+}
+
+// group writes one row group: the rows of order, which hold whole traces, or
+// pieces of one that goes on in the next group. All but the last group have
+// groupRows rows.
+func (b *blockBuilder) group(from *rows, order []uint32) error {
+	b.bind(from)
+	base := uint32(b.side.rows)
+	for i, n := range order {
+		r := &from.rows[n]
+		c := b.class(r.class)
+		b.side.class = append(b.side.class, c)
+		b.track(base+uint32(i), r, c)
+	}
+	classes := b.side.class[base:]
+	b.side.rows += len(order)
+	vecs := b.vectors(order, classes)
+	b.pw.beginGroup()
+	for i := range vecs {
+		if err := b.pw.column(&vecs[i]); err != nil {
+			return err
+		}
+	}
+	return b.pw.endGroup(len(order))
+}
+
+// bind makes a rowset the one that numbers refer to.
+func (b *blockBuilder) bind(from *rows) {
+	if b.from != from {
+		b.from = from
+		b.classOf = make([]uint32, len(from.classes))
+	}
+	if n := from.texts.len(); n > len(b.local) {
+		b.local = make([]int32, n+n/2)
+		b.epoch = make([]uint32, n+n/2)
+		b.now = 0
+	}
+}
+
+func (b *blockBuilder) class(c uint32) uint32 {
+	if b.classOf[c] == 0 {
+		b.classOf[c] = b.tab.adopt(&b.from.tables, c) + 1
+		for s := len(b.shape); s < len(b.tab.shapes); s++ {
+			b.shape = append(b.shape, shapeColumns(b.colAt, b.tab.shapes[s]))
+		}
+	}
+	return b.classOf[c] - 1
+}
+
+// track puts a row into what the sidecar and the id index keep.
+func (b *blockBuilder) track(row uint32, r *row, class uint32) {
+	id := b.from.trs[r.trace].id
+	tt := &b.side.traces
+	if n := len(tt.ids); n == 0 || tt.ids[n-1] != id {
+		b.endTrace(row)
+		tt.ids = append(tt.ids, id)
+		b.facts.reset(id)
+	}
+	page := row / pageRows
+	c := &b.tab.classes[class]
+	b.facts.add(r.start, r.end, !r.parent.IsZero(), b.tab.services[c.resource], b.tab.names.strtab.str(c.name), c.status == uint8(model.StatusError))
+	b.ids.Add(b.keys.trace.HashHex(id), page)
+	b.keys.row(b.from, r, func(hash uint64) { b.ids.Add(hash, page) })
+	b.link(row, r, c.kind)
+	b.times(row, r)
+}
+
+func (b *blockBuilder) times(row uint32, r *row) {
+	s := &b.side
+	if row == 0 {
+		s.base = floorDiv(r.start, 1e9)
+		b.minTime, b.maxTime = r.start, r.start
+	}
+	b.minTime, b.maxTime = min(b.minTime, r.start), max(b.maxTime, r.start)
+	s.second = append(s.second, uint32(floorDiv(r.start, 1e9)-s.base))
+	d := max(0, r.end-r.start)
+	if row%pageRows == 0 {
+		s.zones = append(s.zones, zone{r.start, r.start, d})
+		return
+	}
+	z := &s.zones[len(s.zones)-1]
+	z.minStart, z.maxStart, z.maxDuration = min(z.minStart, r.start), max(z.maxStart, r.start), max(z.maxDuration, d)
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// link notes the row's parent, now or when the trace ends. Two spans of one id
+// are the client's and the server's side of one call (Zipkin): the server's
+// has the client's as its parent, and children belong to the server's.
+func (b *blockBuilder) link(row uint32, r *row, kind uint8) {
+	b.side.parent = append(b.side.parent, 0)
+	other, shared := b.spans[r.spanID]
+	client := kind == uint8(model.SpanKindClient)
+	switch {
+	case !shared:
+		b.spans[r.spanID] = row
+	case !client && b.kindOf(other) == model.SpanKindClient:
+		b.spans[r.spanID] = row
+		b.side.parent[row] = other + 1
+		return
+	case client && b.kindOf(other) == model.SpanKindServer:
+		b.side.parent[other] = row + 1
+	}
+	if !r.parent.IsZero() && r.parent != r.spanID {
+		b.orphans = append(b.orphans, orphan{row, r.parent})
+	}
+}
+
+// kindOf is asked of rows of the trace at hand, the last one included.
+func (b *blockBuilder) kindOf(row uint32) model.SpanKind {
+	if int(row) < len(b.side.class) {
+		return model.SpanKind(b.tab.classes[b.side.class[row]].kind)
+	}
+	return model.SpanKindUnspecified
+}
+
+// endTrace closes the trace whose rows end before row.
+func (b *blockBuilder) endTrace(row uint32) {
+	tt := &b.side.traces
+	if len(tt.ids) == 0 {
+		return
+	}
+	for _, o := range b.orphans {
+		if p, ok := b.spans[o.parent]; ok && p != o.row && b.side.parent[o.row] == 0 {
+			b.side.parent[o.row] = p + 1
+		}
+	}
+	b.orphans = b.orphans[:0]
+	clear(b.spans)
+	f := &b.facts.facts
+	tt.first = append(tt.first, row)
+	tt.start, tt.end = append(tt.start, f.Start), append(tt.end, f.End)
+	tt.root = append(tt.root, rootSpan{
+		service: b.tab.names.intern(f.RootService), name: b.tab.names.intern(f.RootName), start: f.RootStart, duration: f.RootDuration,
+	})
+	tt.errors = append(tt.errors, uint32(f.Errors))
+	for _, s := range sortedKeys(f.Services) {
+		x := f.Services[s]
+		tt.services = append(tt.services, serviceStat{b.tab.names.intern(s), uint32(x.Spans), uint32(x.Errors)})
+	}
+	tt.service0 = append(tt.service0, uint32(len(tt.services)))
+}
+
+// vectors turns the rows of a group into columns.
+func (b *blockBuilder) vectors(order, classes []uint32) []vector {
+	n := len(order)
+	vecs := make([]vector, len(b.side.cols))
+	for i := range vecs {
+		vecs[i].n = n
+	}
+	b.intrinsics(vecs, order, classes)
+	b.attributes(vecs, order, classes)
+	return vecs
+}
+
+func (b *blockBuilder) intrinsics(vecs []vector, order, classes []uint32) {
+	n := len(order)
+	at := func(c int) *vector { return &vecs[b.side.fixedAt[c]] }
+	trace, span, parent := at(colTraceID), at(colSpanID), at(colParentID)
+	trace.fixed, span.fixed, parent.fixed = make([]byte, 16*n), make([]byte, 8*n), make([]byte, 8*n)
+	parent.null = make([]bool, n)
+	start, dur := at(colStart), at(colDuration)
+	start.ints, dur.ints = make([]int64, n), make([]int64, n)
+	for i, x := range order {
+		r := &b.from.rows[x]
+		copy(trace.fixed[16*i:], b.from.trs[r.trace].id[:])
+		copy(span.fixed[8*i:], r.spanID[:])
+		copy(parent.fixed[8*i:], r.parent[:])
+		parent.null[i] = r.parent.IsZero()
+		start.ints[i], dur.ints[i] = r.start, r.end-r.start
+	}
+	tab := b.tab
+	b.classText(at(colService), classes, func(c *class) string { return tab.services[c.resource] })
+	b.classText(at(colName), classes, func(c *class) string { return tab.names.strtab.str(c.name) })
+	b.classInt(at(colKind), classes, func(c *class) int64 { return int64(c.kind) })
+	b.classInt(at(colStatus), classes, func(c *class) int64 { return int64(c.status) })
+	b.classInt(at(colResource), classes, func(c *class) int64 { return int64(c.resource) })
+	b.classInt(at(colScope), classes, func(c *class) int64 { return int64(c.scope) })
+	b.rareText(vecs, colMessage, order, func(r *row) string { return b.from.texts.str(r.message) })
+	b.rareText(vecs, colState, order, func(r *row) string { return b.from.texts.str(r.state) })
+	b.rareText(vecs, colEvents, order, func(r *row) string { return string(b.from.piece(r.events)) })
+	b.rareText(vecs, colLinks, order, func(r *row) string { return string(b.from.piece(r.links)) })
+	b.rareInt(vecs, colFlags, order, func(r *row) uint32 { return r.flags })
+	b.rareInt(vecs, colDroppedAttrs, order, func(r *row) uint32 { return r.droppedAttrs })
+	b.rareInt(vecs, colDroppedEvents, order, func(r *row) uint32 { return r.droppedEvents })
+	b.rareInt(vecs, colDroppedLinks, order, func(r *row) uint32 { return r.droppedLinks })
+}
+
+// classText fills a column that follows from the class: a dictionary of the
+// few values, without looking at a text a row.
+func (b *blockBuilder) classText(v *vector, classes []uint32, of func(*class) string) {
+	seen := map[string]int32{}
+	v.codes = b.classCodes(classes, func(c *class) int32 {
+		s := of(c)
+		k, ok := seen[s]
+		if !ok {
+			k = int32(len(v.dict))
+			seen[s] = k
+			v.dict = append(v.dict, s)
+		}
+		return k
+	})
+}
+
+func (b *blockBuilder) classInt(v *vector, classes []uint32, of func(*class) int64) {
+	seen := map[int64]int32{}
+	v.codes = b.classCodes(classes, func(c *class) int32 {
+		x := of(c)
+		k, ok := seen[x]
+		if !ok {
+			k = int32(len(v.dictInts))
+			seen[x] = k
+			v.dictInts = append(v.dictInts, x)
+		}
+		return k
+	})
+}
+
+func (b *blockBuilder) classCodes(classes []uint32, code func(*class) int32) []int32 {
+	of := make([]int32, len(b.tab.classes))
+	codes := make([]int32, len(classes))
+	for i, c := range classes {
+		if of[c] == 0 {
+			of[c] = code(&b.tab.classes[c]) + 1
+		}
+		codes[i] = of[c] - 1
+	}
+	return codes
+}
+
+// rareText fills a column of texts that are absent when empty.
+func (b *blockBuilder) rareText(vecs []vector, col int, order []uint32, of func(*row) string) {
+	if b.side.fixedAt[col] == noColumn {
+		return
+	}
+	v := &vecs[b.side.fixedAt[col]]
+	v.null, v.texts = make([]bool, len(order)), make([]string, len(order))
+	for i, x := range order {
+		v.texts[i] = of(&b.from.rows[x])
+		v.null[i] = v.texts[i] == ""
+	}
+}
+
+func (b *blockBuilder) rareInt(vecs []vector, col int, order []uint32, of func(*row) uint32) {
+	if b.side.fixedAt[col] == noColumn {
+		return
+	}
+	v := &vecs[b.side.fixedAt[col]]
+	v.ints = make([]int64, len(order))
+	for i, x := range order {
+		v.ints[i] = int64(int32(of(&b.from.rows[x])))
+	}
+	v.tryDict()
+}
+
+// attributes fills the attribute columns, and the rest.
+func (b *blockBuilder) attributes(vecs []vector, order, classes []uint32) {
+	n := len(order)
+	rest := &vecs[b.side.fixedAt[colRest]]
+	rest.null, rest.texts = make([]bool, n), make([]string, n)
+	for i := range rest.null {
+		rest.null[i] = true
+	}
+	var e enc
+	for c := range vecs {
+		if fixedColumn(&b.side.cols[c]) >= 0 {
+			continue
+		}
+		b.attrColumn(&vecs[c], int32(c), order, classes)
+	}
+	for i, x := range order {
+		sh := b.tab.classes[classes[i]].shape
+		if !slices.Contains(b.shape[sh], noColumn) {
+			continue
+		}
+		e.b = e.b[:0]
+		for k, col := range b.shape[sh] {
+			if col == noColumn {
+				key := b.tab.shapes[sh][k]
+				e.str(key.name)
+				e.value(b.from.value(&b.from.rows[x], k, key.kind))
+			}
+		}
+		rest.texts[i], rest.null[i] = string(e.b), false
+	}
+}
+
+// attrColumn gathers one attribute: numbers as they are, texts through a
+// dictionary by their number in the rowset, so that no text is hashed.
+func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32) {
+	place := make([]int32, len(b.tab.classes)) // of the attribute in the class's shape, +1
+	for c := range place {
+		place[c] = int32(slices.Index(b.shape[b.tab.classes[c].shape], col)) + 1
+	}
+	n := len(order)
+	if t := b.side.cols[col].typ; t != typeText && t != typeBytes {
+		v.ints, v.null = make([]int64, n), make([]bool, n)
+		for i, x := range order {
+			p := place[classes[i]]
+			if v.null[i] = p == 0; p != 0 {
+				v.ints[i] = int64(b.from.cells[b.from.rows[x].attrs+uint32(p)-1])
+			}
+		}
+		if t == typeInt64 {
+			v.tryDict()
+		}
+		b.stats[col].addInts(v, b.side.cols[col].key.kind)
+		return
+	}
+	b.now++
+	v.codes = make([]int32, n)
+	var counts []int64
+	for i, x := range order {
+		p := place[classes[i]]
+		if p == 0 {
+			v.codes[i] = -1
+			continue
+		}
+		text := b.from.cells[b.from.rows[x].attrs+uint32(p)-1]
+		if b.epoch[text] != b.now {
+			b.epoch[text] = b.now
+			b.local[text] = int32(len(v.dict))
+			v.dict = append(v.dict, b.from.texts.str(uint32(text)))
+			counts = append(counts, 0)
+		}
+		v.codes[i] = b.local[text]
+		counts[v.codes[i]]++
+	}
+	b.stats[col].addTexts(v.dict, counts, b.side.cols[col].key.kind)
+	v.undict()
+}
+
+// undict turns a dictionary of mostly single values into plain texts.
+func (v *vector) undict() {
+	filled := 0
+	for _, c := range v.codes {
+		if c >= 0 {
+			filled++
+		}
+	}
+	if len(v.dict) > 0 && (len(v.dict) <= 64 || len(v.dict) <= filled/2) {
+		return
+	}
+	v.texts, v.null = make([]string, v.n), make([]bool, v.n)
+	for i, c := range v.codes {
+		if v.null[i] = c < 0; c >= 0 {
+			v.texts[i] = v.dict[c]
+		}
+	}
+	v.codes, v.dict = nil, nil
+}
+
+// maxIntDict is how many different integers a dictionary may hold in a group.
+const maxIntDict = 1024
+
+// tryDict gives integers of few values a dictionary.
+func (v *vector) tryDict() {
+	seen := make(map[int64]int32, 64)
+	codes := make([]int32, v.n)
+	var dict []int64
+	last, lastCode := int64(0), int32(-1)
+	for i, x := range v.ints {
+		if v.null != nil && v.null[i] {
+			codes[i] = -1
+			continue
+		}
+		if lastCode >= 0 && x == last {
+			codes[i] = lastCode
+			continue
+		}
+		k, ok := seen[x]
+		if !ok {
+			if len(dict) == maxIntDict {
+				return
+			}
+			k = int32(len(dict))
+			seen[x] = k
+			dict = append(dict, x)
+		}
+		codes[i], last, lastCode = k, x, k
+	}
+	if len(dict) > 0 {
+		v.codes, v.dictInts = codes, dict
+	}
+}
+
+// finish writes the rest of the block and returns its meta, positions and
+// level still to be set.
+func (b *blockBuilder) finish() (block.Meta, error) {
+	b.endTrace(uint32(b.side.rows))
+	b.side.tables = b.tab.snapshot()
+	notes, err := b.notes()
+	if err != nil {
+		return block.Meta{}, err
+	}
+	if err := b.pw.close(notes); err != nil {
+		return block.Meta{}, err
+	}
+	if err := b.file.Close(); err != nil {
+		return block.Meta{}, err
+	}
+	b.side.chunks = b.pw.chunks
+	for i := range b.stats {
+		if b.stats[i].rows > 0 {
+			b.side.stats = append(b.side.stats, b.stats[i].stat(b.side.cols[i].key))
+		}
+	}
+	if err := b.w.WriteFile(fileSidecar, b.side.encode(b.pw.zstd)); err != nil {
+		return block.Meta{}, err
+	}
+	ids, err := b.ids.Build()
+	if err != nil {
+		return block.Meta{}, err
+	}
+	if err := b.w.WriteFile(fileIDs, ids); err != nil {
+		return block.Meta{}, err
+	}
+	m := block.Meta{Signal: signalSpans, MinTime: b.minTime, MaxTime: b.maxTime, Rows: int64(b.side.rows)}
+	return m, m.SetStat("traces", b.side.traces.len())
+}
+
+// notes tell other readers of the Parquet file what the numbers in its columns
+// resource and scope stand for.
+func (b *blockBuilder) notes() (map[string]string, error) {
+	type item struct {
+		Name       string                 `json:"name,omitempty"`
+		Version    string                 `json:"version,omitempty"`
+		Attributes map[string]model.Value `json:"attributes"`
+	}
+	set := func(a model.Attrs) map[string]model.Value {
+		m := make(map[string]model.Value, len(a))
+		for _, x := range a {
+			m[x.Key] = x.Value
+		}
+		return m
+	}
+	var resources, scopes []item
+	for _, r := range b.tab.resources {
+		resources = append(resources, item{Attributes: set(r.Attrs)})
+	}
+	for _, s := range b.tab.scopes {
+		scopes = append(scopes, item{Name: s.Name, Version: s.Version, Attributes: set(s.Attrs)})
+	}
+	rj, err := json.Marshal(resources)
+	if err != nil {
+		return nil, fmt.Errorf("cannot describe the resources: %w", err)
+	}
+	sj, err := json.Marshal(scopes)
+	if err != nil {
+		return nil, fmt.Errorf("cannot describe the scopes: %w", err)
+	}
+	return map[string]string{"braid.resources": string(rj), "braid.scopes": string(sj)}, nil
+}
+
+// statCounter counts the values of one attribute column of a block.
+type statCounter struct {
+	rows   int64
+	counts map[model.Value]int64
+	many   bool
+}
+
+// maxStatValues is how many different values a block's statistics list.
+const maxStatValues = 256
+
+func (s *statCounter) add(v model.Value, n int64) {
+	s.rows += n
+	if s.many {
+		return
+	}
+	if s.counts == nil {
+		s.counts = map[model.Value]int64{}
+	}
+	if _, ok := s.counts[v]; !ok && len(s.counts) == maxStatValues {
+		s.many, s.counts = true, nil
+		return
+	}
+	s.counts[v] += n
+}
+
+func (s *statCounter) addTexts(dict []string, counts []int64, kind model.ValueKind) {
+	if s.many || len(dict) > maxStatValues {
+		s.many, s.counts = true, nil
+		for _, n := range counts {
+			s.rows += n
+		}
+		return
+	}
+	for i, text := range dict {
+		s.add(model.Raw(kind, 0, string([]byte(text))), counts[i])
+	}
+}
+
+func (s *statCounter) addInts(v *vector, kind model.ValueKind) {
+	if v.codes == nil && kind != model.KindBool {
+		s.many, s.counts = true, nil
+		for i := range v.ints {
+			if !v.null[i] {
+				s.rows++
+			}
+		}
+		return
+	}
+	if kind == model.KindBool {
+		var n [2]int64
+		for i, x := range v.ints {
+			if !v.null[i] {
+				n[x&1]++
+			}
+		}
+		for x, k := range n {
+			if k > 0 {
+				s.add(model.Bool(x == 1), k)
+			}
+		}
+		return
+	}
+	counts := make([]int64, len(v.dictInts))
+	for _, c := range v.codes {
+		if c >= 0 {
+			counts[c]++
+		}
+	}
+	for i, x := range v.dictInts {
+		s.add(model.Int(x), counts[i])
+	}
+}
+
+func (s *statCounter) stat(k attrKey) fieldStat {
+	f := fieldStat{key: k, rows: s.rows, whole: !s.many}
+	for v, n := range s.counts {
+		f.values = append(f.values, valueStat{v, n})
+	}
+	slices.SortFunc(f.values, func(a, b valueStat) int {
+		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.value.Text(), b.value.Text()))
+	})
+	return f
+}

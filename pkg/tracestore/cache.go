@@ -1,0 +1,86 @@
+package tracestore
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// sidecarCache holds the sidecars that were used last, within a budget of
+// memory. A sidecar put out of it stays whole for those who still use it. Safe
+// for concurrent use.
+type sidecarCache struct {
+	zstd   *zstd.Decoder
+	budget int64
+
+	mu    sync.Mutex // guards what follows
+	used  int64
+	order *list.List // of *cached, the latest used first
+	at    map[*blockReader]*list.Element
+}
+
+type cached struct {
+	r    *blockReader
+	side *sidecar
+	size int64
+}
+
+func newSidecarCache(budget int64) (*sidecarCache, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxSection))
+	if err != nil {
+		return nil, err
+	}
+	return &sidecarCache{zstd: z, budget: budget, order: list.New(), at: map[*blockReader]*list.Element{}}, nil
+}
+
+func (c *sidecarCache) get(r *blockReader) (*sidecar, error) {
+	c.mu.Lock()
+	if e := c.at[r]; e != nil {
+		c.order.MoveToFront(e)
+		c.mu.Unlock()
+		return e.Value.(*cached).side, nil
+	}
+	c.mu.Unlock()
+	raw, err := r.ReadFile(r.fs, fileSidecar)
+	if err != nil {
+		return nil, err
+	}
+	side, err := decodeSidecar(r.Path(fileSidecar), raw, c.zstd)
+	if err != nil {
+		return nil, err
+	}
+	c.put(r, side)
+	return side, nil
+}
+
+func (c *sidecarCache) put(r *blockReader, side *sidecar) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at[r] != nil {
+		return
+	}
+	x := &cached{r, side, side.bytes()}
+	c.at[r] = c.order.PushFront(x)
+	c.used += x.size
+	for c.used > c.budget && c.order.Len() > 1 {
+		c.remove(c.order.Back())
+	}
+}
+
+// remove needs mu.
+func (c *sidecarCache) remove(e *list.Element) {
+	x := c.order.Remove(e).(*cached)
+	delete(c.at, x.r)
+	c.used -= x.size
+}
+
+func (c *sidecarCache) drop(r *blockReader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.at[r]; e != nil {
+		c.remove(e)
+	}
+}
+
+func (c *sidecarCache) close() { c.zstd.Close() }

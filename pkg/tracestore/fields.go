@@ -1,0 +1,223 @@
+package tracestore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+)
+
+const (
+	defaultMaxFields = 1000
+	// maxDistinct bounds the different values that a value query counts.
+	maxDistinct = 100_000
+)
+
+// SpanFields lists the fields of spans, or the values of one: see
+// query.TraceSource and predicate.FieldQuery.
+func (s *Store) SpanFields(ctx context.Context, q *predicate.FieldQuery) ([]predicate.FieldInfo, error) {
+	ten := s.tenant(q.Tenant, false)
+	if ten == nil {
+		return nil, nil
+	}
+	var out []predicate.FieldInfo
+	var err error
+	if q.Field == nil {
+		out, err = s.fieldNames(ctx, ten, q)
+	} else {
+		out, err = s.fieldValues(ctx, q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b predicate.FieldInfo) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Field.Scope, b.Field.Scope),
+			cmp.Compare(a.Field.Name, b.Field.Name), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value.Text(), b.Value.Text()))
+	})
+	limit := q.Limit
+	if limit <= 0 {
+		limit = defaultMaxFields
+	}
+	return out[:min(len(out), limit)], nil
+}
+
+// fieldValues counts the values of a field as an aggregation by it does, but
+// each of several values of one span.
+func (s *Store) fieldValues(ctx context.Context, q *predicate.FieldQuery) ([]predicate.FieldInfo, error) {
+	agg := &predicate.Aggregation{
+		Tenant: q.Tenant, Range: q.Range, Filter: q.Filter, By: []predicate.Field{*q.Field}, MaxGroups: maxDistinct, Stats: q.Stats,
+	}
+	many := q.Field.Scope == predicate.ScopeEvent || q.Field.Scope == predicate.ScopeLink
+	res, err := s.aggregate(ctx, agg, many)
+	if err != nil {
+		return nil, err
+	}
+	if res.Dropped > 0 {
+		q.Stats.Warn("field %s has more than %d different values, not all were counted", q.Field, maxDistinct)
+	}
+	var out []predicate.FieldInfo
+	for _, g := range res.Groups {
+		v := g.Key[0]
+		if g.Cells[0].Count == 0 || !strings.HasPrefix(v.Text(), q.Prefix) || v.Kind() == model.KindEmpty {
+			continue
+		}
+		out = append(out, predicate.FieldInfo{Field: *q.Field, Value: v, Kind: v.Kind(), Count: int64(g.Cells[0].Count)})
+	}
+	return out, nil
+}
+
+type fieldKey struct {
+	scope predicate.Scope
+	name  string
+	kind  model.ValueKind
+}
+
+// fieldNames counts the spans that carry each attribute. Attributes follow from
+// the class, so that no column is read unless the filter needs one.
+func (s *Store) fieldNames(ctx context.Context, ten *tenantStore, q *predicate.FieldQuery) ([]predicate.FieldInfo, error) {
+	v := ten.view(q.Stats)
+	defer v.release()
+	v.prepare()
+	prog := compile(q.Filter, s.opts.KeySpec())
+	counts := map[fieldKey]int64{}
+	for _, h := range v.heads {
+		b, perClass := prog.bind(&h.tables), make([]int64, len(h.classes))
+		cur := &headCursor{s: h}
+		for n := range h.rows {
+			r := &h.rows[n]
+			if q.Range.Contains(r.start) && !v.isSplit(h.trs[r.trace].id) && b.matches(cur, uint32(n), r.class) {
+				perClass[r.class]++
+				countParts(counts, &h.tables, r.class, cur, uint32(n))
+			}
+		}
+		countKeys(counts, &h.tables, perClass)
+	}
+	for _, b := range v.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := v.blockFields(b, prog, q, counts); err != nil {
+			v.warn(b, err)
+		}
+	}
+	v.eachSplit(func(id model.TraceID) bool {
+		v.splitFields(id, prog, q, counts)
+		return ctx.Err() == nil
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var out []predicate.FieldInfo
+	for k, n := range counts {
+		if strings.HasPrefix(k.name, q.Prefix) {
+			out = append(out, predicate.FieldInfo{Field: predicate.Field{Scope: k.scope, Name: k.name}, Kind: k.kind, Count: n})
+		}
+	}
+	return out, nil
+}
+
+func (b *binding) matches(cur cursor, n, class uint32) bool {
+	switch b.verdict[class] {
+	case no:
+		return false
+	case yes:
+		return true
+	}
+	return b.test(cur, n, class)
+}
+
+func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuery, counts map[fieldKey]int64) error {
+	if !b.Overlaps(q.Range) {
+		v.stats.AddBlocks(0, 1)
+		return nil
+	}
+	side, err := b.sidecar()
+	if err != nil {
+		return err
+	}
+	v.stats.AddBlocks(1, 0)
+	bound, perClass := prog.bind(&side.tables), make([]int64, len(side.classes))
+	cur, skip := newPageCursor(b, side, len(prog.leaves), v.stats), v.excluded(b, side)
+	for page := range side.zones {
+		z := &side.zones[page]
+		if !q.Range.Overlaps(z.minStart, z.maxStart) {
+			continue
+		}
+		inside := q.Range.All() || z.minStart >= q.Range.Start && z.maxStart < q.Range.End
+		cur.turn(page)
+		for n := page * pageRows; n < min(side.rows, (page+1)*pageRows); n++ {
+			class := side.class[n]
+			if (skip == nil || !skip[n]) && (inside || q.Range.Contains(cur.start(uint32(n)))) && bound.matches(cur, uint32(n), class) {
+				perClass[class]++
+				countParts(counts, &side.tables, class, cur, uint32(n))
+			}
+		}
+		if cur.fault != nil {
+			return cur.fault
+		}
+	}
+	countKeys(counts, &side.tables, perClass)
+	return nil
+}
+
+// splitFields counts the attributes of a trace that several parts hold.
+func (v *view) splitFields(id model.TraceID, prog *program, q *predicate.FieldQuery, counts map[fieldKey]int64) {
+	refs := v.refs(id)
+	facts := v.joinedFacts(id, refs)
+	v.joined(refs, nil, func(r *model.SpanRow) bool {
+		if !q.Range.Contains(r.Start) || !predicate.Eval(prog.expr, predicate.SpanRow{SpanRow: r, Facts: &facts, Spec: prog.spec}) {
+			return true
+		}
+		for scope, attrs := range map[predicate.Scope]model.Attrs{
+			predicate.ScopeRecord: r.Attrs, predicate.ScopeResource: r.Resource.Attrs, predicate.ScopeInstrumentation: r.Scope.Attrs,
+		} {
+			for _, a := range attrs {
+				counts[fieldKey{scope, a.Key, a.Value.Kind()}]++
+			}
+		}
+		countPartsOf(counts, r.Events, r.Links)
+		return true
+	})
+}
+
+// countKeys adds the attributes that follow from the classes.
+func countKeys(counts map[fieldKey]int64, t *tables, perClass []int64) {
+	for c, n := range perClass {
+		if n == 0 {
+			continue
+		}
+		cl := &t.classes[c]
+		for _, k := range t.shapes[cl.shape] {
+			counts[fieldKey{predicate.ScopeRecord, k.name, k.kind}] += n
+		}
+		for _, a := range t.resources[cl.resource].Attrs {
+			counts[fieldKey{predicate.ScopeResource, a.Key, a.Value.Kind()}] += n
+		}
+		for _, a := range t.scopes[cl.scope].Attrs {
+			counts[fieldKey{predicate.ScopeInstrumentation, a.Key, a.Value.Kind()}] += n
+		}
+	}
+}
+
+// countParts adds the attributes of a span's events and links.
+func countParts(counts map[fieldKey]int64, t *tables, class uint32, cur cursor, n uint32) {
+	if bits := t.classes[class].bits; bits&(hasEvents|hasLinks) != 0 {
+		countPartsOf(counts, cur.events(n), cur.links(n))
+	}
+}
+
+func countPartsOf(counts map[fieldKey]int64, events []model.SpanEvent, links []model.SpanLink) {
+	for _, e := range events {
+		for _, a := range e.Attrs {
+			counts[fieldKey{predicate.ScopeEvent, a.Key, a.Value.Kind()}]++
+		}
+	}
+	for _, l := range links {
+		for _, a := range l.Attrs {
+			counts[fieldKey{predicate.ScopeLink, a.Key, a.Value.Kind()}]++
+		}
+	}
+}

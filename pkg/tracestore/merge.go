@@ -1,0 +1,310 @@
+package tracestore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"braid/pkg/block"
+	"braid/pkg/model"
+)
+
+// maintainEvery is how often merges and retention are looked for.
+const maintainEvery = 10 * time.Second
+
+func (s *Store) maintainLoop(ctx context.Context) {
+	defer s.done.Done()
+	timer := time.NewTicker(maintainEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if err := s.Maintain(ctx); err != nil && ctx.Err() == nil {
+			s.metrics.failures.Inc()
+			s.opts.Logger.Error("cannot maintain the trace store; it is tried again", "error", err)
+		}
+	}
+}
+
+// Maintain sets damaged blocks aside, drops what retention no longer keeps, and
+// merges small blocks. It runs by itself unless Options.Manual is set.
+func (s *Store) Maintain(ctx context.Context) error {
+	var errs []error
+	for _, t := range s.allTenants() {
+		t.merging.Lock()
+		t.dropDamaged()
+		errs = append(errs, t.retain(), t.merge(ctx))
+		t.merging.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+func (t *tenantStore) blocks() []*blockReader {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Clone(t.set.blocks)
+}
+
+// without takes blocks out of the set.
+func (t *tenantStore) without(gone []*blockReader) {
+	t.publish(func(old *blockSet) []*blockReader {
+		return slices.DeleteFunc(slices.Clone(old.blocks), func(b *blockReader) bool { return slices.Contains(gone, b) })
+	}, nil)
+}
+
+// dropDamaged sets aside the blocks in which a reader met damage: they do not
+// answer, and are kept for an operator to look at.
+func (t *tenantStore) dropDamaged() {
+	for _, b := range t.blocks() {
+		if cause := b.bad.Load(); cause != nil {
+			blk, err := b.Block, *cause
+			b.onClose = func(*blockReader) { t.store.setAside(blk, err) }
+			t.without([]*blockReader{b})
+		}
+	}
+}
+
+func (t *tenantStore) retain() error {
+	l := t.store.opts.Limits(t.id)
+	r := block.Retention{MaxAge: cmp.Or(l.Retention, t.store.opts.Retention), MaxBytes: cmp.Or(l.RetentionBytes, t.store.opts.RetentionBytes)}
+	if r == (block.Retention{}) {
+		return nil
+	}
+	readers := map[*block.Block]*blockReader{}
+	var blocks []*block.Block
+	for _, b := range t.blocks() {
+		readers[b.Block] = b
+		blocks = append(blocks, b.Block)
+	}
+	var gone []*blockReader
+	for _, d := range block.PlanRetention(blocks, r, t.store.opts.Now()) {
+		t.store.opts.Logger.Info("retention drops a block of spans", "tenant", t.id, "block", d.Block.ID, "reason", d.Reason)
+		t.store.metrics.dropped.Inc()
+		gone = append(gone, readers[d.Block])
+	}
+	t.remove(gone)
+	return nil
+}
+
+// remove takes blocks out of the set; their folders go with their last reader.
+func (t *tenantStore) remove(gone []*blockReader) {
+	if len(gone) == 0 {
+		return
+	}
+	for _, b := range gone {
+		b.onClose = t.removeFolder
+	}
+	t.without(gone)
+}
+
+func (t *tenantStore) removeFolder(b *blockReader) {
+	if err := block.Remove(t.store.opts.FS, b.Block); err != nil {
+		t.store.metrics.failures.Inc()
+		t.store.opts.Logger.Error("cannot remove a block of spans; it goes at the next start", "tenant", t.id, "block", b.ID, "error", err)
+	}
+}
+
+func (t *tenantStore) merge(ctx context.Context) error {
+	o := &t.store.opts
+	for {
+		readers := map[*block.Block]*blockReader{}
+		var blocks []*block.Block
+		for _, b := range t.blocks() {
+			readers[b.Block] = b
+			blocks = append(blocks, b.Block)
+		}
+		plan := block.PlanCompaction(blocks, block.Compaction{MaxRows: int64(o.BlockMaxSpans)}, o.Now())
+		if len(plan) == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		inputs := make([]*blockReader, len(plan[0]))
+		for i, b := range plan[0] {
+			inputs[i] = readers[b]
+		}
+		if err := t.mergeBlocks(ctx, inputs); err != nil {
+			return err
+		}
+	}
+}
+
+// mergeBlocks replaces blocks by one that holds their spans: traces joined,
+// identical spans once.
+func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) error {
+	for _, b := range inputs {
+		b.acquire()
+	}
+	defer func() {
+		for _, b := range inputs {
+			b.release()
+		}
+	}()
+	m, err := newMerger(t, inputs)
+	if err != nil {
+		t.dropDamaged()
+		return fmt.Errorf("cannot merge %d blocks of spans of tenant %q: %w", len(inputs), t.id, err)
+	}
+	metas := make([]block.Meta, len(inputs))
+	meta := block.Meta{}
+	for i, b := range inputs {
+		metas[i] = b.Meta
+		meta.Level = max(meta.Level, b.Level+1)
+	}
+	meta.Positions, meta.Replaces = block.Positions(metas), block.Replacing(metas)
+	out, err := t.write(m.columns(), func(b *blockBuilder) error { return m.run(ctx, b) }, meta)
+	if err != nil {
+		t.dropDamaged()
+		return fmt.Errorf("cannot merge %d blocks of spans of tenant %q: %w", len(inputs), t.id, err)
+	}
+	for _, b := range inputs {
+		b.onClose = t.removeFolder
+	}
+	t.store.metrics.merged.Add(float64(len(inputs)))
+	t.publish(func(old *blockSet) []*blockReader {
+		keep := slices.DeleteFunc(slices.Clone(old.blocks), func(b *blockReader) bool { return slices.Contains(inputs, b) })
+		return append(keep, out)
+	}, []*blockReader{out})
+	return nil
+}
+
+// merger streams the traces of several blocks in the order of one. In memory
+// are the lists of traces, a page of each input, and one row group.
+type merger struct {
+	inputs []*blockReader
+	sides  []*sidecar
+	curs   []*pageCursor
+	traces []mergeTrace
+
+	rs     *rowset
+	resOf  map[*model.Resource]uint32
+	scopOf map[*model.Scope]uint32
+}
+
+type mergeTrace struct {
+	start int64
+	id    model.TraceID
+	input int32
+	trace uint32
+}
+
+func newMerger(t *tenantStore, inputs []*blockReader) (*merger, error) {
+	m := &merger{inputs: inputs}
+	for i, b := range inputs {
+		side, err := b.sidecar()
+		if err != nil {
+			return nil, err
+		}
+		m.sides = append(m.sides, side)
+		m.curs = append(m.curs, newPageCursor(b, side, 0, nil))
+		for k, id := range side.traces.ids {
+			m.traces = append(m.traces, mergeTrace{start: side.traces.start[k], id: id, input: int32(i), trace: uint32(k)})
+		}
+	}
+	// Parts of one trace side by side, so that the first can take their least start.
+	slices.SortFunc(m.traces, func(a, b mergeTrace) int {
+		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.start, b.start))
+	})
+	for i := 1; i < len(m.traces); i++ {
+		if m.traces[i].id == m.traces[i-1].id {
+			m.traces[i].start = m.traces[i-1].start
+		}
+	}
+	slices.SortFunc(m.traces, func(a, b mergeTrace) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.input, b.input))
+	})
+	return m, nil
+}
+
+// columns plans the block out of what the inputs' classes say.
+func (m *merger) columns() []colDef {
+	counts, p := keyCounts{}, present{}
+	for _, s := range m.sides {
+		perClass := make([]int64, len(s.classes))
+		for _, c := range s.class {
+			perClass[c]++
+		}
+		for c, n := range perClass {
+			for _, k := range s.shapes[s.classes[c].shape] {
+				counts[k] += n
+			}
+		}
+		for f := range p {
+			p[f] = p[f] || s.fixedAt[f] != noColumn
+		}
+	}
+	return planColumns(counts, &p)
+}
+
+func (m *merger) run(ctx context.Context, b *blockBuilder) error {
+	m.reset()
+	v := &view{}
+	for i := 0; i < len(m.traces); {
+		var refs []ref
+		for k := i; k < len(m.traces) && m.traces[k].id == m.traces[i].id; k++ {
+			x := m.traces[k]
+			refs = append(refs, ref{block: m.inputs[x.input], side: m.sides[x.input], trace: x.trace, cur: m.curs[x.input]})
+		}
+		i += len(refs)
+		var err error
+		v.joined(refs, nil, func(r *model.SpanRow) bool {
+			err = m.add(b, r)
+			return err == nil
+		})
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range refs {
+			if r.cur.fault != nil {
+				return r.cur.fault
+			}
+		}
+	}
+	return m.group(b)
+}
+
+func (m *merger) add(b *blockBuilder, r *model.SpanRow) error {
+	res, ok := m.resOf[r.Resource]
+	if !ok {
+		res = m.rs.tab.resource(r.Resource)
+		m.resOf[r.Resource] = res
+	}
+	scope, ok := m.scopOf[r.Scope]
+	if !ok {
+		scope = m.rs.tab.scope(r.Scope)
+		m.scopOf[r.Scope] = scope
+	}
+	m.rs.add(res, scope, &r.Span)
+	if len(m.rs.rows.rows) < groupRows {
+		return nil
+	}
+	return m.group(b)
+}
+
+// group writes the rows at hand, which came in order.
+func (m *merger) group(b *blockBuilder) error {
+	n := len(m.rs.rows.rows)
+	if n == 0 {
+		return nil
+	}
+	order := make([]uint32, n)
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	err := b.group(m.rs.snapshot(), order)
+	m.reset()
+	return err
+}
+
+func (m *merger) reset() {
+	m.rs = newRowset()
+	m.resOf, m.scopOf = map[*model.Resource]uint32{}, map[*model.Scope]uint32{}
+}

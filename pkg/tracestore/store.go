@@ -1,0 +1,292 @@
+package tracestore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"braid/pkg/block"
+	"braid/pkg/model"
+	"braid/pkg/tenant"
+)
+
+// Store keeps the spans of all tenants: see the package's comment for the life
+// of a batch. It satisfies ingest.SpanAppender and query.TraceSource. Safe for
+// concurrent use.
+type Store struct {
+	opts    Options
+	cache   *sidecarCache
+	metrics *metrics
+
+	mu      sync.RWMutex // guards tenants and closed
+	tenants map[tenant.ID]*tenantStore
+	closed  bool
+
+	wake chan struct{} // a head wants to be flushed
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// Open opens the store in a folder, made if absent. Damaged blocks are set
+// aside and logged; they do not keep the store from opening.
+func Open(o Options) (*Store, error) {
+	if o.Dir == "" {
+		return nil, errors.New("cannot open trace store: Dir is empty; name a folder")
+	}
+	o = o.withDefaults()
+	cache, err := newSidecarCache(o.MemoryBudget / 2)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open trace store: %w", err)
+	}
+	s := &Store{opts: o, cache: cache, metrics: newMetrics(o.Registerer), tenants: map[tenant.ID]*tenantStore{}, wake: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	if err := s.load(ctx); err != nil {
+		stop()
+		s.closeBlocks()
+		return nil, fmt.Errorf("cannot open trace store %q: %w", o.Dir, err)
+	}
+	s.done.Add(1)
+	go s.flushLoop(ctx)
+	if !o.Manual {
+		s.done.Add(1)
+		go s.maintainLoop(ctx)
+	}
+	return s, nil
+}
+
+// load opens the blocks that are there.
+func (s *Store) load(ctx context.Context) error {
+	if err := s.opts.FS.MkdirAll(s.opts.Dir); err != nil {
+		return err
+	}
+	l, err := block.List(ctx, s.opts.FS, s.opts.Dir)
+	if err != nil {
+		return err
+	}
+	for _, p := range l.Problems {
+		s.metrics.damaged.Inc()
+		s.opts.Logger.Error("a block of spans is damaged", "error", p)
+	}
+	found := map[tenant.ID][]*blockReader{}
+	for _, b := range l.Blocks {
+		if b.Signal != signalSpans {
+			continue
+		}
+		r, err := openBlock(s.opts.FS, b, s.cache, nil)
+		if err != nil {
+			s.setAside(b, err)
+			continue
+		}
+		found[b.Tenant] = append(found[b.Tenant], r)
+	}
+	for t, blocks := range found {
+		ten := s.tenant(t, true)
+		ten.publish(func(*blockSet) []*blockReader { return blocks }, blocks)
+	}
+	return nil
+}
+
+// setAside quarantines a block that cannot be read because it is damaged; what
+// cannot be read for another reason stays where it is.
+func (s *Store) setAside(b *block.Block, cause error) {
+	s.metrics.damaged.Inc()
+	if !errors.Is(cause, block.ErrCorrupt) {
+		s.opts.Logger.Error("cannot open a block of spans; it is left out until the next start", "tenant", b.Tenant, "block", b.ID, "error", cause)
+		return
+	}
+	bad, err := block.Quarantine(s.opts.FS, b.Dir)
+	s.opts.Logger.Error("a block of spans is damaged and was set aside", "tenant", b.Tenant, "block", b.ID, "folder", bad, "error", errors.Join(cause, err))
+}
+
+// tenant returns a tenant's part of the store; nil when there is none and it
+// is not to be made.
+func (s *Store) tenant(t tenant.ID, create bool) *tenantStore {
+	s.mu.RLock()
+	ten := s.tenants[t]
+	s.mu.RUnlock()
+	if ten != nil || !create {
+		return ten
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ten = s.tenants[t]; ten == nil {
+		ten = &tenantStore{store: s, id: t, set: &blockSet{split: map[model.TraceID]struct{}{}}}
+		s.tenants[t] = ten
+	}
+	return ten
+}
+
+func (s *Store) allTenants() []*tenantStore {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*tenantStore, 0, len(s.tenants))
+	for _, t := range s.tenants {
+		out = append(out, t)
+	}
+	return out
+}
+
+// OldestNeeded returns the least position whose spans are not yet in a durable
+// block.
+func (s *Store) OldestNeeded() (pos model.Position, ok bool) {
+	for _, t := range s.allTenants() {
+		if p, has := t.oldestNeeded(); has && (!ok || p < pos) {
+			pos, ok = p, true
+		}
+	}
+	return pos, ok
+}
+
+// Close flushes what is in memory and closes the blocks. Queries that are under
+// way end as they would have.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	s.done.Wait()
+	err := s.Flush(context.Background())
+	s.closeBlocks()
+	s.metrics.unregister()
+	if err != nil {
+		return fmt.Errorf("cannot close trace store %q: %w", s.opts.Dir, err)
+	}
+	return nil
+}
+
+func (s *Store) closeBlocks() {
+	for _, t := range s.allTenants() {
+		t.mu.Lock()
+		blocks := t.set.blocks
+		t.set = &blockSet{split: map[model.TraceID]struct{}{}, gen: t.set.gen + 1}
+		t.mu.Unlock()
+		for _, b := range blocks {
+			b.release()
+		}
+	}
+}
+
+func (s *Store) newID() (block.ID, error) { return block.NewID(s.opts.Now(), rand.Reader) }
+
+// tenantStore is one tenant's spans.
+type tenantStore struct {
+	store *Store
+	id    tenant.ID
+
+	flushing sync.Mutex // held while heads are written, one writer at a time
+	changing sync.Mutex // held while the set of blocks is replaced
+	merging  sync.Mutex // held by whoever merges or drops blocks
+
+	// mu guards the head's rowset, the lists and the set (which is immutable).
+	mu      sync.RWMutex
+	head    *headPart
+	waiting []*headPart // full, on their way to disk, oldest first
+	set     *blockSet
+}
+
+// headPart is a head: rows that are not yet in a block.
+type headPart struct {
+	set       *rowset
+	positions model.PositionSet
+	since     time.Time
+
+	splitMu sync.Mutex // guards what follows
+	gen     uint64
+	checked int
+	split   map[model.TraceID]struct{}
+}
+
+// blockSet is the blocks of a tenant at one moment. Immutable; the set holds a
+// reference of each block.
+type blockSet struct {
+	blocks    []*blockReader
+	positions model.PositionSet
+	// split holds the traces of which more than one block has spans.
+	split map[model.TraceID]struct{}
+	gen   uint64
+}
+
+func (t *tenantStore) oldestNeeded() (pos model.Position, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, h := range append([]*headPart{t.head}, t.waiting...) {
+		if h == nil {
+			continue
+		}
+		if p, has := h.positions.Min(); has && (!ok || p < pos) {
+			pos, ok = p, true
+		}
+	}
+	return pos, ok
+}
+
+// publish replaces the set of blocks. next gets the old set and returns the new
+// list; added are the blocks that the old one did not have. References of
+// blocks that left the set are let go.
+func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*blockReader, during ...func()) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	old := t.set // replaced only under changing
+	set := &blockSet{blocks: next(old), gen: old.gen + 1}
+	for _, b := range set.blocks {
+		set.positions.Union(b.Positions)
+	}
+	set.split = t.splits(old, set, added)
+	t.mu.Lock()
+	t.set = set
+	for _, f := range during {
+		f()
+	}
+	t.mu.Unlock()
+	still := map[*blockReader]bool{}
+	for _, b := range set.blocks {
+		still[b] = true
+	}
+	for _, b := range old.blocks {
+		if !still[b] {
+			b.release()
+		}
+	}
+}
+
+// splits finds the traces that several blocks of the new set have: those of the
+// old set that still are, and those that the added blocks bring.
+func (t *tenantStore) splits(old, set *blockSet, added []*blockReader) map[model.TraceID]struct{} {
+	out := map[model.TraceID]struct{}{}
+	several := func(id model.TraceID) bool {
+		n, hash := 0, traceHash(id)
+		for _, b := range set.blocks {
+			if _, ok, err := b.lookup(id, hash); ok && err == nil {
+				if n++; n > 1 {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for id := range old.split {
+		if several(id) {
+			out[id] = struct{}{}
+		}
+	}
+	for _, b := range added {
+		side, err := b.sidecar()
+		if err != nil || len(set.blocks) < 2 {
+			continue
+		}
+		for _, id := range side.traces.ids {
+			if _, known := out[id]; !known && several(id) {
+				out[id] = struct{}{}
+			}
+		}
+	}
+	return out
+}
