@@ -25,6 +25,8 @@ type lowered struct {
 	exact bool           // super is the condition itself
 	// strict and probe: see plan.
 	strict, probe predicate.Expr
+	// noErrors: entries marked with an error are not let through.
+	noErrors bool
 }
 
 // planner walks the stages and remembers what they have changed.
@@ -34,6 +36,8 @@ type planner struct {
 	escaped bool            // … with escapes undone
 	parsed  bool            // a parser has made labels
 	mayFail bool            // __error__ may be set
+	soft    bool            // … but by a row that a probe finds
+	softOr  bool            // … in an alternative, where it would let a row pass
 	stopped bool            // nothing behind this stage may be applied before it
 	all     bool            // every label may have changed
 	names   map[string]bool // labels that may have changed
@@ -60,8 +64,12 @@ func planSelection(s *Selection) plan {
 			continue
 		case l.strict != nil:
 			strict = append(strict, l.strict)
-			probes = append(probes, l.probe)
-			p.mayFail = true
+			if l.probe != nil {
+				probes = append(probes, l.probe)
+			}
+			if l.noErrors {
+				probes = nil // rows that cannot be converted are not wanted
+			}
 		default:
 			whole = false
 		}
@@ -86,11 +94,7 @@ func (p *planner) lower(s Stage) lowered {
 		}
 	case *LabelFilter:
 		if !p.stopped {
-			l := p.lowerCond(s.Cond)
-			if !l.exact && l.strict == nil {
-				p.mayFail = true
-			}
-			return l
+			return p.lowerCond(s.Cond)
 		}
 		p.mayFail = true
 	case *JSONParser, *LogfmtParser:
@@ -134,12 +138,15 @@ func (p *planner) lowerCond(c Cond) lowered {
 	case *CondAnd:
 		return joinAnd(p.lowerCond(c.Left), p.lowerCond(c.Right))
 	case *CondOr:
-		return joinOr(p.lowerCond(c.Left), p.lowerCond(c.Right))
+		l := joinOr(p.lowerCond(c.Left), p.lowerCond(c.Right))
+		p.softOr = p.softOr || l.probe != nil
+		return l
 	case CondString:
 		return p.lowerString(c.Matcher)
 	case *CondNumber:
 		return p.lowerNumber(c)
 	case *CondIP:
+		p.mayFail = true
 		if p.clean(c.ref.under) && len(c.ref.chain) == 1 && c.ref.def == "" {
 			return lowered{super: predicate.Exists{Field: c.ref.chain[0]}}
 		}
@@ -159,9 +166,16 @@ func joinAnd(l, r lowered) lowered {
 	}
 	if !out.exact && l.whole() != nil && r.whole() != nil {
 		out.strict = predicate.AllOf(l.whole(), r.whole())
-		out.probe = anyOf(l.probe, r.probe)
+		out.probe = joinProbes(l.probe, r.probe)
 	}
 	return out
+}
+
+func joinProbes(l, r predicate.Expr) predicate.Expr {
+	if l == nil && r == nil {
+		return nil
+	}
+	return anyOf(l, r)
 }
 
 func joinOr(l, r lowered) lowered {
@@ -171,7 +185,7 @@ func joinOr(l, r lowered) lowered {
 	out := lowered{super: anyOf(l.super, r.super), exact: l.exact && r.exact}
 	if !out.exact && l.whole() != nil && r.whole() != nil {
 		out.strict = anyOf(l.whole(), r.whole())
-		out.probe = anyOf(l.probe, r.probe)
+		out.probe = joinProbes(l.probe, r.probe)
 	}
 	return out
 }
@@ -210,7 +224,13 @@ func anyOf(parts ...predicate.Expr) predicate.Expr {
 func (p *planner) lowerString(m *Matcher) lowered {
 	under := m.ref.under
 	if under == labelError || under == labelDetails {
-		if p.mayFail || p.names[under] {
+		if p.mayFail || p.names[under] || p.softOr {
+			return lowered{}
+		}
+		if p.soft {
+			if m.Op == "=" && m.Value == "" && under == labelError {
+				return lowered{strict: predicate.True{}, noErrors: true}
+			}
 			return lowered{}
 		}
 		if m.Matches("") {
@@ -249,13 +269,16 @@ func bodyContains(s string) predicate.Expr {
 // is marked, so the store is asked for all but the numbers that fail.
 func (p *planner) lowerNumber(c *CondNumber) lowered {
 	if !p.clean(c.ref.under) || len(c.ref.chain) != 1 || c.ref.def != "" {
+		p.mayFail = true
 		return lowered{}
 	}
 	f := c.ref.chain[0]
 	exists := predicate.Exists{Field: f}
 	if c.Unit != "" || c.Value != c.Value {
+		p.mayFail = true
 		return lowered{super: exists}
 	}
+	p.soft = true
 	compare := func(op predicate.Op, v float64) predicate.Expr {
 		return predicate.Compare{Field: f, Op: op, Value: number(v), Loose: true}
 	}
