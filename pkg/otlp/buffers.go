@@ -223,3 +223,6 @@ func unalias(s string) []byte {
 	}
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
+
+// Used returns the bytes of memory that the decoded payload takes.
+func (b *Buffers) Used() int { return b.used + cap(b.wire) }

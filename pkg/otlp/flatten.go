@@ -26,16 +26,24 @@ func (b *Buffers) AddLeaves(text string, attrs model.Attrs) model.Attrs {
 	f.object("", 1)
 	f.end()
 	b.leaves = f.leaves
-	if f.err != nil || len(f.leaves) == 0 {
+	if f.err != nil {
 		return attrs
 	}
-	out := take(b, &b.attrs, len(attrs)+len(f.leaves))
+	return b.addNew(attrs, f.leaves)
+}
+
+// addNew returns attrs with those leaves whose keys are new.
+func (b *Buffers) addNew(attrs, leaves model.Attrs) model.Attrs {
+	if len(leaves) == 0 {
+		return attrs
+	}
+	out := model.Attrs(take(b, &b.attrs, len(attrs)+len(leaves)))
 	if out == nil {
 		return attrs
 	}
 	out = append(out[:0], attrs...)
 	d := decoder{b: b}
-	for _, leaf := range f.leaves {
+	for _, leaf := range leaves {
 		if d.find(out, leaf.Key) < 0 {
 			out = append(out, leaf)
 		}
