@@ -61,7 +61,7 @@ func (s *Store) headFor(ctx context.Context, t *tenantState, pos model.Position)
 		if len(t.flushing) < maxFlushing || t.active != nil && !s.full(t.active) {
 			if t.active == nil {
 				t.lastGen++
-				t.active = newHead(t.lastGen, s.opts.Now(), cloneSet(t.plain))
+				t.active = newHead(t.lastGen, s.opts.Now(), cloneSet(t.plain), s.opts.chunkRows)
 			}
 			h, tombs := t.active, t.tombs
 			t.mu.Unlock()

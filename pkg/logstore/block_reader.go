@@ -40,6 +40,7 @@ type directory struct {
 	*table
 	columns []blockColumn
 	pages   []pageInfo
+	flags   indexFlags
 	size    int64
 }
 
@@ -174,6 +175,9 @@ func readDirectory(src []byte) (*directory, error) {
 		if d.streams[i], src, err = readStream(src); err != nil {
 			return nil, err
 		}
+	}
+	if d.flags, src, err = readIndexFlags(src); err != nil {
+		return nil, err
 	}
 	if n, src, err = readUvarint(src, len(src)); err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ const (
 )
 
 const (
-	// pageRows is how many rows a page has: the unit of the index, of
+	// defaultPageRows is how many rows a page has: the unit of the index, of
 	// decompression and of scanning.
-	pageRows        = 1024
+	defaultPageRows = 1024
 	directoryMagic  = "BRDLOGS1"
 	directoryFormat = 1
 )
@@ -295,6 +295,7 @@ func (w *blockWriter) directory() []byte {
 	for _, s := range w.streams {
 		b = appendStream(b, s)
 	}
+	b = w.index.appendFlags(b)
 	b = binary.AppendUvarint(b, uint64(len(w.pages)))
 	for i := range w.pages {
 		b = appendPageInfo(b, &w.pages[i])

@@ -16,6 +16,8 @@ type node interface {
 	// eval sets in out the rows of need that satisfy the condition; out comes
 	// empty and stays within need.
 	eval(p *page, need, out bitset) error
+	// pages returns the pages of a block that may have such rows, nil for all.
+	pages(ix *pageIndex) (bitset, error)
 	// cost orders the parts of a conjunction: cheap ones first.
 	cost() int
 }
@@ -63,7 +65,7 @@ func (c *compiler) expr(e predicate.Expr) node {
 	case predicate.Compare:
 		return c.field(e.Field, compareLeaf(e))
 	case predicate.Match:
-		return c.field(e.Field, leaf{holds: e.Holds, text: e.MatchText, price: 50})
+		return c.field(e.Field, leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false)})
 	case predicate.Text:
 		return c.field(e.Field, textLeaf(e))
 	case predicate.Correlated:
@@ -175,6 +177,13 @@ type leaf struct {
 	equal string              // with isEqual: text means "is this"
 	isEq  bool
 	price int
+	words wordQuery // not nil: what the words of a body must be
+	// wholeText: words hold for the text of any kind of body; else for strings
+	// only, since the elements of an array are tried without their JSON quoting.
+	wholeText bool
+	isID      bool // a correlation id: its kind and itself
+	idType    string
+	idOf      string
 }
 
 func compareLeaf(e predicate.Compare) leaf {
@@ -182,14 +191,25 @@ func compareLeaf(e predicate.Compare) leaf {
 	if e.Op == predicate.Eq && e.Value.Kind() == model.KindString {
 		l.equal, l.isEq = e.Value.Str(), true
 		l.text = func(s string) bool { return s == l.equal }
+		l.words = literalWords(l.equal, true, true)
 	}
 	return l
 }
 
 func textLeaf(e predicate.Text) leaf {
-	l := leaf{holds: func(v model.Value) bool { return e.Holds(v.Text()) }, text: e.Holds, price: 30}
+	l := leaf{holds: func(v model.Value) bool { return e.Holds(v.Text()) }, text: e.Holds, price: 30, wholeText: true}
 	if e.Mode == predicate.Contains && !e.Fold && e.Query != "" {
 		l.sub, l.price = e.Query, 10
+	}
+	switch e.Mode {
+	case predicate.Contains:
+		l.words = literalWords(e.Query, false, false)
+	case predicate.Word:
+		l.words = literalWords(e.Query, true, true)
+	case predicate.Prefix:
+		l.words = literalWords(e.Query, true, false)
+	case predicate.Regexp:
+		l.words = regexpWords(e.Query, e.Fold)
 	}
 	return l
 }
@@ -590,12 +610,13 @@ func (c *compiler) correlated(e predicate.Correlated) node {
 	if c.spec == nil {
 		return orOf(parts)
 	}
-	for name, cols := range c.t.schema.byName {
+	for _, name := range sortedNames(c.t.schema.byName) {
+		cols := c.t.schema.byName[name]
 		kind, ok := c.spec.Kind(name)
 		if !ok || e.Kind != "" && kind != e.Kind {
 			continue
 		}
-		l := leaf{holds: func(v model.Value) bool { return carries(v, kind, e.ID) }, price: 5}
+		l := leaf{holds: func(v model.Value) bool { return carries(v, kind, e.ID) }, price: 5, idType: kind, idOf: e.ID, isID: e.ID != ""}
 		l.text = func(s string) bool { return s != "" && model.Canonical(kind, s) == e.ID }
 		n := &fieldNode{leaf: l, t: c.t, sources: columnSources(cols)}
 		n.memos = make([]dictMemo, len(n.sources))

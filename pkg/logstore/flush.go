@@ -44,7 +44,7 @@ func (s *Store) flushInto(ctx context.Context, out *block.Writer, h *head) (*blo
 		return nil, err
 	}
 	refs := h.sortedRows(sources, order)
-	body := newBodySizes(sources, columns)
+	body := newBodySizes(columns, s.opts.pageRows)
 	for len(refs) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -177,10 +177,13 @@ func sortByTime(refs []rowRef, times []int64) {
 }
 
 // bodySizes cuts pages so that their text stays bounded.
-type bodySizes struct{ cols []int }
+type bodySizes struct {
+	cols     []int
+	pageRows int
+}
 
-func newBodySizes(_ []*sourcePage, columns []blockColumn) bodySizes {
-	var b bodySizes
+func newBodySizes(columns []blockColumn, pageRows int) bodySizes {
+	b := bodySizes{pageRows: pageRows}
 	for i, c := range columns {
 		if hasText(c.kind) && c.dict == nil {
 			b.cols = append(b.cols, i)
@@ -191,7 +194,7 @@ func newBodySizes(_ []*sourcePage, columns []blockColumn) bodySizes {
 
 // cut returns how many rows the next page takes.
 func (b bodySizes) cut(refs []rowRef) int {
-	n := min(pageRows, len(refs))
+	n := min(b.pageRows, len(refs))
 	size := 0
 	for i, r := range refs[:n] {
 		for _, col := range b.cols {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// chunkRows is how many rows share the vectors of a chunk of the head: row
+	// defaultChunkRows is how many rows share the vectors of a chunk of the head: row
 	// numbers fit 16 bits, and a scan has enough chunks to share out.
-	chunkRows = 4096
+	defaultChunkRows = 4096
 	// chunkBytes seals a chunk of big bodies early.
 	chunkBytes = 8 << 20
 	// maxDict is how many different strings a head's column may have before its
@@ -26,8 +26,9 @@ const (
 // a snapshot is taken under mu and read without it, since what it shows only
 // grows.
 type head struct {
-	gen  uint32 // high half of every Seq
-	born time.Time
+	gen       uint32 // high half of every Seq
+	born      time.Time
+	chunkRows int
 
 	mu        sync.Mutex // guards all below
 	cols      []headColumn
@@ -69,8 +70,8 @@ type fixedColumns struct {
 
 // newHead makes a head; plain names the columns that the last head found too
 // varied for a dictionary.
-func newHead(gen uint32, born time.Time, plain map[columnKey]bool) *head {
-	h := &head{gen: gen, born: born, byName: map[string]*[8]int32{}, streamIDs: map[string]uint32{},
+func newHead(gen uint32, born time.Time, plain map[columnKey]bool, chunkRows int) *head {
+	h := &head{gen: gen, born: born, chunkRows: chunkRows, byName: map[string]*[8]int32{}, streamIDs: map[string]uint32{},
 		minT: math.MaxInt64, maxT: math.MinInt64, plain: plain}
 	num := func(name string) int { return h.addColumn(columnKey{true, name, model.KindInt}) }
 	str := func(name string) int { return h.addColumn(columnKey{true, name, model.KindString}) }
@@ -157,7 +158,7 @@ func (h *head) active() *chunk {
 	var last *chunk
 	if n := len(h.chunks); n > 0 {
 		last = h.chunks[n-1]
-		if last.rows < chunkRows && last.bytes < chunkBytes {
+		if last.rows < h.chunkRows && last.bytes < chunkBytes {
 			return last
 		}
 		h.sealChunk(last)
@@ -167,7 +168,7 @@ func (h *head) active() *chunk {
 		c.vecs = make([]*vector, len(last.vecs))
 		for i, v := range last.vecs {
 			if v != nil && v.n*2 > last.rows {
-				c.vecs[i] = roomLike(v)
+				c.vecs[i] = roomLike(v, h.chunkRows)
 			}
 		}
 	}
@@ -185,7 +186,7 @@ func (h *head) sealChunk(c *chunk) {
 }
 
 // roomLike makes an empty vector with room for as much as v holds.
-func roomLike(v *vector) *vector {
+func roomLike(v *vector, chunkRows int) *vector {
 	w := &vector{form: v.form, kind: v.kind, size: v.size}
 	switch v.form {
 	case formDict:
@@ -273,7 +274,7 @@ func (h *head) putText(c *chunk, col, row int, s string) {
 func (h *head) overflow(c *chunk, col int, v *vector) {
 	dict := h.cols[col].dict.vals
 	h.cols[col].dict = nil
-	t := &vector{form: formText, kind: v.kind, rows: v.rows, n: v.n, offs: make([]uint32, 1, chunkRows+1)}
+	t := &vector{form: formText, kind: v.kind, rows: v.rows, n: v.n, offs: make([]uint32, 1, h.chunkRows+1)}
 	for _, code := range v.codes {
 		t.data = append(t.data, dict[code]...)
 		t.offs = append(t.offs, uint32(len(t.data)))

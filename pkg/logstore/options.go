@@ -46,6 +46,8 @@ type Options struct {
 	Maintenance time.Duration
 	// Now is the clock.
 	Now func() time.Time
+
+	pageRows, chunkRows int // smaller ones are for tests
 }
 
 // Limits of one tenant. Zero fields mean the default.
@@ -105,6 +107,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = block.SteadyClock()
+	}
+	if o.pageRows <= 0 {
+		o.pageRows = defaultPageRows
+	}
+	if o.chunkRows <= 0 {
+		o.chunkRows = defaultChunkRows
 	}
 	return o, nil
 }

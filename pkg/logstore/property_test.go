@@ -482,6 +482,9 @@ func TestAnswersAreThoseOfAPlainList(t *testing.T) {
 		sd := seed(t) + round
 		g := newGen(sd)
 		o := testOptions(t.TempDir())
+		if round > 0 { // small pages, so that pruning has something to get wrong
+			o.pageRows, o.chunkRows = 4+g.IntN(20), 8+g.IntN(100)
+		}
 		s := openTest(t, o)
 		p := &plainStore{spec: o.keySpec()}
 		what := fmt.Sprintf("BRAID_SEED=%d", sd)

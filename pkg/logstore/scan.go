@@ -126,11 +126,16 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, spec *model.KeyS
 	if p.filter = compileFilter(filter, d.table, spec); p.filter == constNode(false) {
 		return skip()
 	}
+	pages, err := p.filter.pages(&pageIndex{r: b, d: d, stats: sc.stats})
+	if err != nil {
+		sc.store.noteDamage(b, err)
+		pages = nil // the index does not help: scan them all
+	}
 	p.hide = compileHidden(tombs, b.gen, b.applied, d.table, spec)
 	found := false
 	for i := range d.pages {
 		pg := &d.pages[i]
-		if sc.rng.Overlaps(pg.minT, pg.maxT) {
+		if (pages == nil || pages.has(i)) && sc.rng.Overlaps(pg.minT, pg.maxT) {
 			sc.cands = append(sc.cands, candidate{p, i, pg.minT, pg.maxT})
 			found = true
 		}
