@@ -14,6 +14,9 @@ func compileAnchored(pattern string) (anchored, error) {
 	if len(pattern) > maxPattern {
 		return anchored{}, fmt.Errorf("regular expression is %d bytes long, at most %d are allowed", len(pattern), maxPattern)
 	}
+	if _, err := regexp.Compile(pattern); err != nil {
+		return anchored{}, err // without the anchors in its text
+	}
 	re, err := regexp.Compile("^(?s:" + pattern + ")$")
 	return anchored{re}, err
 }

@@ -327,8 +327,11 @@ func lowerPositive(m *Matcher, op string) predicate.Expr {
 		}
 		return m.re.re.MatchString(v)
 	}
-	if op == "=~" && m.Value == ".*" {
+	switch {
+	case op == "=~" && m.Value == ".*":
 		return predicate.True{}
+	case op == "=~" && m.Value == ".+" && m.ref.def != "" && len(m.ref.chain) == 1:
+		return predicate.Not{X: lowerValue(&Matcher{}, "=", m.ref.chain[0])}
 	}
 	var out predicate.Expr = predicate.Or{}
 	if matches(m.ref.def) {
