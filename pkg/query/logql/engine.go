@@ -181,9 +181,9 @@ func (g *Engine) Eval(ctx context.Context, t tenant.ID, e Expr, p Params) (res *
 		if text == "" {
 			text = e.String()
 		}
-		guarded, done, err := g.guard.Begin(ctx, t, "logql", text)
-		if err != nil {
-			return nil, err
+		guarded, done, refused := g.guard.Begin(ctx, t, "logql", text)
+		if refused != nil {
+			return nil, refused
 		}
 		ctx = guarded
 		defer func() { done(stats, err) }()

@@ -91,3 +91,19 @@ func (d *distinctState) process(e *entry) bool {
 	d.seen[string(d.key)] = struct{}{}
 	return true
 }
+
+// Counter tries rows against a log query without making results of them. It
+// belongs to one goroutine.
+type Counter struct{ pipe *pipeline }
+
+// NewCounter prepares a log query.
+func NewCounter(s *Selection) (*Counter, error) {
+	p, err := newPipeline(s.Matchers, s.Stages)
+	return &Counter{p}, err
+}
+
+// Passes reports whether the query lets a row through.
+func (c *Counter) Passes(row *model.LogRow) bool {
+	_, ok := c.pipe.run(row)
+	return ok
+}
