@@ -53,6 +53,10 @@ type Options struct {
 	// NoZeroSample leaves out the sample of value 0 that is written at the
 	// start time of a counter or histogram that begins or restarts.
 	NoZeroSample bool
+	// StoreStartTimes stores every sample's start time instead, in a chunk
+	// encoding of its own; an engine that uses start times then needs no zero
+	// samples.
+	StoreStartTimes bool
 
 	// MaxTenants bounds the tenants with a database of their own; 0 means 1,000.
 	MaxTenants int

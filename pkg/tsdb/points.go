@@ -38,7 +38,7 @@ func (x *txn) addPoint(tg *target, scope *model.Scope, m *model.Metric, metric i
 	}
 	s.t = p.Time / 1e6
 	start := x.startTime(m, p)
-	if start != span.start {
+	if start != span.start || x.t.opts.StoreStartTimes {
 		s.st = start
 	}
 	if err := x.addValues(); err != nil {
@@ -60,21 +60,33 @@ func (x *txn) addPoint(tg *target, scope *model.Scope, m *model.Metric, metric i
 // no zero sample shall be written for it.
 func (x *txn) startTime(m *model.Metric, p *model.Point) int64 {
 	counts := m.Type != model.MetricGauge && (m.Type != model.MetricSum || m.Monotonic)
-	if !counts || p.Start <= 0 || p.Start >= p.Time || p.Flags&model.FlagNoRecordedValue != 0 ||
-		time.Duration(p.Time-p.Start) > maxZeroSampleAge || m.Temporality == model.TemporalityDelta {
+	if !counts || p.Start <= 0 || p.Start >= p.Time || p.Flags&model.FlagNoRecordedValue != 0 || m.Temporality == model.TemporalityDelta {
 		return 0
 	}
-	return p.Start / 1e6
+	return x.usefulStart(p.Start/1e6, p.Time/1e6)
+}
+
+// usefulStart returns a start time that is worth handing to the head: any that
+// is stored with its sample, else one that a zero sample may be written at.
+func (x *txn) usefulStart(start, t int64) int64 {
+	if !x.t.opts.StoreStartTimes && (start >= t || t-start > maxZeroSampleAge.Milliseconds()) {
+		return 0
+	}
+	return start
 }
 
 func (x *txn) checkTime(p *model.Point) error {
-	ms := p.Time / 1e6
-	switch {
-	case p.Time <= 0:
+	if p.Time <= 0 {
 		return errors.New("point has no time_unix_nano")
+	}
+	return x.checkMillis(p.Time / 1e6)
+}
+
+func (x *txn) checkMillis(ms int64) error {
+	switch {
 	case ms > x.maxTime:
 		return fmt.Errorf("sample is %s ahead of this server's clock, at most %s is allowed: set the sender's clock",
-			time.Duration(p.Time-x.now).Round(time.Second), x.t.opts.FutureWindow)
+			time.Duration(nanos(ms)-x.now).Round(time.Second), x.t.opts.FutureWindow)
 	case ms < x.minTime:
 		return fmt.Errorf("sample is older than the retention of %s", x.t.retention())
 	}
@@ -241,9 +253,7 @@ func (x *txn) addDelta() error {
 		return err
 	}
 	if s.m.Monotonic || s.m.Type != model.MetricSum {
-		if start := st.start / 1e6; start < s.t && time.Duration(s.p.Time-st.start) <= maxZeroSampleAge {
-			s.st = start
-		}
+		s.st = x.usefulStart(st.start/1e6, s.t)
 	}
 	switch s.m.Type {
 	case model.MetricSum:

@@ -177,16 +177,19 @@ type writing struct {
 }
 
 func (w *writing) append(st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, start *int64) error {
-	if err := w.x.checkTime(&model.Point{Time: nanos(t)}); err != nil && t != 0 {
+	if err := w.x.checkMillis(t); err != nil {
 		return err
 	}
 	if err := reduce(h, fh); err != nil {
 		return err
 	}
-	if st == *start || st >= t || t-st > maxZeroSampleAge.Milliseconds() {
-		st = 0
-	} else {
-		*start = st
+	if st != 0 {
+		st = w.x.usefulStart(st, t)
+	}
+	if seen := *start; st != 0 {
+		if *start = st; st == seen && !w.x.t.opts.StoreStartTimes {
+			st = 0
+		}
 	}
 	ref, err := w.x.app.Append(w.ref, w.ls, st, t, v, h, fh, storage.AOptions{})
 	if errors.Is(err, promtsdb.ErrInvalidSample) && w.ls.IsEmpty() {

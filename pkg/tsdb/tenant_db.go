@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/compression"
 
@@ -102,7 +103,10 @@ func (t *tenantDB) promOptions() *promtsdb.Options {
 	o.MaxBlockDuration = max(min(retention/10, 31*24*time.Hour).Milliseconds(), o.MinBlockDuration)
 	o.OutOfOrderTimeWindow = t.opts.OutOfOrderWindow.Milliseconds()
 	o.WALCompression = compression.Snappy
-	o.EnableSTAsZeroSample = !t.opts.NoZeroSample
+	o.EnableSTAsZeroSample = !t.opts.NoZeroSample && !t.opts.StoreStartTimes
+	if t.opts.StoreStartTimes {
+		o.EnableSTStorage, o.EnableHistogramSTEncoding, o.FloatChunkEncoding = true, true, chunkenc.EncXOR2
+	}
 	o.StripeSize = 1 << 12
 	// Readers see a commit's samples as they come; what Append acknowledged is
 	// wholly visible. Isolation would cost every append a list of open ids.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/config"
+	apiv1 "github.com/prometheus/prometheus/web/api/v1"
 
 	"braid/pkg/tenant"
 )
@@ -18,11 +19,15 @@ type Handler struct {
 	opts   Options
 	engine io.Closer // nil when the engine is the caller's
 	config config.Config
+	shared *instance
 	start  time.Time
 
+	openAPIOnce sync.Once
+	openAPI     *apiv1.OpenAPIBuilder
+
 	mu      sync.Mutex
-	tenants map[tenant.ID]*tenantAPI // guarded by mu
-	order   []tenant.ID              // oldest first, to bound tenants
+	tenants map[tenant.ID]*instance // guarded by mu
+	order   []tenant.ID             // oldest first, to bound tenants
 }
 
 // New makes the API.
@@ -31,7 +36,7 @@ func New(o Options) (*Handler, error) {
 	if o.Source == nil {
 		return nil, errors.New("cannot make the Prometheus API: Options.Source is nil")
 	}
-	h := &Handler{opts: o, tenants: map[tenant.ID]*tenantAPI{}, start: o.Now()}
+	h := &Handler{opts: o, tenants: map[tenant.ID]*instance{}, start: o.Now()}
 	if o.Engine == nil {
 		e, err := NewEngine(o)
 		if err != nil {
@@ -44,6 +49,7 @@ func New(o Options) (*Handler, error) {
 		return nil, fmt.Errorf("cannot make the Prometheus API: %w", err)
 	}
 	h.config = *cfg
+	h.shared = h.newShared()
 	return h, nil
 }
 
@@ -72,19 +78,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "bad_data", err.Error())
 		return
 	}
+	r = r.WithContext(withTenant(r.Context(), id))
 	switch route.kind {
 	case kindWrite:
 		serveOptional(w, r, h.opts.Write, "remote write")
 	case kindOTLP:
 		serveOptional(w, r, h.opts.OTLP, "OTLP")
+	case kindOpenAPI:
+		h.serveOpenAPI(w, r)
 	case kindMetadata:
 		compressed(h.serveMetadata(id)).ServeHTTP(w, r)
 	case kindFederate:
 		compressed(h.guarded(id, h.serveFederate(id))).ServeHTTP(w, r)
+	case kindSearch:
+		h.guarded(id, h.own(id)).ServeHTTP(w, r)
 	case kindQuery:
-		h.guarded(id, h.tenant(id)).ServeHTTP(w, r)
+		h.guarded(id, h.shared).ServeHTTP(w, r)
+	case kindAdmin:
+		h.own(id).ServeHTTP(w, r)
 	default:
-		h.tenant(id).ServeHTTP(w, r)
+		h.shared.ServeHTTP(w, r)
 	}
 }
 
@@ -96,8 +109,8 @@ func serveOptional(w http.ResponseWriter, r *http.Request, h http.Handler, what 
 	h.ServeHTTP(w, r)
 }
 
-// tenant returns the tenant's instance of the API.
-func (h *Handler) tenant(id tenant.ID) *tenantAPI {
+// own returns the tenant's own instance of the API.
+func (h *Handler) own(id tenant.ID) *instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if t, ok := h.tenants[id]; ok {
@@ -107,7 +120,7 @@ func (h *Handler) tenant(id tenant.ID) *tenantAPI {
 		delete(h.tenants, h.order[0])
 		h.order = h.order[1:]
 	}
-	t := h.newTenantAPI(id)
+	t := h.newOwn(id)
 	h.tenants[id] = t
 	h.order = append(h.order, id)
 	return t

@@ -11,13 +11,11 @@ import (
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
-	"braid/pkg/tenant"
 )
 
 // exemplarQueryable answers query_exemplars from the durable store.
 type exemplarQueryable struct {
 	source Source
-	id     tenant.ID
 }
 
 // ExemplarQuerier implements storage.ExemplarQueryable.
@@ -36,7 +34,11 @@ const maxExemplars = 20_000
 // Select implements storage.ExemplarQuerier; times are inclusive Unix ms. The
 // answer is never nil, so that it is an empty list in JSON.
 func (e exemplarQuerier) Select(start, end int64, matchers ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	q := &predicate.ExemplarQuery{Tenant: e.id, Range: nanoRange(start, end), Limit: maxExemplars}
+	id, err := tenantOf(e.ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &predicate.ExemplarQuery{Tenant: id, Range: nanoRange(start, end), Limit: maxExemplars}
 	for _, set := range matchers {
 		alternative := make([]predicate.LabelMatcher, len(set))
 		for i, m := range set {

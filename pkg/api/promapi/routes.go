@@ -17,6 +17,9 @@ const (
 	kindFederate
 	kindWrite
 	kindOTLP
+	kindOpenAPI
+	kindAdmin  // answered by the tenant's own instance
+	kindSearch // likewise, and takes a place
 )
 
 type routeInfo struct {
@@ -55,14 +58,14 @@ var routes = map[string]routeInfo{
 	"/targets/relabel_steps": {get, kindPlain},
 	"/alertmanagers":         {get, kindPlain}, "/alerts": {get, kindPlain}, "/rules": {get, kindPlain},
 	"/status/config": {get, kindPlain}, "/status/runtimeinfo": {get, kindPlain}, "/status/buildinfo": {get, kindPlain},
-	"/status/flags": {get, kindPlain}, "/status/tsdb": {get, kindPlain}, "/status/tsdb/blocks": {get, kindPlain},
-	"/status/walreplay": {get, kindPlain}, "/features": {get, kindPlain},
+	"/status/flags": {get, kindPlain}, "/status/tsdb": {get, kindAdmin}, "/status/tsdb/blocks": {get, kindAdmin},
+	"/status/walreplay": {get, kindAdmin}, "/features": {get, kindPlain},
 	"/notifications": {get, kindPlain},
 	"/read":          {post, kindQuery}, "/write": {post, kindWrite}, "/otlp/v1/metrics": {post, kindOTLP},
-	"/search/metric_names": {getPost, kindQuery}, "/search/label_names": {getPost, kindQuery}, "/search/label_values": {getPost, kindQuery},
-	"/admin/tsdb/delete_series": {postPut, kindPlain}, "/admin/tsdb/clean_tombstones": {postPut, kindPlain},
-	"/admin/tsdb/snapshot": {postPut, kindPlain},
-	"/openapi.yaml":        {get, kindPlain},
+	"/search/metric_names": {getPost, kindSearch}, "/search/label_names": {getPost, kindSearch}, "/search/label_values": {getPost, kindSearch},
+	"/admin/tsdb/delete_series": {postPut, kindAdmin}, "/admin/tsdb/clean_tombstones": {postPut, kindAdmin},
+	"/admin/tsdb/snapshot": {postPut, kindAdmin},
+	"/openapi.yaml":        {get, kindOpenAPI},
 }
 
 func findRoute(path string) (routeInfo, bool) {

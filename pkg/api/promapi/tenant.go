@@ -2,13 +2,13 @@ package promapi
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sort"
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/notifications"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
@@ -23,11 +24,12 @@ import (
 	"braid/pkg/tenant"
 )
 
-// tenantAPI is Prometheus's API over one tenant's series.
-type tenantAPI struct{ router *route.Router }
+// instance is Prometheus's API over the series of one tenant, or of the one in
+// the request's context.
+type instance struct{ router *route.Router }
 
 // ServeHTTP answers a path of the route table.
-func (t *tenantAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.router.ServeHTTP(w, r) }
+func (i *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) { i.router.ServeHTTP(w, r) }
 
 const (
 	remoteReadSamples     = 50_000_000
@@ -36,31 +38,40 @@ const (
 	maxSearchResults      = 10_000
 )
 
-// newTenantAPI calls NewAPI with its many arguments, each on a line of its own.
-func (h *Handler) newTenantAPI(id tenant.ID) *tenantAPI {
+// newShared makes the instance that answers for the tenant in the context.
+func (h *Handler) newShared() *instance {
+	return h.newInstance(sharedQueryable{h.opts.Source}, noAdmin{}, "", h.opts.Gatherer)
+}
+
+// newOwn makes an instance for what needs a tenant and has no context:
+// administration, and the search endpoints.
+func (h *Handler) newOwn(id tenant.ID) *instance {
+	return h.newInstance(h.opts.Source.Queryable(id), h.admin(id), filepath.Join(h.opts.SnapshotDir, string(id)), tenantGatherer{h.opts.Gatherer, id})
+}
+
+// newInstance calls NewAPI with its many arguments, each on a line of its own.
+func (h *Handler) newInstance(queryable storage.SampleAndChunkQueryable, admin apiv1.TSDBAdminStats, dir string, gatherer prometheus.Gatherer) *instance {
 	o := &h.opts
-	queryable := o.Source.Queryable(id)
-	found := known{h, id}
 	api := apiv1.NewAPI(
 		o.Engine,
 		queryable,
 		nil, // appendable: writing has handlers of its own
 		nil, // appendable, second version
-		exemplarQueryable{o.Source, id},
-		func(context.Context) apiv1.ScrapePoolsRetriever { return found },
-		func(context.Context) apiv1.TargetRetriever { return found.targets() },
-		func(context.Context) apiv1.AlertmanagerRetriever { return found },
+		exemplarQueryable{o.Source},
+		func(ctx context.Context) apiv1.ScrapePoolsRetriever { return scrapePools{h.targets(ctx)} },
+		h.targets,
+		func(context.Context) apiv1.AlertmanagerRetriever { return alertmanagers{o.Alertmanagers} },
 		func() config.Config { return h.config },
 		o.Flags,
 		apiv1.GlobalURLOptions{},
 		func(f http.HandlerFunc) http.HandlerFunc { return f }, // always ready
-		h.admin(id),
-		filepath.Join(o.SnapshotDir, string(id)),
+		admin,
+		dir,
 		o.EnableAdmin,
 		true, // search endpoints
 		maxSearchResults,
-		o.Logger.With(slog.String("tenant", string(id))),
-		func(context.Context) apiv1.RulesRetriever { return found.rules() },
+		o.Logger,
+		h.rules,
 		remoteReadSamples,
 		remoteReadConcurrency,
 		remoteReadFrameBytes,
@@ -70,8 +81,8 @@ func (h *Handler) newTenantAPI(id tenant.ID) *tenantAPI {
 		&apiv1.PrometheusVersion{Version: prometheusVersion, Revision: "braid", Branch: "braid", GoVersion: runtime.Version()},
 		func() []notifications.Notification { return nil },
 		func() (<-chan notifications.Notification, func(), bool) { return nil, nil, false },
-		tenantGatherer{o.Gatherer, id},
-		prometheus.NewRegistry(), // one per tenant: the API registers its own metrics
+		gatherer,
+		prometheus.NewRegistry(), // one per instance: the API registers its own metrics
 		nil,                      // statistics as Prometheus renders them
 		false,                    // remote write
 		remoteapi.MessageTypes{},
@@ -84,12 +95,22 @@ func (h *Handler) newTenantAPI(id tenant.ID) *tenantAPI {
 		false, // append metadata
 		nil,   // error codes as Prometheus chooses them
 		features.NewRegistry(),
-		apiv1.OpenAPIOptions{},
+		// Rendering the OpenAPI document takes longer than all the rest, and it
+		// is the same for all tenants: serveOpenAPI has the whole.
+		apiv1.OpenAPIOptions{IncludePaths: []string{"-"}},
 		o.Parser(),
 	)
 	r := route.New()
 	api.Register(r.WithPrefix(apiPrefix))
-	return &tenantAPI{router: r}
+	return &instance{router: r}
+}
+
+// serveOpenAPI answers with the description of the API, made when first asked for.
+func (h *Handler) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	h.openAPIOnce.Do(func() {
+		h.openAPI = apiv1.NewOpenAPIBuilder(apiv1.OpenAPIOptions{Version: prometheusVersion}, h.opts.Logger)
+	})
+	h.openAPI.ServeOpenAPI(w, r)
 }
 
 func (h *Handler) runtimeInfo() (apiv1.RuntimeInfo, error) {
@@ -104,45 +125,46 @@ func (h *Handler) runtimeInfo() (apiv1.RuntimeInfo, error) {
 	}, nil
 }
 
-// known answers what other parts of the process know, emptily without them.
-type known struct {
-	h  *Handler
-	id tenant.ID
-}
+// What other parts of the process know, emptily without them.
 
-func (k known) targets() apiv1.TargetRetriever {
-	if f := k.h.opts.Targets; f != nil {
-		return f(k.id)
+func (h *Handler) targets(ctx context.Context) apiv1.TargetRetriever {
+	if id, err := tenantOf(ctx); err == nil && h.opts.Targets != nil {
+		return h.opts.Targets(id)
 	}
 	return noTargets{}
 }
 
-func (k known) rules() apiv1.RulesRetriever {
-	if f := k.h.opts.Rules; f != nil {
-		return f(k.id)
+func (h *Handler) rules(ctx context.Context) apiv1.RulesRetriever {
+	if id, err := tenantOf(ctx); err == nil && h.opts.Rules != nil {
+		return h.opts.Rules(id)
 	}
 	return noRules{}
 }
 
+type scrapePools struct{ targets apiv1.TargetRetriever }
+
 // ScrapePools implements apiv1.ScrapePoolsRetriever.
-func (k known) ScrapePools() []string {
+func (s scrapePools) ScrapePools() []string {
 	pools := []string{}
-	for name := range k.targets().TargetsActive() {
+	for name := range s.targets.TargetsActive() {
 		pools = append(pools, name)
 	}
+	sort.Strings(pools)
 	return pools
 }
 
+type alertmanagers struct{ list func() []*url.URL }
+
 // Alertmanagers implements apiv1.AlertmanagerRetriever.
-func (k known) Alertmanagers() []*url.URL {
-	if f := k.h.opts.Alertmanagers; f != nil {
-		return f()
+func (a alertmanagers) Alertmanagers() []*url.URL {
+	if a.list == nil {
+		return nil
 	}
-	return nil
+	return a.list()
 }
 
 // DroppedAlertmanagers implements apiv1.AlertmanagerRetriever.
-func (known) DroppedAlertmanagers() []*url.URL { return nil }
+func (alertmanagers) DroppedAlertmanagers() []*url.URL { return nil }
 
 type noTargets struct{}
 
