@@ -88,9 +88,6 @@ func (p *Pipeline) exportFrom(ctx context.Context, s Signal, header func(string)
 	}
 	req := &Request{Tenant: t, Protocol: protocolOf(s, otlp.Protobuf), Transport: "grpc", Compression: in.compression, Body: in.body}
 	rej, err := p.Ingest(ctx, req)
-	if req.leaked {
-		in.leak()
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +107,6 @@ func (m *rawMessage) free() {
 		m.buf = nil
 	}
 }
-
-// leak leaves the memory to the garbage collector instead of the pool.
-func (m *rawMessage) leak() { m.buf = nil }
 
 // rawReply is an encoded answer.
 type rawReply struct{ body []byte }

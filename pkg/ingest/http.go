@@ -106,9 +106,7 @@ func (p *Pipeline) ReadHTTP(w http.ResponseWriter, r *http.Request) (req *Reques
 	req = &Request{Tenant: t, Transport: "http", Compression: c, lease: l}
 	release = func() {
 		l.release()
-		if !req.leaked {
-			putBuffer(buf)
-		}
+		putBuffer(buf)
 	}
 	if err := p.readBody(w, r, buf, l); err != nil {
 		release()

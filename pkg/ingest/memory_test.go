@@ -3,77 +3,78 @@ package ingest
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"braid/internal/vfs"
+	"braid/pkg/ingestlog"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memLog is a Log in memory.
-type memLog struct {
-	mu       sync.Mutex
-	records  []Record
-	trimmed  model.Position
-	fail     error // answer of Append
-	failWait error // answer of Wait
+// testLog is a real log on a disk in memory, with faults.
+type testLog struct {
+	*ingestlog.Log
+	mu      sync.Mutex
+	trimmed model.Position
+	fail    error        // answer of Append
+	syncErr atomic.Value // of the disk: an error holder
 }
 
-type memTicket struct {
-	pos model.Position
-	err error
-}
+type holder struct{ err error }
 
-func (t memTicket) Position() model.Position   { return t.pos }
-func (t memTicket) Wait(context.Context) error { return t.err }
-
-func (l *memLog) Append(_ context.Context, r *Record) (Ticket, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fail != nil {
-		return nil, l.fail
-	}
-	c := *r
-	c.Body = slices.Clone(r.Body)
-	l.records = append(l.records, c)
-	return memTicket{model.Position(len(l.records)), l.failWait}, nil
-}
-
-func (l *memLog) Replay(_ context.Context, from model.Position, fn func(model.Position, *Record) error) error {
-	l.mu.Lock()
-	records := slices.Clone(l.records)
-	l.mu.Unlock()
-	for i := range records {
-		if pos := model.Position(i + 1); pos >= from {
-			if err := fn(pos, &records[i]); err != nil {
-				return err
-			}
+func openLog(t testing.TB, fsys vfs.FS) *testLog {
+	l := &testLog{}
+	l.syncErr.Store(holder{})
+	faulty := vfs.WithFaults(fsys, func(op vfs.Op) error {
+		if op.Kind == "sync" {
+			return l.syncErr.Load().(holder).err
 		}
+		return nil
+	})
+	var err error
+	l.Log, err = ingestlog.Open(ingestlog.Options{Dir: "/log", FS: faulty, SyncDelay: -1, ReserveBytes: -1, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return l
+}
+
+func (l *testLog) Append(ctx context.Context, r *ingestlog.Record) (*ingestlog.Ticket, error) {
+	l.mu.Lock()
+	err := l.fail
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return l.Log.Append(ctx, r)
 }
 
-func (l *memLog) TrimBefore(pos model.Position) error {
+func (l *testLog) TrimBefore(pos model.Position) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.trimmed = pos
-	return nil
+	l.mu.Unlock()
+	return l.Log.TrimBefore(pos)
 }
 
-func (l *memLog) len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.records)
+// records reads the log back.
+func (l *testLog) records(t testing.TB) (out []ingestlog.Record) {
+	_, err := l.Log.Replay(context.Background(), 0, func(_ model.Position, r *ingestlog.Record) error {
+		c := *r
+		c.Payload = slices.Clone(r.Payload)
+		out = append(out, c)
+		return nil
+	})
+	require.NoError(t, err)
+	return out
 }
 
 // memStore is all three stores: it keeps copies by tenant.
@@ -161,15 +162,17 @@ var arrival = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 type fixture struct {
 	*Pipeline
-	log   *memLog
+	log   *testLog
+	fs    *vfs.Crashable
 	store *memStore
 }
 
 func newFixture(t testing.TB, change func(*Options)) *fixture {
-	f := &fixture{log: &memLog{}, store: newMemStore()}
+	f := &fixture{fs: vfs.NewCrashable(), store: newMemStore()}
+	f.log = openLog(t, f.fs)
 	opts := Options{
 		Log: f.log, Logs: f.store, Spans: f.store, Metrics: f.store,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return arrival },
+		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return arrival },
 		TrimEvery: time.Hour,
 	}
 	if change != nil {
@@ -178,7 +181,10 @@ func newFixture(t testing.TB, change func(*Options)) *fixture {
 	p, err := New(opts)
 	require.NoError(t, err)
 	f.Pipeline = p
-	t.Cleanup(func() { require.NoError(t, p.Close(context.Background())) })
+	t.Cleanup(func() {
+		require.NoError(t, p.Close(context.Background()))
+		f.log.Log.Close()
+	})
 	return f
 }
 

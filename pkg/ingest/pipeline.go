@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"braid/pkg/ingestlog"
 	"braid/pkg/model"
 	"braid/pkg/otlp"
 	"braid/pkg/tenant"
@@ -109,9 +110,6 @@ type Request struct {
 
 	// lease holds the memory of Body when the receiver has one already.
 	lease *lease
-	// leaked is set when the log may still read Body after Ingest: its memory
-	// must not be used again.
-	leaked bool
 }
 
 // Ingest takes one payload: when it returns without error, everything that was
@@ -142,23 +140,22 @@ func (p *Pipeline) Ingest(ctx context.Context, r *Request) (rej model.Rejections
 		return rej, err
 	}
 	b := otlp.Get()
+	defer otlp.Put(b)
 	unpacked := getBuffer()
+	defer putBuffer(unpacked)
 	received := p.opts.Now()
 	batches, rej, err := p.decode(proto, r, b, unpacked, received)
 	seen.decoded()
 	if err != nil {
-		otlp.Put(b)
-		putBuffer(unpacked)
 		return rej, err
 	}
 	items = batches.count()
 	if items > 0 {
-		rec := &Record{Tenant: r.Tenant, Signal: proto.Signal, Encoding: joinEncoding(proto.Name, r.Compression), Received: received.UnixNano(), Body: r.Body}
+		rec := &ingestlog.Record{Tenant: r.Tenant, Signal: uint8(proto.Signal), Encoding: joinEncoding(proto.Name, r.Compression), Received: received, Payload: r.Body}
 		stored, err := p.commit(ctx, rec, func(ctx context.Context, pos model.Position) (model.Rejections, error) {
 			return p.store(ctx, r.Tenant, pos, batches)
 		})
 		if err != nil {
-			r.leaked = true // the log or a store may still read: leave all to the garbage collector
 			return model.Rejections{}, err
 		}
 		items -= int(stored.Count)
@@ -167,8 +164,6 @@ func (p *Pipeline) Ingest(ctx context.Context, r *Request) (rej model.Rejections
 			p.tap.publish(r.Tenant, batches.Logs)
 		}
 	}
-	otlp.Put(b)
-	putBuffer(unpacked)
 	return rej, nil
 }
 
@@ -207,9 +202,9 @@ func (p *Pipeline) store(ctx context.Context, t tenant.ID, pos model.Position, b
 }
 
 // commit gives a record its position, lets it be written and applied at the
-// same time, and waits for both. From the moment that the log has the record,
+// same time, and waits for both: after it nobody reads the payload any more. From the moment that the log has the record,
 // the sender's going away changes nothing: half of the work would be worse.
-func (p *Pipeline) commit(ctx context.Context, rec *Record, apply func(context.Context, model.Position) (model.Rejections, error)) (model.Rejections, error) {
+func (p *Pipeline) commit(ctx context.Context, rec *ingestlog.Record, apply func(context.Context, model.Position) (model.Rejections, error)) (model.Rejections, error) {
 	token := p.flight.enter()
 	defer p.flight.leave(token)
 	ticket, err := p.opts.Log.Append(ctx, rec)
@@ -256,7 +251,7 @@ func (p *Pipeline) Accept(ctx context.Context, t tenant.ID, pl Payload, apply fu
 	if err := p.rates.take(t, len(pl.Body), p.opts.Now()); err != nil {
 		return rej, err
 	}
-	rec := &Record{Tenant: t, Signal: pl.Signal, Encoding: pl.Encoding, Received: p.opts.Now().UnixNano(), Body: pl.Body}
+	rec := &ingestlog.Record{Tenant: t, Signal: uint8(pl.Signal), Encoding: pl.Encoding, Received: p.opts.Now(), Payload: pl.Body}
 	return p.commit(ctx, rec, func(_ context.Context, pos model.Position) (model.Rejections, error) { return apply(pos) })
 }
 
