@@ -153,6 +153,16 @@ func tagName(rest string) (string, error) {
 	return tag, nil
 }
 
+// parseTag reads a tag as TraceQL spells it; what is not TraceQL is the name of
+// an attribute at any level.
+func parseTag(tag string) traceql.Field {
+	f, err := traceql.ParseField(tag)
+	if err != nil {
+		return traceql.Field{Scope: traceql.ScopeNone, Name: strings.TrimPrefix(tag, ".")}
+	}
+	return f
+}
+
 type jsonTagValue struct {
 	Type  string `json:"type"`
 	Value string `json:"value"`
@@ -167,11 +177,7 @@ func (a *API) tagValuesV2(w http.ResponseWriter, r *http.Request, t tenant.ID) e
 	if err != nil {
 		return err
 	}
-	f, err := traceql.ParseField(tag)
-	if err != nil {
-		return err
-	}
-	values, err := a.tagValues(r.Context(), tq, f)
+	values, err := a.tagValues(r.Context(), tq, parseTag(tag))
 	if err != nil {
 		return err
 	}
