@@ -2,9 +2,12 @@ package tsdb
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+	promtsdb "github.com/prometheus/prometheus/tsdb"
 
 	"braid/pkg/model"
 	"braid/pkg/tenant"
@@ -132,8 +135,9 @@ func (x *txn) addDeferred(ctx context.Context, metrics *model.Metrics) error {
 	return x.commit()
 }
 
-// addTargetInfo appends one target_info sample a resource, at the time of its
-// newest point.
+// addTargetInfo appends a target_info sample a resource at the time of its
+// newest point, and where its points span a while, at their oldest and in steps
+// between, so that a join finds one for each of them.
 func (x *txn) addTargetInfo() {
 	if x.t.opts.NoTargetInfo {
 		return
@@ -149,30 +153,70 @@ func (x *txn) addTargetInfo() {
 	}
 }
 
-const targetInfo = "target_info"
+const (
+	targetInfo = "target_info"
+	// targetInfoStep is half of PromQL's usual look-back.
+	targetInfoStep = int64(150 * time.Second)
+	maxInfoSamples = 1000
+)
 
 func (x *txn) appendTargetInfo(tg *target) error {
+	ref, ls, err := x.targetInfoSeries(tg)
+	if err != nil || ref == 0 && ls.IsEmpty() {
+		return err
+	}
+	step := max(targetInfoStep, (tg.maxTime-tg.minTime)/maxInfoSamples)
+	for t := tg.minTime; t < tg.maxTime; t += step {
+		if ref, err = x.appendInfo(tg, ref, &ls, t); err != nil {
+			return err
+		}
+	}
+	_, err = x.appendInfo(tg, ref, &ls, tg.maxTime)
+	return err
+}
+
+// appendInfo appends one sample, and builds the labels when the head has
+// forgotten the reference.
+func (x *txn) appendInfo(tg *target, ref storage.SeriesRef, ls *labels.Labels, t int64) (storage.SeriesRef, error) {
+	got, err := x.app.Append(ref, *ls, 0, t/1e6, 1, nil, nil, storage.AOptions{})
+	if errors.Is(err, promtsdb.ErrInvalidSample) && ls.IsEmpty() {
+		x.t.m.staleRefs.Inc()
+		if *ls, err = x.buildTargetInfo(tg); err == nil && !ls.IsEmpty() {
+			got, err = x.app.Append(0, *ls, 0, t/1e6, 1, nil, nil, storage.AOptions{})
+		}
+	}
+	if err == nil && got != ref {
+		x.t.shards[tg.shard].cache.put(x.targetInfoID(tg), []uint64{uint64(got)}, 0, 0)
+	}
+	return got, err
+}
+
+func (x *txn) targetInfoID(tg *target) identity {
 	x.h.reset()
 	x.h.id(tg.id)
 	x.h.text(targetInfo)
-	id := x.h.sum()
+	return x.h.sum()
+}
+
+// targetInfoSeries returns the cached reference of a resource's target_info, or
+// its labels; neither when there is nothing to tell.
+func (x *txn) targetInfoSeries(tg *target) (storage.SeriesRef, labels.Labels, error) {
+	id := x.targetInfoID(tg)
 	cache := x.t.shards[tg.shard].cache
-	_, refs, hit := cache.get(id)
-	if hit {
-		if refs[0] == 0 { // nothing to tell
-			return nil
-		}
-		if _, err := x.app.Append(storage.SeriesRef(refs[0]), labels.EmptyLabels(), 0, tg.maxTime/1e6, 1, nil, nil, storage.AOptions{}); err == nil {
-			return nil
-		}
+	if _, refs, hit := cache.get(id); hit {
+		return storage.SeriesRef(refs[0]), labels.EmptyLabels(), nil
 	}
-	set, ok, err := x.t.tr.targetInfoLabels(tg)
-	if err != nil {
-		return err
-	}
-	if !ok {
+	ls, err := x.buildTargetInfo(tg)
+	if err == nil && ls.IsEmpty() {
 		cache.put(id, []uint64{0}, 0, 0)
-		return nil
+	}
+	return 0, ls, err
+}
+
+func (x *txn) buildTargetInfo(tg *target) (labels.Labels, error) {
+	set, ok, err := x.t.tr.targetInfoLabels(tg)
+	if err != nil || !ok {
+		return labels.EmptyLabels(), err
 	}
 	x.builder.Reset()
 	x.builder.Add(labels.MetricName, targetInfo)
@@ -180,10 +224,5 @@ func (x *txn) appendTargetInfo(tg *target) error {
 		x.builder.Add(l.Name, l.Value)
 	}
 	x.builder.Sort()
-	ref, err := x.app.Append(0, x.builder.Labels(), 0, tg.maxTime/1e6, 1, nil, nil, storage.AOptions{})
-	if err != nil {
-		return err
-	}
-	cache.put(id, []uint64{uint64(ref)}, 0, 0)
-	return x.t.meta.note(targetInfo, model.MetricMeta{Type: "gauge", Help: "Target metadata"})
+	return x.builder.Labels(), x.t.meta.note(targetInfo, model.MetricMeta{Type: "gauge", Help: "Target metadata"})
 }

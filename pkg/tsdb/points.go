@@ -52,6 +52,9 @@ func (x *txn) addPoint(tg *target, scope *model.Scope, m *model.Metric, metric i
 	case hit && start != span.start:
 		s.shard.cache.setStart(s.id, span, start)
 	}
+	if tg.maxTime == 0 || p.Time < tg.minTime {
+		tg.minTime = p.Time
+	}
 	tg.maxTime = max(tg.maxTime, p.Time)
 	return false
 }

@@ -98,7 +98,8 @@ type target struct {
 	id            identity // of the resource alone
 	promoted      []labels.Label
 	built         bool
-	maxTime       int64 // of its points, Unix ns
+	minTime       int64 // of its points, Unix ns
+	maxTime       int64
 }
 
 func newTarget(r *model.Resource, h *hasher) target {
