@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
@@ -107,4 +109,19 @@ func dump(t *testing.T, s *Store, id tenant.ID, matchers ...*labels.Matcher) str
 
 func named(name string) *labels.Matcher {
 	return labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name)
+}
+
+// copyOf copies the folder of an open store, which is what a crash leaves.
+func copyOf(t *testing.T, o Options) Options {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(o.Dir)))
+	locks, err := filepath.Glob(filepath.Join(dir, "*", "tsdb", "lock"))
+	require.NoError(t, err)
+	for _, l := range locks {
+		require.NoError(t, os.Remove(l))
+	}
+	o.Dir = dir
+	o.Registerer = nil
+	return o
 }

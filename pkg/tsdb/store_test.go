@@ -2,8 +2,6 @@ package tsdb
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,11 +62,7 @@ func TestCopyOfTheFolderHoldsWhatWasSynced(t *testing.T) {
 	require.NoError(t, err)
 	want := dump(t, s, "a")
 	require.NoError(t, s.Sync())
-	dir := t.TempDir()
-	require.NoError(t, os.CopyFS(dir, os.DirFS(o.Dir)))
-	require.NoError(t, os.Remove(filepath.Join(dir, "a", "tsdb", "lock")))
-	o.Dir = dir
-	c := openTest(t, o)
+	c := openTest(t, copyOf(t, o))
 	require.Equal(t, want, dump(t, c, "a"))
 
 	// The replay leaves out what is known to be here, and takes the rest again
