@@ -26,9 +26,10 @@ var rooms = map[string][]string{
 	"pkg/idindex":        {"internal/vfs"},
 	"pkg/block":          {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/otlp":           {"pkg/model"},
-	"pkg/alert/rule":     {"pkg/model", "pkg/tenant"},
-	"pkg/alert/evidence": {"pkg/model", "pkg/tenant"},
-	"pkg/alert/notify":   {"pkg/model", "pkg/tenant"},
+	"pkg/alert/rule":     {"pkg/model", "pkg/tenant", "internal/vfs"},
+	"pkg/alert/evidence": {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
+	"pkg/alert/journal":  {"internal/vfs"},
+	"pkg/alert/notify":   {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
 
 	// Floor 3: the three stores, which do not know each other nor who asks; the
 	// contract, the languages over it; the way in.
@@ -42,7 +43,7 @@ var rooms = map[string][]string{
 	"pkg/query/traceql":    languages,
 	"pkg/query/federate":   languages,
 	"pkg/query/fanout":     languages,
-	"pkg/query/sourcetest": languages,
+	"pkg/query/sourcetest": append([]string{"internal/testkit"}, languages...),
 	"pkg/query/engine":     {"pkg/model", "pkg/tenant"},
 	"pkg/ingest":           {"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingestlog"},
 	"pkg/ingest/lokipush":  {"pkg/model", "pkg/tenant", "pkg/ingest"},
