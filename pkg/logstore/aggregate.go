@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
@@ -35,12 +34,12 @@ func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*m
 	}
 	// newest first, so that the groups kept are the recent ones
 	sortCandidates(sc.cands, predicate.NewestFirst)
-	workers := make([]*aggregator, runtime.GOMAXPROCS(0))
-	err = parallel(ctx, len(sc.cands), func(w, i int) (bool, error) {
+	workers := make([]*aggregator, len(sc.arenas))
+	err = parallel(ctx, len(workers), len(sc.cands), func(w, i int) (bool, error) {
 		if workers[w] == nil {
 			workers[w] = newAggregator(q, out)
 		}
-		return true, sc.aggregate(workers[w], i)
+		return true, sc.aggregate(w, workers[w], i)
 	})
 	if err != nil {
 		return nil, err
@@ -81,9 +80,9 @@ func setBuckets(out *model.Aggregate, q *predicate.Aggregation, cands []candidat
 }
 
 // aggregate adds one candidate page.
-func (sc *scan) aggregate(a *aggregator, i int) error {
+func (sc *scan) aggregate(worker int, a *aggregator, i int) error {
 	c := &sc.cands[i]
-	p := c.open(sc.stats)
+	p := c.open(sc.stats, &sc.arenas[worker])
 	rows, err := sc.match(c, p)
 	if err != nil || rows == nil {
 		return err

@@ -264,6 +264,9 @@ func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
 		return nil, err
 	}
 	p.chunks = make([]chunkInfo, chunks)
+	if chunks == 0 {
+		return nil, errShort
+	}
 	col, from := -1, 0
 	for i := range p.chunks {
 		skip, size := 0, 0
@@ -285,12 +288,12 @@ func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
 
 // page opens a page whose directory is in memory; nothing is read yet. It is
 // only called after directory has succeeded.
-func (r *blockReader) page(d *directory, i int, stats *model.QueryStats) *page {
+func (r *blockReader) page(d *directory, i int, stats *model.QueryStats, mem *arena) *page {
 	info := &d.pages[i]
 	n := len(d.columns)
 	p := &page{table: d.table, no: i, rows: info.rows, minT: info.minT, maxT: info.maxT, streamLo: info.streamLo, streamHi: info.streamHi,
-		vecs: make([]*vector, n), loaded: newBitset(n)}
-	p.load = func(p *page, col int) (*vector, error) { return r.loadChunk(d, info, i, col, stats) }
+		vecs: make([]*vector, n), loaded: newBitset(n), mem: mem}
+	p.load = func(p *page, col int) (*vector, error) { return r.loadChunk(d, info, p, col, stats) }
 	return p
 }
 
@@ -306,27 +309,45 @@ func (p *pageInfo) find(col int) int {
 func (p *pageInfo) has(col int) bool { return p.find(col) >= 0 }
 
 // loadChunk reads, verifies and decodes one chunk; nil when the page has none.
-func (r *blockReader) loadChunk(d *directory, info *pageInfo, no, col int, stats *model.QueryStats) (*vector, error) {
+func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, stats *model.QueryStats) (*vector, error) {
 	k := info.find(col)
 	if k < 0 {
 		return nil, nil
 	}
 	c := info.chunks[k]
 	at := info.offset + int64(c.from)
-	buf := make([]byte, c.size)
-	if n, err := r.pages.ReadAt(buf, at); n < len(buf) {
-		return nil, fmt.Errorf("cannot read page %d of block %q: %w", no, r.block.ID, err)
+	var buf []byte
+	if p.whole != nil {
+		buf = p.whole[c.from : c.from+c.size]
+	} else {
+		buf = p.mem.getBytes(c.size)
+		if n, err := r.pages.ReadAt(buf, at); n < len(buf) {
+			return nil, fmt.Errorf("cannot read page %d of block %q: %w", p.no, r.block.ID, err)
+		}
+		stats.AddBytes(int64(c.size))
 	}
-	stats.AddBytes(int64(c.size))
 	body, ok := checked(buf)
 	if !ok {
-		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", no, d.columns[col].name)
+		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", p.no, d.columns[col].name)
 	}
-	v, err := readChunk(body, d.columns[col].columnKey, info.rows, d.columns[col].dict)
+	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict)
 	if err != nil {
-		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: %v", no, d.columns[col].name, err)
+		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: %v", p.no, d.columns[col].name, err)
 	}
 	return v, nil
+}
+
+// readWhole reads all chunks of a page at once: for those who want most of them.
+func (r *blockReader) readWhole(d *directory, p *page, stats *model.QueryStats) error {
+	info := &d.pages[p.no]
+	last := info.chunks[len(info.chunks)-1]
+	buf := p.mem.getBytes(last.from + last.size)
+	if n, err := r.pages.ReadAt(buf, info.offset); n < len(buf) {
+		return fmt.Errorf("cannot read page %d of block %q: %w", p.no, r.block.ID, err)
+	}
+	stats.AddBytes(int64(len(buf)))
+	p.whole = buf
+	return nil
 }
 
 // checked verifies and removes the checksum at the end.

@@ -32,6 +32,8 @@ type vector struct {
 	offs  []uint32 // one more than values
 	data  []byte
 	n     int
+	// counter holds the texts of a block's page until expand makes them.
+	counter *counter
 }
 
 // index finds the value of a row, -1 when the row has none.
@@ -194,14 +196,25 @@ type page struct {
 	vecs       []*vector // by column; nil: not loaded, or no row has it
 	loaded     bitset    // by column
 	load       func(p *page, col int) (*vector, error)
+	mem        *arena // for what is decoded; nil: the page outlives its reader
+	whole      []byte // the page's chunks, when they were read at once
+	only       bitset // rows whose texts are asked for; nil: all
 	// what the sortedness of a block gives away without decoding
 	streamLo, streamHi int
 	times              []int64
-	scratch            []byte
 }
 
 // vector returns a column, nil when no row of the page has a value in it.
 func (p *page) vector(col int) (*vector, error) {
+	v, err := p.raw(col)
+	if v != nil && v.counter != nil {
+		v.expand()
+	}
+	return v, err
+}
+
+// raw is vector, but the texts of a counter may not be there yet.
+func (p *page) raw(col int) (*vector, error) {
 	if col < 0 {
 		return nil, nil
 	}

@@ -145,12 +145,12 @@ func (e *encoder) appendCodes(dst []byte, codes []uint32) []byte {
 	return appendPacked(dst, e.ints, 0, bits.Len(uint(len(e.local)-1)))
 }
 
-func readCodes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err error) {
+func (r chunkReader) codes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err error) {
 	k, src, err := readUvarint(src, n)
 	if err != nil || k == 0 && n > 0 {
 		return nil, nil, errShort
 	}
-	local := make([]uint32, k)
+	local := r.mem.getCodes(k)
 	for i := range local {
 		var c int
 		if c, src, err = readUvarint(src, dictLen-1); err != nil {
@@ -158,14 +158,14 @@ func readCodes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err err
 		}
 		local[i] = uint32(c)
 	}
-	codes = make([]uint32, n)
+	codes = r.mem.getCodes(n)
 	if k <= 1 {
 		for i := range codes {
 			codes[i] = local[0]
 		}
 		return codes, src, nil
 	}
-	idx := make([]uint64, n)
+	idx := r.mem.getWords(n)
 	if src, err = unpack(idx, src, n, bits.Len(uint(k-1))); err != nil {
 		return nil, nil, err
 	}
@@ -209,8 +209,18 @@ func (e *encoder) decimals(nums []uint64, scale float64) bool {
 	return true
 }
 
-// readChunk decodes a chunk whose checksum has been verified and removed.
-func readChunk(src []byte, key columnKey, rows int, dict []string) (*vector, error) {
+// chunkReader decodes chunks into an arena. With only, texts of other rows may
+// come out empty.
+type chunkReader struct {
+	mem  *arena
+	only bitset
+}
+
+// wants reports whether the value i of a vector is asked for.
+func (r chunkReader) wants(v *vector, i int) bool { return r.only == nil || r.only.has(v.row(i)) }
+
+// read decodes a chunk whose checksum has been verified and removed.
+func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string) (*vector, error) {
 	if len(src) == 0 {
 		return nil, errShort
 	}
@@ -229,13 +239,13 @@ func readChunk(src []byte, key columnKey, rows int, dict []string) (*vector, err
 		v.form = formNone
 	case encDict:
 		v.form, v.dict = formDict, dict
-		v.codes, _, err = readCodes(src, v.n, len(dict))
+		v.codes, _, err = r.codes(src, v.n, len(dict))
 	case encInts, encRaw64, encDecimal:
 		v.form = formNums
-		v.nums, err = readNums(enc&^encSparse, src, v.n)
+		v.nums, err = r.nums(enc&^encSparse, src, v.n)
 	case encText, encPlain, encUUID, encHex, encCounter:
 		v.form = formText
-		err = readText(v, enc&^encSparse, src)
+		err = r.text(v, enc&^encSparse, src)
 	case encIDs:
 		v.form = formFixed
 		if v.n == 0 || len(src)%v.n != 0 {
@@ -273,12 +283,12 @@ func checkForm(key columnKey, v *vector) error {
 	return nil
 }
 
-func readNums(enc byte, src []byte, n int) ([]uint64, error) {
+func (r chunkReader) nums(enc byte, src []byte, n int) ([]uint64, error) {
 	if enc == encRaw64 {
 		if len(src) < 8*n {
 			return nil, errShort
 		}
-		out := make([]uint64, n)
+		out := r.mem.getWords(n)
 		for i := range out {
 			out[i] = binary.LittleEndian.Uint64(src[8*i:])
 		}
@@ -292,7 +302,7 @@ func readNums(enc byte, src []byte, n int) ([]uint64, error) {
 		scale = decimalScales[src[0]]
 		src = src[1:]
 	}
-	ints, _, err := readInts(nil, src, n)
+	ints, _, err := readInts(asInts(r.mem.getWords(n)), src, n)
 	if err != nil {
 		return nil, err
 	}

@@ -182,21 +182,22 @@ func (e *encoder) appendCounters(dst []byte, v *vector) ([]byte, bool) {
 	return appendInts(dst, e.ints), true
 }
 
-// readText decodes the texts of a vector whose n is known.
-func readText(v *vector, enc byte, src []byte) error {
+// text decodes the texts of a vector whose n is known.
+func (r chunkReader) text(v *vector, enc byte, src []byte) error {
 	switch enc {
 	case encUUID:
-		return readUUIDs(v, src)
+		return r.uuids(v, src)
 	case encHex:
-		return readHexes(v, src)
+		return r.hexes(v, src)
 	case encCounter:
-		return readCounters(v, src)
+		return r.counters(v, src)
 	}
-	lens, src, err := readInts(nil, src, v.n)
+	lens, src, err := readInts(asInts(r.mem.getWords(v.n)), src, v.n)
 	if err != nil {
 		return err
 	}
-	v.offs = make([]uint32, v.n+1)
+	v.offs = r.mem.getCodes(v.n + 1)
+	v.offs[0] = 0
 	at := int64(0)
 	for i, n := range lens {
 		if n < 0 || n > maxPageText || at+n > math.MaxUint32 {
@@ -220,21 +221,19 @@ func readText(v *vector, enc byte, src []byte) error {
 	if err != nil {
 		return err
 	}
-	// A zstd frame cannot say more than some 2^15 times its size.
-	if v.data, err = z.DecodeAll(src, make([]byte, 0, min(size, len(src)<<8+1024))); err != nil || len(v.data) != size {
+	// a damaged size must not make us ask for memory that the frame cannot fill
+	if v.data, err = z.DecodeAll(src, r.mem.getBytes(min(size, len(src)<<8+1024))[:0]); err != nil || len(v.data) != size {
 		return errShort
 	}
 	return nil
 }
 
-func readUUIDs(v *vector, src []byte) error {
+func (r chunkReader) uuids(v *vector, src []byte) error {
 	if len(src) != 16*v.n {
 		return errShort
 	}
-	fixedOffsets(v, 36)
-	v.data = make([]byte, 36*v.n)
-	for i := range v.n {
-		d, s := v.data[36*i:36*i+36], src[16*i:16*i+16]
+	r.shaped(v, 36, func(d []byte, i int) {
+		s := src[16*i : 16*i+16]
 		hex.Encode(d[0:8], s[0:4])
 		d[8] = '-'
 		hex.Encode(d[9:13], s[4:6])
@@ -244,53 +243,89 @@ func readUUIDs(v *vector, src []byte) error {
 		hex.Encode(d[19:23], s[8:10])
 		d[23] = '-'
 		hex.Encode(d[24:36], s[10:16])
-	}
+	})
 	return nil
 }
 
-func readHexes(v *vector, src []byte) error {
+func (r chunkReader) hexes(v *vector, src []byte) error {
 	size, src, err := readUvarint(src, 128)
 	if err != nil || size%2 != 0 || len(src) != size/2*v.n {
 		return errShort
 	}
-	fixedOffsets(v, size)
-	v.data = make([]byte, size*v.n)
-	hex.Encode(v.data, src)
+	r.shaped(v, size, func(d []byte, i int) { hex.Encode(d, src[size/2*i:size/2*(i+1)]) })
 	return nil
 }
 
-func fixedOffsets(v *vector, size int) {
-	v.offs = make([]uint32, v.n+1)
-	for i := range v.offs {
-		v.offs[i] = uint32(i * size)
+// shaped makes texts of one size.
+func (r chunkReader) shaped(v *vector, size int, put func(d []byte, i int)) {
+	v.offs = r.mem.getCodes(v.n + 1)
+	v.offs[0] = 0
+	v.data = r.mem.getBytes(size * v.n)
+	at := 0
+	for i := range v.n {
+		if r.wants(v, i) {
+			put(v.data[at:at+size], i)
+			at += size
+		}
+		v.offs[i+1] = uint32(at)
 	}
+	v.data = v.data[:at]
 }
 
-func readCounters(v *vector, src []byte) error {
+func (r chunkReader) counters(v *vector, src []byte) error {
 	prefix, src, err := readString(src)
 	if err != nil || len(prefix) > 255 || len(src) == 0 || src[0] > 18 {
 		return errShort
 	}
 	width := int(src[0])
-	ints, _, err := readInts(nil, src[1:], v.n)
+	ints, _, err := readInts(asInts(r.mem.getWords(v.n)), src[1:], v.n)
 	if err != nil {
 		return err
 	}
-	v.offs = make([]uint32, 1, v.n+1)
-	v.data = make([]byte, 0, v.n*(len(prefix)+8))
 	for _, x := range ints {
 		if x < 0 {
 			return errShort
 		}
-		v.data = append(v.data, prefix...)
-		at := len(v.data)
-		v.data = strconv.AppendInt(v.data, x, 10)
-		for len(v.data)-at < width {
-			v.data = append(v.data, 0)
-			copy(v.data[at+1:], v.data[at:])
-			v.data[at] = '0'
-		}
-		v.offs = append(v.offs, uint32(len(v.data)))
 	}
+	v.counter = &counter{prefix: prefix, width: width, ints: ints, r: r}
 	return nil
+}
+
+// counter is what texts of one prefix and a number are before somebody asks for
+// the texts.
+type counter struct {
+	prefix string
+	width  int
+	ints   []int64
+	r      chunkReader
+}
+
+// expand makes the texts of a vector that does not have them yet.
+func (v *vector) expand() {
+	c := v.counter
+	if c == nil || v.offs != nil {
+		return
+	}
+	size := len(c.prefix) + 19
+	v.offs = c.r.mem.getCodes(v.n + 1)
+	v.offs[0] = 0
+	v.data = c.r.mem.getBytes(v.n * size)[:0]
+	for i, x := range c.ints {
+		if c.r.wants(v, i) {
+			v.data = c.append(v.data, x)
+		}
+		v.offs[i+1] = uint32(len(v.data))
+	}
+}
+
+func (c *counter) append(dst []byte, x int64) []byte {
+	dst = append(dst, c.prefix...)
+	at := len(dst)
+	dst = strconv.AppendInt(dst, x, 10)
+	for len(dst)-at < c.width {
+		dst = append(dst, 0)
+		copy(dst[at+1:], dst[at:])
+		dst[at] = '0'
+	}
+	return dst
 }

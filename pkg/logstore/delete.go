@@ -116,13 +116,13 @@ func (d *tombstone) covers(b *blockReader) bool {
 
 // compileHidden compiles the deletions that apply to a part of generation gen,
 // less those applied when it was written.
-func compileHidden(tombs []*tombstone, gen uint32, applied []string, t *table, spec *model.KeySpec) []hidden {
+func compileHidden(tombs []*tombstone, gen uint32, applied []string, t *table, spec *model.KeySpec, known leaves) []hidden {
 	var out []hidden
 	for _, d := range tombs {
 		if gen > d.Gen || slices.Contains(applied, d.ID) {
 			continue
 		}
-		if n := compileFilter(d.Filter, t, spec); n != constNode(false) {
+		if n := compileFilter(d.Filter, t, spec, known); n != constNode(false) {
 			out = append(out, hidden{d.Range, n})
 		}
 	}

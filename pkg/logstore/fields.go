@@ -87,7 +87,7 @@ func (sc *scan) eachMatch(yield func(p *part, pg *page, rows bitset) error) erro
 			return err
 		}
 		c := &sc.cands[i]
-		p := c.open(sc.stats)
+		p := c.open(sc.stats, &sc.arenas[0])
 		rows, err := sc.match(c, p)
 		if err == nil && rows != nil {
 			err = yield(c.part, p, rows)

@@ -23,14 +23,28 @@ type node interface {
 }
 
 // compileFilter compiles a condition for a table; nil means every row.
-func compileFilter(e predicate.Expr, t *table, spec *model.KeySpec) node {
-	c := &compiler{t: t, spec: spec}
+func compileFilter(e predicate.Expr, t *table, spec *model.KeySpec, known leaves) node {
+	c := &compiler{t: t, spec: spec, leaves: known}
 	return c.expr(e)
 }
 
 type compiler struct {
-	t    *table
-	spec *model.KeySpec
+	t      *table
+	spec   *model.KeySpec
+	leaves leaves
+}
+
+// leaves are the compiled tests of a query, which all its tables share.
+type leaves map[predicate.Expr]leaf
+
+// leaf returns a compiled test, making it once.
+func (c *compiler) leaf(e predicate.Expr, make func() leaf) leaf {
+	l, ok := c.leaves[e]
+	if !ok {
+		l = make()
+		c.leaves[e] = l
+	}
+	return l
 }
 
 func (c *compiler) expr(e predicate.Expr) node {
@@ -65,9 +79,12 @@ func (c *compiler) expr(e predicate.Expr) node {
 	case predicate.Compare:
 		return c.field(e.Field, compareLeaf(e))
 	case predicate.Match:
-		return c.field(e.Field, leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false)})
+		return c.field(e.Field, c.leaf(e, func() leaf {
+			return leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false),
+				match: newMatcher("^(?s:"+e.Pattern()+")$", e.MatchText)}
+		}))
 	case predicate.Text:
-		return c.field(e.Field, textLeaf(e))
+		return c.field(e.Field, c.leaf(e, func() leaf { return textLeaf(e) }))
 	case predicate.Correlated:
 		return c.correlated(e)
 	}
@@ -173,7 +190,8 @@ type leaf struct {
 	holds func(model.Value) bool
 	any   bool                // holds for every value
 	text  func(s string) bool // the same as holds of a string value
-	sub   string              // not "": text means "contains this"
+	find  *searcher           // not nil: the same as text, over many at once
+	match *matcher            // likewise
 	equal string              // with isEqual: text means "is this"
 	isEq  bool
 	price int
@@ -198,8 +216,8 @@ func compareLeaf(e predicate.Compare) leaf {
 
 func textLeaf(e predicate.Text) leaf {
 	l := leaf{holds: func(v model.Value) bool { return e.Holds(v.Text()) }, text: e.Holds, price: 30, wholeText: true}
-	if e.Mode == predicate.Contains && !e.Fold && e.Query != "" {
-		l.sub, l.price = e.Query, 10
+	if l.find = newSearcher(e); l.find != nil {
+		l.price = 10
 	}
 	switch e.Mode {
 	case predicate.Contains:
@@ -210,6 +228,11 @@ func textLeaf(e predicate.Text) leaf {
 		l.words = literalWords(e.Query, true, false)
 	case predicate.Regexp:
 		l.words = regexpWords(e.Query, e.Fold)
+		pattern := e.Query
+		if e.Fold {
+			pattern = "(?i:" + pattern + ")"
+		}
+		l.match = newMatcher(pattern, e.Holds)
 	}
 	return l
 }
@@ -503,8 +526,11 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 
 func (n *fieldNode) test(p *page, v *vector, si int, left, out bitset) {
 	if v.form == formText && v.kind == model.KindString {
-		if n.sub != "" {
-			n.search(v, left, out)
+		if n.find != nil && n.find.scan(v, left, out) {
+			return
+		}
+		if n.match != nil {
+			n.match.scan(v, left, out)
 			return
 		}
 		if n.text != nil {
@@ -558,31 +584,6 @@ func eachValue(v *vector, need bitset, yield func(i, row int)) {
 		if need.has(int(r)) {
 			yield(i, int(r))
 		}
-	}
-}
-
-// search finds a substring in all texts at once: the values lie one after the
-// other, so that one pass over the bytes does.
-func (n *fieldNode) search(v *vector, left, out bitset) {
-	sub := []byte(n.sub)
-	i := 0
-	for at := 0; at < len(v.data); {
-		k := bytes.Index(v.data[at:], sub)
-		if k < 0 {
-			return
-		}
-		at += k
-		for int(v.offs[i+1]) <= at {
-			i++
-		}
-		if at+len(sub) > int(v.offs[i+1]) { // runs over into the next text
-			at++
-			continue
-		}
-		if row := v.row(i); left.has(row) {
-			out.set(row)
-		}
-		at = int(v.offs[i+1])
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 type interner struct {
 	ids  map[model.Value]uint32
 	vals []model.Value
+	// counters remember the numbers of texts by the number in them.
+	counters map[counterKey][]uint32
 }
 
 func newInterner() *interner {
@@ -77,7 +79,7 @@ func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *ve
 			}
 			continue
 		}
-		v, err := p.vector(s.col)
+		v, err := p.raw(s.col)
 		if err != nil {
 			return err
 		}
@@ -137,6 +139,10 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 		})
 		return
 	}
+	if v.counter != nil && r.counterValues(v, left, in, full, out) {
+		return
+	}
+	v.expand()
 	var last model.Value
 	lastID := uint32(0)
 	eachValue(v, left, func(i, row int) {
@@ -146,6 +152,52 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 		}
 		out[row] = lastID
 	})
+}
+
+// maxCounterMemo bounds the table of numbers met: 16 MiB.
+const maxCounterMemo = 1 << 22
+
+// counterKey names the texts that a number stands for.
+type counterKey struct {
+	prefix string
+	width  int
+	kind   model.ValueKind
+}
+
+// counterValues numbers texts of a prefix and a number by the number, without
+// making the texts; false when the numbers are too big for a table.
+func (r *fieldReader) counterValues(v *vector, left bitset, in *interner, full bool, out []uint32) bool {
+	most := int64(0)
+	for _, x := range v.counter.ints {
+		most = max(most, x)
+	}
+	if most >= maxCounterMemo {
+		return false
+	}
+	key := counterKey{v.counter.prefix, v.counter.width, v.kind}
+	m := in.counters[key]
+	if int(most) >= len(m) {
+		m = append(m, make([]uint32, int(most)+1-len(m))...)
+		if in.counters == nil {
+			in.counters = map[counterKey][]uint32{}
+		}
+		in.counters[key] = m
+	}
+	var buf []byte
+	eachValue(v, left, func(i, row int) {
+		x := v.counter.ints[i]
+		if m[x] == 0 {
+			buf = v.counter.append(buf[:0], x)
+			id := in.number(model.Raw(v.kind, 0, view(buf)), full)
+			if id == other {
+				out[row] = other
+				return
+			}
+			m[x] = id + 1
+		}
+		out[row] = m[x] - 1
+	})
+	return true
 }
 
 func (r *fieldReader) levelValues(si int, p *page, left bitset, in *interner, full bool, out []uint32) error {
@@ -233,6 +285,7 @@ func (r *fieldReader) numbers(out []measured, p *page, need bitset, q *predicate
 		return measured{f, ok}
 	}
 	err := r.eachSource(p, need, func(_ int, v *vector, left bitset) {
+		v.expand()
 		switch {
 		case v.form == formNums && v.kind == model.KindInt && !r.body:
 			eachValue(v, left, func(i, row int) { out[row] = measured{float64(int64(v.nums[i])), true} })

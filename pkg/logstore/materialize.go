@@ -17,6 +17,7 @@ type materializer struct {
 	order  []int32 // by first use
 	total  int64
 	budget int64
+	once   bool // there is one batch: no page comes again
 }
 
 func newMaterializer(sc *scan) *materializer {
@@ -66,7 +67,10 @@ func (m *materializer) rows(hits []hit) ([]model.LogRow, error) {
 
 // page fills the rows of one page.
 func (m *materializer) page(cand int32, hits []hit, which []int, out []model.LogRow) error {
-	p := m.open(cand)
+	p, err := m.open(cand, hits, which)
+	if err != nil {
+		return err
+	}
 	for col := range p.schema.cols {
 		v, err := p.vector(col)
 		if err != nil {
@@ -162,16 +166,36 @@ func fillIntrinsic(name string, v *vector, hits []hit, which []int, out []model.
 	}
 }
 
-func (m *materializer) open(cand int32) *page {
+// open returns the page of a candidate. When all rows fit one batch, the page is
+// decoded for those rows alone.
+func (m *materializer) open(cand int32, hits []hit, which []int) (*page, error) {
 	if p := m.pages[cand]; p != nil {
-		return p
+		return p, nil
 	}
-	return m.sc.cands[cand].open(m.sc.stats)
+	c := &m.sc.cands[cand]
+	if c.part.reader == nil {
+		return c.open(m.sc.stats, nil), nil
+	}
+	mem := (*arena)(nil)
+	if m.once {
+		mem = &m.sc.arenas[0]
+	}
+	p := c.open(m.sc.stats, mem)
+	if m.once && len(which) < p.rows/8 {
+		p.only = newBitset(p.rows)
+		for _, i := range which {
+			p.only.set(int(hits[i].row))
+		}
+	}
+	return p, c.part.reader.readWhole(c.part.dir, p, m.sc.stats)
 }
 
 // account keeps a page for the next batches and lets go of the oldest ones
 // beyond the budget. Chunks of a head cost nothing.
 func (m *materializer) account(cand int32, p *page) {
+	if m.once {
+		return
+	}
 	if m.pages[cand] == nil {
 		m.pages[cand] = p
 		m.order = append(m.order, cand)

@@ -41,10 +41,12 @@ type candidate struct {
 	minT, maxT int64
 }
 
-// open returns the page, to be used by one goroutine.
-func (c *candidate) open(stats *model.QueryStats) *page {
+// open returns the page, to be used by one goroutine, with the columns decoded
+// into mem, which must hold no other page.
+func (c *candidate) open(stats *model.QueryStats, mem *arena) *page {
+	mem.reset()
 	if c.part.reader != nil {
-		return c.part.reader.page(c.part.dir, c.index, stats)
+		return c.part.reader.page(c.part.dir, c.index, stats, mem)
 	}
 	return c.part.chunks[c.index].page(c.part.t)
 }
@@ -57,11 +59,13 @@ type scan struct {
 	stats  *model.QueryStats
 	cands  []candidate
 	blocks []*blockReader // held
+	arenas []arena        // by worker
+	leaves leaves
 }
 
 // newScan takes a snapshot and narrows it to candidate pages.
 func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, filter predicate.Expr, stats *model.QueryStats) (*scan, error) {
-	sc := &scan{ctx: ctx, store: s, rng: rng, stats: stats}
+	sc := &scan{ctx: ctx, store: s, rng: rng, stats: stats, leaves: leaves{}, arenas: make([]arena, runtime.GOMAXPROCS(0))}
 	tn := s.lookup(id)
 	if tn == nil {
 		return sc, nil
@@ -92,10 +96,10 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 func (sc *scan) addHead(h *head, filter predicate.Expr, spec *model.KeySpec, tombs []*tombstone) {
 	chunks, t := h.snapshot("head")
 	p := &part{t: t, seqHi: h.gen, chunks: chunks}
-	if p.filter = compileFilter(filter, t, spec); p.filter == constNode(false) {
+	if p.filter = compileFilter(filter, t, spec, sc.leaves); p.filter == constNode(false) {
 		return
 	}
-	p.hide = compileHidden(tombs, h.gen, nil, t, spec)
+	p.hide = compileHidden(tombs, h.gen, nil, t, spec, sc.leaves)
 	for i, c := range chunks {
 		if c.rows > 0 && sc.rng.Overlaps(c.minT, c.maxT) {
 			sc.cands = append(sc.cands, candidate{p, i, c.minT, c.maxT})
@@ -123,7 +127,7 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, spec *model.KeyS
 		return skip()
 	}
 	p := &part{t: d.table, reader: b, dir: d}
-	if p.filter = compileFilter(filter, d.table, spec); p.filter == constNode(false) {
+	if p.filter = compileFilter(filter, d.table, spec, sc.leaves); p.filter == constNode(false) {
 		return skip()
 	}
 	pages, err := p.filter.pages(&pageIndex{r: b, d: d, stats: sc.stats})
@@ -131,7 +135,7 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, spec *model.KeyS
 		sc.store.noteDamage(b, err)
 		pages = nil // the index does not help: scan them all
 	}
-	p.hide = compileHidden(tombs, b.gen, b.applied, d.table, spec)
+	p.hide = compileHidden(tombs, b.gen, b.applied, d.table, spec, sc.leaves)
 	found := false
 	for i := range d.pages {
 		pg := &d.pages[i]
@@ -247,8 +251,8 @@ func sortCandidates(cands []candidate, order predicate.Order) {
 // parallel calls work for the numbers 0 to n-1 from as many goroutines as there
 // are cores, each with its worker number; work returns false to stop all. It
 // returns the first error, or the context's.
-func parallel(ctx context.Context, n int, work func(worker, i int) (bool, error)) error {
-	workers := min(n, runtime.GOMAXPROCS(0))
+func parallel(ctx context.Context, cores, n int, work func(worker, i int) (bool, error)) error {
+	workers := min(n, cores)
 	var next atomic.Int64
 	var stop atomic.Bool
 	errs := make([]error, workers)

@@ -91,12 +91,12 @@ func (sc *scan) selectTop(q *predicate.LogQuery, yield func([]model.LogRow, erro
 		none = math.MaxInt64
 	}
 	worst.Store(none)
-	err := parallel(sc.ctx, len(sc.cands), func(_, i int) (bool, error) {
+	err := parallel(sc.ctx, len(sc.arenas), len(sc.cands), func(w, i int) (bool, error) {
 		c := &sc.cands[i]
 		if worse(c.bound(q.Order), worst.Load(), q.Order) {
 			return false, nil
 		}
-		hits, err := sc.hits(i, q.Order, worst.Load(), q.Limit)
+		hits, err := sc.hits(w, i, q.Order, worst.Load(), q.Limit)
 		if err != nil || len(hits) == 0 {
 			return true, err
 		}
@@ -120,6 +120,7 @@ func (sc *scan) selectTop(q *predicate.LogQuery, yield func([]model.LogRow, erro
 	}
 	slices.SortFunc(best.hits, func(a, b hit) int { return a.compare(&b, q.Order) })
 	m := newMaterializer(sc)
+	m.once = best.Len() <= selectBatch
 	for rest := best.hits; len(rest) > 0; {
 		b := rest[:min(selectBatch, len(rest))]
 		rest = rest[len(b):]
@@ -136,9 +137,9 @@ func (sc *scan) selectTop(q *predicate.LogQuery, yield func([]model.LogRow, erro
 
 // hits returns the rows of a page that answer and are no worse than a time; at
 // most the limit best ones, when limit is not 0.
-func (sc *scan) hits(i int, order predicate.Order, worst int64, limit int) ([]hit, error) {
+func (sc *scan) hits(worker, i int, order predicate.Order, worst int64, limit int) ([]hit, error) {
 	c := &sc.cands[i]
-	p := c.open(sc.stats)
+	p := c.open(sc.stats, &sc.arenas[worker])
 	rows, err := sc.match(c, p)
 	if err != nil || rows == nil {
 		return nil, err
@@ -218,9 +219,9 @@ func (sc *scan) selectAll(q *predicate.LogQuery, yield func([]model.LogRow, erro
 		end := min(at+wave, len(sc.cands))
 		// a wave goes on while its pages overlap what is not due anyway
 		found := make([][]hit, end-at)
-		err := parallel(sc.ctx, end-at, func(_, i int) (bool, error) {
+		err := parallel(sc.ctx, len(sc.arenas), end-at, func(w, i int) (bool, error) {
 			var err error
-			found[i], err = sc.hits(at+i, q.Order, worstOf(q.Order), 0)
+			found[i], err = sc.hits(w, at+i, q.Order, worstOf(q.Order), 0)
 			return true, err
 		})
 		if err != nil {

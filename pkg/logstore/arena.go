@@ -1,0 +1,61 @@
+package logstore
+
+// arena is memory for the decoded columns of one page after the other: what was
+// handed out is taken back by reset. One goroutine uses it. A nil arena hands
+// out memory of the garbage collector.
+type arena struct {
+	bytes slab[byte]
+	words slab[uint64]
+	codes slab[uint32]
+}
+
+type slab[T any] struct {
+	block []T
+	used  int
+}
+
+func (s *slab[T]) get(n int) []T {
+	if s.used+n > len(s.block) {
+		if n > maxSlab {
+			return make([]T, n)
+		}
+		s.block = make([]T, max(minSlab, n, min(2*len(s.block), maxSlab)))
+		s.used = 0
+	}
+	out := s.block[s.used : s.used+n : s.used+n]
+	s.used += n
+	return out
+}
+
+const (
+	minSlab = 1 << 14
+	maxSlab = 1 << 22
+)
+
+func (a *arena) reset() {
+	if a != nil {
+		a.bytes.used, a.words.used, a.codes.used = 0, 0, 0
+	}
+}
+
+// getBytes returns n bytes of any content.
+func (a *arena) getBytes(n int) []byte {
+	if a == nil {
+		return make([]byte, n)
+	}
+	return a.bytes.get(n)
+}
+
+func (a *arena) getWords(n int) []uint64 {
+	if a == nil {
+		return make([]uint64, n)
+	}
+	return a.words.get(n)
+}
+
+func (a *arena) getCodes(n int) []uint32 {
+	if a == nil {
+		return make([]uint32, n)
+	}
+	return a.codes.get(n)
+}
