@@ -183,6 +183,9 @@ func parseTags(s string) (map[string]string, error) {
 	return out, nil
 }
 
+// defaultExemplars is Tempo's: a client that says 0 says nothing.
+const defaultExemplars = 100
+
 // parseMetrics reads a metrics query: start and end, or since until now.
 func (a *API) parseMetrics(q url.Values) (p traceql.MetricsParams, err error) {
 	if p.Query = q.Get("q"); p.Query == "" {
@@ -213,7 +216,9 @@ func (a *API) parseMetrics(q url.Values) (p traceql.MetricsParams, err error) {
 		}
 		p.Step = int64(step)
 	}
-	p.Exemplars, err = parseCount(q, "exemplars", 100)
+	if p.Exemplars, err = parseCount(q, "exemplars", 0); p.Exemplars == 0 {
+		p.Exemplars = defaultExemplars
+	}
 	return p, err
 }
 

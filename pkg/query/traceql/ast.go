@@ -239,7 +239,9 @@ func (f SpansetFilter) String() string {
 
 func (o SpansetOp) String() string {
 	p := spansetPrecedence(o.Op)
-	return wrapStage(o.L, p, false) + " " + o.Op + " " + wrapStage(o.R, p, true)
+	l, ok := o.L.(SpansetOp)
+	mixed := ok && p == 1 && l.Op != o.Op
+	return wrapStage(o.L, p, mixed) + " " + o.Op + " " + wrapStage(o.R, p, true)
 }
 
 func wrapStage(s Stage, outer int, right bool) string {
@@ -378,7 +380,9 @@ func (u Unary) String() string { return u.Op + wrapExpr(u.X, precUnary, false) }
 func (b Binary) String() string {
 	p := exprPrecedence(b.Op)
 	right := b.Op == "^"
-	return wrapExpr(b.L, p, right || isComparison(b.Op)) + " " + b.Op + " " + wrapExpr(b.R, p, !right)
+	l, ok := b.L.(Binary)
+	mixed := ok && p == 1 && l.Op != b.Op // && and || bind alike: show which comes first
+	return wrapExpr(b.L, p, right || isComparison(b.Op) || mixed) + " " + b.Op + " " + wrapExpr(b.R, p, !right)
 }
 
 // wrapExpr puts parentheses around what binds looser than its surroundings; or

@@ -88,11 +88,12 @@ var intrinsicNames = map[string]Field{
 // scopedIntrinsics is the way out that an error names.
 const scopedIntrinsics = "span:{name, duration, status, statusMessage, kind, id, parentID, childCount}, trace:{id, duration, rootName, rootService}, event:{name, timeSinceStart}, link:{traceID, spanID}, instrumentation:{name, version}"
 
-// IntrinsicNames are the intrinsics as a client's completion lists them.
+// IntrinsicNames are the intrinsics that a client's completion offers: those
+// that Tempo lists.
 var IntrinsicNames = []string{
-	inDuration, inEventName, inEventSince, inInstrumentation, inInstrumentVersion, inKind, inLinkSpan, inLinkTrace,
-	inName, inNestedLeft, inNestedParent, inNestedRight, inRootName, inRootService, inSpanID, inStatus, inStatusMessage,
-	inTraceDuration, inTraceID,
+	"duration", "event:name", "event:timeSinceStart", "instrumentation:name", "instrumentation:version", "kind", "name",
+	"rootName", "rootServiceName", "span:duration", "span:kind", "span:name", "span:status", "span:statusMessage",
+	"status", "statusMessage", "trace:duration", "trace:rootName", "trace:rootService", "traceDuration",
 }
 
 // String spells the field so that the parser reads it back.

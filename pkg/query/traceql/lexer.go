@@ -210,7 +210,7 @@ func scanNumber(s string, i int) int {
 }
 
 var durationUnits = map[string]float64{
-	"ns": 1, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9, "w": 7 * 86400e9,
+	"ns": 1, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9, "w": 7 * 86400e9, "y": 365 * 86400e9,
 }
 
 func (l *lexer) duration(start int) (token, error) {
@@ -231,7 +231,7 @@ func (l *lexer) duration(start int) (token, error) {
 	return token{kind: tokNumber, text: text, pos: start, lit: Static{Type: TypeDuration, Value: model.Int(int64(d))}}, nil
 }
 
-// parseDuration adds to Go's units days and weeks.
+// parseDuration adds to Go's units days, weeks and years.
 func parseDuration(s string) (time.Duration, bool) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return d, true

@@ -66,14 +66,24 @@ func (e *Engine) MetricsRange(ctx context.Context, t tenant.ID, p MetricsParams)
 	if p.Step <= 0 {
 		p.Step = DefaultStep(p.End - p.Start)
 	}
-	p.Start -= mod(p.Start, p.Step)
-	if m := mod(p.End, p.Step); m != 0 {
-		p.End += p.Step - m
-	}
+	p.align()
 	if steps := (p.End - p.Start) / p.Step; steps > int64(e.limits.MaxSteps) {
 		return nil, fmt.Errorf("%w: the query asks for %d samples a series, at most %d are allowed: widen the step or shorten the range", model.ErrTooMuch, steps, e.limits.MaxSteps)
 	}
 	return e.metrics(ctx, t, p)
+}
+
+// align widens the range to whole steps, so that the same moment falls into
+// the same sample in every refresh. A single step is taken as it is.
+func (p *MetricsParams) align() {
+	if p.Step >= p.End-p.Start {
+		p.Step = p.End - p.Start
+		return
+	}
+	p.Start -= mod(p.Start, p.Step)
+	if m := mod(p.End, p.Step); m != 0 {
+		p.End += p.Step - m
+	}
 }
 
 func mod(a, b int64) int64 { return ((a % b) + b) % b }

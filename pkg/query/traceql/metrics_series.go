@@ -122,29 +122,57 @@ func groupSeries(m *Metrics, agg *model.Aggregate, g *model.AggGroup, scale floa
 	}
 	out = slices.DeleteFunc(out, func(s Series) bool { return len(s.Samples) == 0 })
 	if len(out) > 0 {
-		placeExemplars(m, out, seriesExemplars(m, g, scale))
+		placeExemplars(m, agg, out, seriesExemplars(g, scale))
 	}
 	return out
 }
 
 // placeExemplars gives a group's exemplars to its series: of a histogram to the
-// bucket that each fell into.
-func placeExemplars(m *Metrics, out []Series, all []Exemplar) {
-	if m.Func != "histogram_over_time" {
-		out[0].Exemplars = all
-		return
-	}
+// bucket that each fell into, of quantiles to the nearest. Where the function
+// measures no field the exemplar stands on the line, at the sample's value.
+func placeExemplars(m *Metrics, agg *model.Aggregate, out []Series, all []Exemplar) {
 	for _, x := range all {
-		at := len(out) - 1
-		for i := range out {
-			le, _ := out[i].Labels[len(out[i].Labels)-1].Value.Float()
-			if x.Value <= le {
-				at = i
-				break
-			}
+		s := &out[0]
+		switch m.Func {
+		case "histogram_over_time":
+			s = bucketOf(out, x.Value)
+		case "quantile_over_time":
+			s = nearest(agg, out, x)
 		}
-		out[at].Exemplars = append(out[at].Exemplars, x)
+		if m.Func == "rate" || m.Func == "count_over_time" || m.Func == "histogram_over_time" {
+			x.Value, _ = s.at(agg, x.T)
+		}
+		s.Exemplars = append(s.Exemplars, x)
 	}
+}
+
+func bucketOf(out []Series, v float64) *Series {
+	for i := range out {
+		if le, _ := out[i].Labels[len(out[i].Labels)-1].Value.Float(); v <= le {
+			return &out[i]
+		}
+	}
+	return &out[len(out)-1]
+}
+
+func nearest(agg *model.Aggregate, out []Series, x Exemplar) *Series {
+	best, distance := &out[0], math.Inf(1)
+	for i := range out {
+		if v, ok := out[i].at(agg, x.T); ok && math.Abs(v-x.Value) < distance {
+			best, distance = &out[i], math.Abs(v-x.Value)
+		}
+	}
+	return best
+}
+
+// at returns the sample that tells of an instant.
+func (s *Series) at(agg *model.Aggregate, t int64) (float64, bool) {
+	want := agg.Start + ((t-agg.Start)/agg.Step+1)*agg.Step
+	i, ok := slices.BinarySearchFunc(s.Samples, want, func(x Sample, t int64) int { return cmp.Compare(x.T, t) })
+	if !ok {
+		return 0, false
+	}
+	return s.Samples[i].Value, true
 }
 
 // cellQuantile keeps a sketch's estimate within what was measured; the ends are
@@ -233,14 +261,10 @@ func powerOfTwo(v float64) float64 {
 	return math.Ldexp(1, exp)
 }
 
-func seriesExemplars(m *Metrics, g *model.AggGroup, scale float64) []Exemplar {
+func seriesExemplars(g *model.AggGroup, scale float64) []Exemplar {
 	out := make([]Exemplar, 0, len(g.Exemplars))
 	for _, x := range g.Exemplars {
-		v := x.Value * scale
-		if m.Of == nil {
-			v = 1
-		}
-		out = append(out, Exemplar{T: x.Time, Value: v, TraceID: x.TraceID, SpanID: x.SpanID})
+		out = append(out, Exemplar{T: x.Time, Value: x.Value * scale, TraceID: x.TraceID, SpanID: x.SpanID})
 	}
 	slices.SortFunc(out, func(a, b Exemplar) int { return cmp.Compare(a.T, b.T) })
 	return out

@@ -190,12 +190,12 @@ func (p *parser) spansetOrScalar(bare bool) (Stage, Scalar, error) {
 	return s, nil, err
 }
 
+// spansetPrecedence ranks the operators of spansets. As in Tempo, && and ||
+// bind alike, from left to right.
 func spansetPrecedence(op string) int {
 	switch op {
-	case "||":
+	case "||", "&&":
 		return 1
-	case "&&":
-		return 2
 	case ">>", "<<", ">", "<", "~", "!>>", "!<<", "!>", "!<", "!~", "&>>", "&<<", "&>", "&<", "&~":
 		return 3
 	}

@@ -12,12 +12,11 @@ const (
 )
 
 // exprPrecedence ranks the operators of field expressions, 0 for what is none.
+// As in Tempo, && and || bind alike, from left to right.
 func exprPrecedence(op string) int {
 	switch op {
-	case "||":
+	case "||", "&&":
 		return 1
-	case "&&":
-		return 2
 	case "=", "!=", "<", "<=", ">", ">=", "=~", "!~":
 		return precComparison
 	case "+", "-":
