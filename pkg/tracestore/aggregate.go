@@ -3,6 +3,9 @@ package tracestore
 import (
 	"context"
 	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
@@ -38,13 +41,8 @@ func (s *Store) aggregate(ctx context.Context, q *predicate.Aggregation, each bo
 	for _, h := range v.heads {
 		a.head(v, h)
 	}
-	for _, b := range v.blocks {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := a.block(ctx, v, b); err != nil {
-			return nil, err
-		}
+	if err := a.blocks(ctx, v); err != nil {
+		return nil, err
 	}
 	v.eachSplit(func(id model.TraceID) bool {
 		a.split(v, id)
@@ -56,6 +54,121 @@ func (s *Store) aggregate(ctx context.Context, q *predicate.Aggregation, each bo
 	return a.result(), nil
 }
 
+// rowsAWorker is how many rows make another worker worth its start.
+const rowsAWorker = 100_000
+
+// blocks adds up the blocks, by as many workers as there are cores and enough
+// rows for: each takes row groups, and what they found is added up.
+func (a *aggregator) blocks(ctx context.Context, v *view) error {
+	var jobs []*blockJob
+	total := 0
+	for _, b := range v.blocks {
+		if j := a.job(v, b); j != nil {
+			jobs = append(jobs, j)
+			total += j.side.rows
+		}
+	}
+	n := max(1, min(runtime.GOMAXPROCS(0), total/rowsAWorker))
+	workers := []*aggregator{a}
+	for len(workers) < n {
+		w := *a
+		w.groups, w.out.Groups, w.sketches, w.scratch, w.keys, w.until = map[string]int{}, nil, nil, enc{}, nil, 0
+		w.out.Dropped = 0
+		workers = append(workers, &w)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for i, w := range workers {
+		g.Go(func() error { return w.work(gctx, v, jobs, i, n) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, w := range workers[1:] {
+		a.merge(w)
+	}
+	return nil
+}
+
+// blockJob is a block to add up; the same for all workers.
+type blockJob struct {
+	b     *blockReader
+	side  *sidecar
+	c     *groupCounter
+	skip  []bool
+	pages pageSet
+}
+
+func (a *aggregator) job(v *view, b *blockReader) *blockJob {
+	side, err := b.sidecar()
+	if err != nil {
+		v.warn(b, err)
+		return nil
+	}
+	var c *groupCounter
+	if b.Overlaps(a.q.Range) {
+		c = a.bindTo(&side.tables)
+	}
+	if c == nil || !c.b.any {
+		v.stats.AddBlocks(0, 1)
+		return nil
+	}
+	v.stats.AddBlocks(1, 0)
+	return &blockJob{b, side, c, v.excluded(b, side), (&pruner{b: b, side: side, spec: a.prog.spec}).pages(a.prog.expr)}
+}
+
+// work adds up every n-th row group from the i-th on.
+func (a *aggregator) work(ctx context.Context, v *view, jobs []*blockJob, i, n int) error {
+	at := 0
+	for _, j := range jobs {
+		c := *j.c
+		c.a, c.byClass = a, make([]int32, len(j.side.classes))
+		cur := newPageCursor(j.b, j.side, len(a.prog.leaves), v.stats)
+		for g := 0; g*groupRows < j.side.rows; g++ {
+			if at++; at%n != i {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for page := g * groupPages; page < min(j.side.pages(), (g+1)*groupPages) && cur.fault == nil; page++ {
+				if j.pages.has(page) {
+					a.page(v, &c, cur, page, j.skip)
+				}
+			}
+		}
+		if cur.fault != nil {
+			v.warn(j.b, cur.fault)
+		}
+	}
+	return nil
+}
+
+// merge adds what another aggregator of the same question found.
+func (a *aggregator) merge(o *aggregator) {
+	from := o.result()
+	a.out.Dropped += from.Dropped
+	for i := range from.Groups {
+		x := &from.Groups[i]
+		a.keys = append(a.keys[:0], x.Key...)
+		g := a.group()
+		if g < 0 {
+			for k := range x.Cells {
+				a.out.Dropped += int64(x.Cells[k].Count)
+			}
+			continue
+		}
+		grp := &a.out.Groups[g]
+		for k := range x.Cells {
+			grp.Cells[k].Merge(&x.Cells[k])
+		}
+		for _, e := range x.Exemplars {
+			if len(grp.Exemplars) < a.q.Exemplars {
+				grp.Exemplars = append(grp.Exemplars, e)
+			}
+		}
+	}
+}
+
 // aggregator adds rows up. Not safe for concurrent use.
 type aggregator struct {
 	q       *predicate.Aggregation
@@ -65,7 +178,12 @@ type aggregator struct {
 	max     int
 	each    bool
 	scratch enc
-	keys    []model.Value
+	// sketches are the dense form of the cells' sketches, by group and bucket.
+	sketches [][]*sketch
+	// last is the bucket of the times in [from, until).
+	last        int
+	from, until int64
+	keys        []model.Value
 }
 
 func newAggregator(q *predicate.Aggregation, spec *model.KeySpec) (*aggregator, error) {
@@ -90,13 +208,31 @@ func newAggregator(q *predicate.Aggregation, spec *model.KeySpec) (*aggregator, 
 	return a, nil
 }
 
-func (a *aggregator) result() *model.Aggregate { return &a.out }
+// result finishes the sketches. Sketches of cells that merge filled add up.
+func (a *aggregator) result() *model.Aggregate {
+	for g, cells := range a.sketches {
+		for i, s := range cells {
+			if s != nil {
+				a.out.Groups[g].Cells[i].Merge(&model.Cell{Sketch: s.finish()})
+			}
+		}
+	}
+	a.sketches = nil
+	return &a.out
+}
 
+// bucket returns the bucket of a time; rows come nearly sorted, so that the
+// last answer mostly holds.
 func (a *aggregator) bucket(start int64) int {
 	if a.out.Step == 0 {
 		return 0
 	}
-	return int((start - a.out.Start) / a.out.Step)
+	if start < a.from || start >= a.until {
+		a.last = int((start - a.out.Start) / a.out.Step)
+		a.from = a.out.Start + int64(a.last)*a.out.Step
+		a.until = a.from + a.out.Step
+	}
+	return a.last
 }
 
 // group returns the group of the key values at hand, -1 when there is no room
@@ -118,28 +254,47 @@ func (a *aggregator) group() int {
 	return g
 }
 
-// add counts one row.
-func (a *aggregator) add(g int, start int64, number func() (float64, bool), ids func() (model.TraceID, model.SpanID)) {
+// add counts one row with its measured number, if it has one, and returns its
+// group when that wants exemplars still.
+func (a *aggregator) add(g int, start int64, value float64, measured bool) *model.AggGroup {
 	if g < 0 {
 		a.out.Dropped++
-		return
+		return nil
 	}
 	bucket := a.bucket(start)
 	grp := &a.out.Groups[g]
 	cell := &grp.Cells[bucket]
-	value, ok := 0.0, false
-	if a.q.Measure != predicate.CountOnly {
-		value, ok = number()
-	}
-	if ok {
-		cell.Measure(value, a.q.Measure == predicate.Quantiles)
+	if measured {
+		cell.Measure(value, false)
+		if a.q.Measure == predicate.Quantiles {
+			a.sketch(g, bucket).add(value)
+		}
 	} else {
 		cell.Add()
 	}
 	if len(grp.Exemplars) < a.q.Exemplars {
-		t, s := ids()
-		grp.Exemplars = append(grp.Exemplars, model.AggExemplar{Bucket: bucket, Time: start, Value: value, TraceID: t, SpanID: s})
+		grp.Exemplars = append(grp.Exemplars, model.AggExemplar{Bucket: bucket, Time: start, Value: value})
+		return grp
 	}
+	return nil
+}
+
+func (a *aggregator) sketch(g, bucket int) *sketch {
+	for len(a.sketches) <= g {
+		a.sketches = append(a.sketches, make([]*sketch, a.out.Buckets))
+	}
+	s := a.sketches[g][bucket]
+	if s == nil {
+		s = &sketch{}
+		a.sketches[g][bucket] = s
+	}
+	return s
+}
+
+// exemplar names the row behind the exemplar that add has just made.
+func exemplar(grp *model.AggGroup, t model.TraceID, s model.SpanID) {
+	e := &grp.Exemplars[len(grp.Exemplars)-1]
+	e.TraceID, e.SpanID = t, s
 }
 
 func (a *aggregator) number(v model.Value) (float64, bool) {
@@ -172,14 +327,18 @@ func (a *aggregator) row(r predicate.SpanRow) {
 	for _, f := range a.q.By {
 		a.keys = append(a.keys, first(r, f, anyValue))
 	}
-	a.add(a.group(), r.Start,
-		func() (float64, bool) { return a.number(first(r, a.q.Of, a.isNumber)) },
-		func() (model.TraceID, model.SpanID) { return r.TraceID, r.SpanID })
+	value, ok := 0.0, false
+	if a.q.Measure != predicate.CountOnly {
+		value, ok = a.number(first(r, a.q.Of, a.isNumber))
+	}
+	if grp := a.add(a.group(), r.Start, value, ok); grp != nil {
+		exemplar(grp, r.TraceID, r.SpanID)
+	}
 }
 
 func (a *aggregator) countValue(v model.Value, start int64) {
 	a.keys = append(a.keys[:0], v)
-	a.add(a.group(), start, nil, nil)
+	a.add(a.group(), start, 0, false)
 }
 
 // first returns the first acceptable value of a field.
@@ -220,37 +379,6 @@ func (a *aggregator) head(v *view, h *rows) {
 			c.count(cur, uint32(n), r.class, r.start)
 		}
 	}
-}
-
-func (a *aggregator) block(ctx context.Context, v *view, b *blockReader) error {
-	side, err := b.sidecar()
-	if err != nil {
-		v.warn(b, err)
-		return nil
-	}
-	if !b.Overlaps(a.q.Range) {
-		v.stats.AddBlocks(0, 1)
-		return nil
-	}
-	c := a.bindTo(&side.tables)
-	if !c.b.any {
-		v.stats.AddBlocks(0, 1)
-		return nil
-	}
-	v.stats.AddBlocks(1, 0)
-	cur := newPageCursor(b, side, len(a.prog.leaves), v.stats)
-	skip := v.excluded(b, side)
-	for page := 0; page < side.pages(); page++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		a.page(v, c, cur, page, skip)
-		if cur.fault != nil {
-			v.warn(b, cur.fault)
-			return nil
-		}
-	}
-	return nil
 }
 
 func (a *aggregator) page(v *view, c *groupCounter, cur *pageCursor, page int, skip []bool) {
@@ -335,20 +463,36 @@ func (a *aggregator) bindTo(t *tables) *groupCounter {
 // is shown: a constant is shown at once, anything else leaves its place.
 func placeField(t *tables, f predicate.Field, accept func(model.Value) bool) fieldPlaces {
 	out := fieldPlaces{field: f, accept: accept, places: make([]fieldPlace, len(t.classes))}
+	probe := leaf{field: f}
+	part, n := probe.depends(t)
+	known := make([]*fieldPlace, n)
 	for c := range t.classes {
-		p := &out.places[c]
-		l := leaf{field: f, holds: func(v model.Value) bool {
-			if !accept(v) {
-				return false
-			}
-			p.value = v
-			return true
-		}}
-		if at := l.place(t, &t.classes[c], nil); at.verdict == maybe {
-			p.src, p.attr = at.src, at.attr
+		if part == nil {
+			out.places[c] = placeValue(t, &t.classes[c], f, accept)
+			continue
 		}
+		i := part(&t.classes[c])
+		if known[i] == nil {
+			p := placeValue(t, &t.classes[c], f, accept)
+			known[i] = &p
+		}
+		out.places[c] = *known[i]
 	}
 	return out
+}
+
+func placeValue(t *tables, c *class, f predicate.Field, accept func(model.Value) bool) (p fieldPlace) {
+	l := leaf{field: f, holds: func(v model.Value) bool {
+		if !accept(v) {
+			return false
+		}
+		p.value = v
+		return true
+	}}
+	if at := l.place(t, c, nil); at.verdict == maybe {
+		p.src, p.attr = at.src, at.attr
+	}
+	return p
 }
 
 // value reads the field of a row.
@@ -403,9 +547,20 @@ func (c *groupCounter) count(cur cursor, n, class uint32, start int64) {
 		c.by[0].eachValue(cur, n, class, c.t, func(v model.Value) { a.countValue(v, start) })
 		return
 	}
-	a.add(c.group(cur, n, class), start,
-		func() (float64, bool) { return a.number(c.of.value(cur, n, class, c.t)) },
-		func() (model.TraceID, model.SpanID) { return cur.traceID(n), cur.spanID(n) })
+	value, ok := 0.0, false
+	if a.q.Measure != predicate.CountOnly {
+		value, ok = c.number(cur, n, class)
+	}
+	if grp := a.add(c.group(cur, n, class), start, value, ok); grp != nil {
+		exemplar(grp, cur.traceID(n), cur.spanID(n))
+	}
+}
+
+func (c *groupCounter) number(cur cursor, n, class uint32) (float64, bool) {
+	if c.of.places[class].src == fromDuration {
+		return float64(cur.duration(n)), true
+	}
+	return c.a.number(c.of.value(cur, n, class, c.t))
 }
 
 func (c *groupCounter) group(cur cursor, n, class uint32) int {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"braid/pkg/block"
 	"braid/pkg/idindex"
@@ -56,6 +57,7 @@ type blockBuilder struct {
 	orphans []orphan
 	minTime int64
 	maxTime int64
+	page    int // first of the row group at hand
 }
 
 type orphan struct {
@@ -156,6 +158,7 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec) (*bloc
 func (b *blockBuilder) group(from *rows, order []uint32) error {
 	b.bind(from)
 	base := uint32(b.side.rows)
+	b.page = b.side.rows / pageRows
 	for i, n := range order {
 		r := &from.rows[n]
 		c := b.class(r.class)
@@ -460,12 +463,11 @@ func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32)
 		if t == typeInt64 {
 			v.tryDict()
 		}
-		b.stats[col].addInts(v, b.side.cols[col].key.kind)
+		b.stats[col].group(v, b.side.cols[col].key.kind, b.page)
 		return
 	}
 	b.now++
 	v.codes = make([]int32, n)
-	var counts []int64
 	for i, x := range order {
 		p := place[classes[i]]
 		if p == 0 {
@@ -477,12 +479,10 @@ func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32)
 			b.epoch[text] = b.now
 			b.local[text] = int32(len(v.dict))
 			v.dict = append(v.dict, b.from.texts.str(uint32(text)))
-			counts = append(counts, 0)
 		}
 		v.codes[i] = b.local[text]
-		counts[v.codes[i]]++
 	}
-	b.stats[col].addTexts(v.dict, counts, b.side.cols[col].key.kind)
+	b.stats[col].group(v, b.side.cols[col].key.kind, b.page)
 	v.undict()
 }
 
@@ -556,9 +556,10 @@ func (b *blockBuilder) finish() (block.Meta, error) {
 		return block.Meta{}, err
 	}
 	b.side.chunks = b.pw.chunks
+	b.side.names, b.side.idKeys = b.keys.seen(b.tab.shapes)
 	for i := range b.stats {
 		if b.stats[i].rows > 0 {
-			b.side.stats = append(b.side.stats, b.stats[i].stat(b.side.cols[i].key))
+			b.side.stats = append(b.side.stats, b.stats[i].stat(b.side.cols[i].key, b.side.pages()))
 		}
 	}
 	if err := b.w.WriteFile(fileSidecar, b.side.encode(b.pw.zstd)); err != nil {
@@ -611,80 +612,94 @@ func (b *blockBuilder) notes() (map[string]string, error) {
 // statCounter counts the values of one attribute column of a block.
 type statCounter struct {
 	rows   int64
-	counts map[model.Value]int64
+	counts map[model.Value]*valueStat
 	many   bool
 }
 
 // maxStatValues is how many different values a block's statistics list.
 const maxStatValues = 256
 
-func (s *statCounter) add(v model.Value, n int64) {
-	s.rows += n
+// group counts the rows of a row group that begins at a page.
+func (s *statCounter) group(v *vector, kind model.ValueKind, page int) {
+	for i := range v.n {
+		if v.codes != nil && v.codes[i] >= 0 || v.codes == nil && !v.null[i] {
+			s.rows++
+		}
+	}
+	var values []model.Value
+	switch {
+	case kind == model.KindBool:
+		values = []model.Value{model.Bool(false), model.Bool(true)}
+	case v.dictInts != nil:
+		for _, x := range v.dictInts {
+			values = append(values, model.Raw(kind, uint64(x), ""))
+		}
+	default:
+		for _, text := range v.dict {
+			values = append(values, model.Raw(kind, 0, text))
+		}
+	}
+	if len(values) == 0 && s.rows > 0 || len(values) > maxStatValues {
+		s.many, s.counts = true, nil
+	}
 	if s.many {
 		return
 	}
+	s.values(v, kind, page, values)
+}
+
+func (s *statCounter) values(v *vector, kind model.ValueKind, page int, values []model.Value) {
+	at := make([]*valueStat, len(values))
+	for i := range v.n {
+		code := int32(-1)
+		switch {
+		case v.codes != nil:
+			code = v.codes[i]
+		case kind == model.KindBool && !v.null[i]:
+			code = int32(v.ints[i] & 1)
+		}
+		if code < 0 {
+			continue
+		}
+		x := at[code]
+		if x == nil {
+			if x = s.value(values[code]); x == nil {
+				return
+			}
+			at[code] = x
+		}
+		x.rows++
+		x.pages.add(page + i/pageRows)
+	}
+}
+
+// value returns the counter of a value; nil when there are too many.
+func (s *statCounter) value(v model.Value) *valueStat {
 	if s.counts == nil {
-		s.counts = map[model.Value]int64{}
+		s.counts = map[model.Value]*valueStat{}
 	}
-	if _, ok := s.counts[v]; !ok && len(s.counts) == maxStatValues {
-		s.many, s.counts = true, nil
-		return
+	x := s.counts[v]
+	if x == nil {
+		if len(s.counts) == maxStatValues {
+			s.many, s.counts = true, nil
+			return nil
+		}
+		v = model.Raw(v.Kind(), v.Num(), strings.Clone(v.Str()))
+		x = &valueStat{value: v}
+		s.counts[v] = x
 	}
-	s.counts[v] += n
+	return x
 }
 
-func (s *statCounter) addTexts(dict []string, counts []int64, kind model.ValueKind) {
-	if s.many || len(dict) > maxStatValues {
-		s.many, s.counts = true, nil
-		for _, n := range counts {
-			s.rows += n
-		}
-		return
-	}
-	for i, text := range dict {
-		s.add(model.Raw(kind, 0, string([]byte(text))), counts[i])
-	}
-}
-
-func (s *statCounter) addInts(v *vector, kind model.ValueKind) {
-	if v.codes == nil && kind != model.KindBool {
-		s.many, s.counts = true, nil
-		for i := range v.ints {
-			if !v.null[i] {
-				s.rows++
-			}
-		}
-		return
-	}
-	if kind == model.KindBool {
-		var n [2]int64
-		for i, x := range v.ints {
-			if !v.null[i] {
-				n[x&1]++
-			}
-		}
-		for x, k := range n {
-			if k > 0 {
-				s.add(model.Bool(x == 1), k)
-			}
-		}
-		return
-	}
-	counts := make([]int64, len(v.dictInts))
-	for _, c := range v.codes {
-		if c >= 0 {
-			counts[c]++
-		}
-	}
-	for i, x := range v.dictInts {
-		s.add(model.Int(x), counts[i])
-	}
-}
-
-func (s *statCounter) stat(k attrKey) fieldStat {
+// stat returns what the sidecar keeps. Pages are kept of values that are on
+// less than half of them: of others they would not rule out enough.
+func (s *statCounter) stat(k attrKey, pages int) fieldStat {
 	f := fieldStat{key: k, rows: s.rows, whole: !s.many}
-	for v, n := range s.counts {
-		f.values = append(f.values, valueStat{v, n})
+	for _, x := range s.counts {
+		if x.pages.len() > pages/2 {
+			x.pages = nil
+		}
+		f.values = append(f.values, *x)
 	}
 	slices.SortFunc(f.values, func(a, b valueStat) int {
 		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.value.Text(), b.value.Text()))

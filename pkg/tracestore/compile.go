@@ -173,16 +173,77 @@ type binding struct {
 }
 
 func (p *program) bind(t *tables) *binding {
-	b := &binding{program: p, t: t, places: make([]place, len(t.classes)*len(p.leaves)), verdict: make([]tri, len(t.classes))}
+	k := len(p.leaves)
+	b := &binding{program: p, t: t, places: make([]place, len(t.classes)*k), verdict: make([]tri, len(t.classes))}
+	for l := range p.leaves {
+		p.leaves[l].placeAll(t, p.spec, b.places[l:], k)
+	}
 	for c := range t.classes {
-		at := b.places[c*len(p.leaves) : (c+1)*len(p.leaves)]
-		for l := range p.leaves {
-			at[l] = p.leaves[l].place(t, &t.classes[c], p.spec)
-		}
-		b.verdict[c] = p.root.decide(at)
+		b.verdict[c] = p.root.decide(b.places[c*k : (c+1)*k])
 		b.any = b.any || b.verdict[c] != no
 	}
 	return b
+}
+
+// placeAll places a leaf in every class, at every k-th of out. Classes are
+// many because they combine few resources, names and shapes: what the leaf
+// looks at is tried once.
+func (l *leaf) placeAll(t *tables, spec *model.KeySpec, out []place, k int) {
+	part, n := l.depends(t)
+	known := make([]place, n)
+	done := make([]bool, n)
+	rest := map[[4]uint32]place{}
+	for c := range t.classes {
+		cl := &t.classes[c]
+		if part != nil {
+			i := part(cl)
+			if !done[i] {
+				known[i], done[i] = l.place(t, cl, spec), true
+			}
+			out[c*k] = known[i]
+			continue
+		}
+		key := [4]uint32{cl.resource, cl.scope, cl.shape, uint32(cl.bits)}
+		p, ok := rest[key]
+		if !ok {
+			p = l.place(t, cl, spec)
+			rest[key] = p
+		}
+		out[c*k] = p
+	}
+}
+
+// depends returns the part of a class that alone decides where a leaf is, and
+// how many there are of it; nil when it is several.
+func (l *leaf) depends(t *tables) (part func(*class) uint32, n int) {
+	if l.corr != nil {
+		return nil, 0
+	}
+	switch l.field.Scope {
+	case predicate.ScopeResource:
+		return func(c *class) uint32 { return c.resource }, len(t.resources)
+	case predicate.ScopeInstrumentation:
+		return func(c *class) uint32 { return c.scope }, len(t.scopes)
+	case predicate.ScopeRecord:
+		return func(c *class) uint32 { return c.shape }, len(t.shapes)
+	case predicate.ScopeEvent, predicate.ScopeLink:
+		return func(c *class) uint32 { return uint32(c.bits) }, 256
+	case predicate.ScopeTrace:
+		return func(*class) uint32 { return 0 }, 1
+	case predicate.ScopeIntrinsic:
+		switch l.field.Name {
+		case predicate.Name:
+			return func(c *class) uint32 { return c.name }, t.strs.len()
+		case predicate.Kind:
+			return func(c *class) uint32 { return uint32(c.kind) }, 256
+		case predicate.Status:
+			return func(c *class) uint32 { return uint32(c.status) }, 256
+		case predicate.StatusMessage:
+			return func(c *class) uint32 { return uint32(c.bits) }, 256
+		}
+		return func(*class) uint32 { return 0 }, 1
+	}
+	return nil, 0
 }
 
 func (n *node) decide(at []place) tri {

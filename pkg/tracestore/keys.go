@@ -12,6 +12,7 @@ type keyFinder struct {
 	trace  idindex.Kind
 	kinds  map[string]idindex.Kind
 	shapes map[*attrKey][]keyAttr // by the shape's first entry
+	events map[string]struct{}    // attributes of events that were looked at
 }
 
 // keyAttr is an attribute of a shape that carries ids of a kind.
@@ -21,7 +22,7 @@ type keyAttr struct {
 }
 
 func newKeyFinder(spec *model.KeySpec) keyFinder {
-	k := keyFinder{spec: spec, trace: idindex.NewKind(model.KeyTrace), kinds: map[string]idindex.Kind{}, shapes: map[*attrKey][]keyAttr{}}
+	k := keyFinder{spec: spec, trace: idindex.NewKind(model.KeyTrace), kinds: map[string]idindex.Kind{}, shapes: map[*attrKey][]keyAttr{}, events: map[string]struct{}{}}
 	for _, kind := range spec.Kinds() {
 		k.kinds[kind] = idindex.NewKind(kind)
 	}
@@ -39,6 +40,7 @@ func (k *keyFinder) row(s *rows, r *row, yield func(hash uint64)) {
 	}
 	for _, ev := range (&dec{b: s.piece(r.events)}).events() {
 		for _, a := range ev.Attrs {
+			k.events[a.Key] = struct{}{}
 			if kind, ok := k.spec.Kind(a.Key); ok {
 				k.value(kind, a.Value, yield)
 			}
@@ -70,6 +72,24 @@ func (k *keyFinder) of(sh shape) []keyAttr {
 	}
 	k.shapes[&sh[0]] = out
 	return out
+}
+
+// seen returns the names of all attributes that were looked at, sorted, and
+// the kind of those whose ids were indexed.
+func (k *keyFinder) seen(shapes []shape) ([]string, map[string]string) {
+	for _, sh := range shapes {
+		for _, key := range sh {
+			k.events[key.name] = struct{}{}
+		}
+	}
+	kinds := map[string]string{}
+	names := sortedKeys(k.events)
+	for _, n := range names {
+		if kind, ok := k.spec.Kind(n); ok {
+			kinds[n] = kind
+		}
+	}
+	return names, kinds
 }
 
 func hashKey(kind, id string) uint64 { return idindex.NewKind(kind).Hash(id) }

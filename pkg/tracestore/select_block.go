@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"braid/pkg/model"
-	"braid/pkg/predicate"
 )
 
 func trailing(x uint64) int { return bits.TrailingZeros64(x) }
@@ -22,7 +21,7 @@ type blockSource struct {
 	cur   *pageCursor
 	show  *pageCursor // of match: apart, so that neither turns the other's page
 	next  int         // page, -1 at the end
-	pages map[int]bool
+	pages pageSet
 	open  uint32 // trace kept open, +1
 	hits  []hit
 }
@@ -43,60 +42,10 @@ func (s *selection) blockSource(b *blockReader) *blockSource {
 		return nil
 	}
 	s.v.stats.AddBlocks(1, 0)
-	src := &blockSource{sel: s, b: b, side: side, m: m, next: side.pages() - 1, pages: s.idPages(b)}
+	src := &blockSource{sel: s, b: b, side: side, m: m, next: side.pages() - 1, pages: s.pages(b, side)}
 	src.cur = newPageCursor(b, side, s.leaves, s.v.stats)
 	src.show = newPageCursor(b, side, 0, s.v.stats)
 	return src
-}
-
-// idPages returns the pages that can match when every filter asks for a
-// correlation id; nil means all pages.
-func (s *selection) idPages(b *blockReader) map[int]bool {
-	if len(s.progs) == 0 {
-		return nil
-	}
-	pages := map[int]bool{}
-	for _, p := range s.progs {
-		kind, id, ok := neededKey(p.expr)
-		if !ok || !b.addPages(kind, id, p.spec, pages) {
-			return nil
-		}
-	}
-	return pages
-}
-
-// neededKey returns a correlation id without which the expression cannot hold.
-func neededKey(e predicate.Expr) (kind, id string, ok bool) {
-	switch e := e.(type) {
-	case predicate.Correlated:
-		return e.Kind, e.ID, true
-	case predicate.And:
-		for _, x := range e {
-			if kind, id, ok = neededKey(x); ok {
-				return kind, id, true
-			}
-		}
-	}
-	return "", "", false
-}
-
-// addPages adds the pages that may hold an id of a kind; false when nothing is
-// known: the id index is damaged, or what carries ids has changed.
-func (r *blockReader) addPages(kind, id string, spec *model.KeySpec, dst map[int]bool) bool {
-	kinds := []string{kind}
-	if kind == "" {
-		kinds = spec.Kinds()
-	}
-	for _, k := range kinds {
-		pages, err := r.ids.Pages(hashKey(k, id), nil)
-		if err != nil {
-			return false
-		}
-		for _, p := range pages {
-			dst[int(p)] = true
-		}
-	}
-	return true
 }
 
 func (s *blockSource) bound() (int64, bool) {
@@ -123,7 +72,7 @@ func (s *blockSource) scan(page int) {
 	z := &s.side.zones[page]
 	lo, hi := uint32(page*pageRows), uint32(min(s.side.rows, (page+1)*pageRows))
 	tt := &s.side.traces
-	skip := !s.sel.q.Range.Overlaps(z.minStart, z.maxStart) || s.pages != nil && !s.pages[page] && s.onlyByID()
+	skip := !s.sel.q.Range.Overlaps(z.minStart, z.maxStart) || !s.pages.has(page)
 	if skip && s.open == 0 {
 		return
 	}
@@ -159,29 +108,6 @@ func (s *blockSource) scan(page int) {
 		s.emit(t, s.hits)
 		s.hits = nil
 	}
-}
-
-// onlyByID reports whether pages without the id hold no match: a resource that
-// carries the id decides for its spans without the index.
-func (s *blockSource) onlyByID() bool {
-	if s.m.all {
-		return false
-	}
-	for _, y := range s.m.yes {
-		if y != 0 {
-			return false
-		}
-	}
-	for _, b := range s.m.progs {
-		for c := range b.t.classes {
-			for l := range b.leaves {
-				if b.leaves[l].corr != nil && b.places[c*len(b.leaves)+l].verdict == yes {
-					return false
-				}
-			}
-		}
-	}
-	return true
 }
 
 func (s *blockSource) test(lo, hi uint32, inside bool) []hit {

@@ -28,6 +28,10 @@ type sidecar struct {
 	zones   []zone   // by page
 	traces  traceTable
 	stats   []fieldStat
+	// idKeys are the attributes, by kind, whose ids the id index has; names are
+	// all the attributes of spans and events that were there to be looked at.
+	idKeys map[string]string
+	names  []string
 }
 
 const noColumn = -1
@@ -101,6 +105,7 @@ type fieldStat struct {
 type valueStat struct {
 	value model.Value
 	rows  int64
+	pages pageSet // the pages that have the value; nil: not counted, too many
 }
 
 // The file of a sidecar: magic, version, then sections, each a byte of its
@@ -380,7 +385,16 @@ func (s *sidecar) encodeStats(e *enc) {
 		for _, v := range f.values {
 			e.value(v.value)
 			e.uv(uint64(v.rows))
+			e.uv(uint64(len(v.pages)))
+			for _, w := range v.pages {
+				e.u64(w)
+			}
 		}
+	}
+	e.uv(uint64(len(s.names)))
+	for _, n := range s.names {
+		e.str(n)
+		e.str(s.idKeys[n])
 	}
 }
 
@@ -388,9 +402,21 @@ func (s *sidecar) decodeStats(d *dec) {
 	for n := d.count(5); n > 0 && d.err == nil; n-- {
 		f := fieldStat{key: attrKey{d.str(), model.ValueKind(d.byte())}, rows: int64(d.uv()), whole: d.byte() == 1}
 		for k := d.count(2); k > 0 && d.err == nil; k-- {
-			f.values = append(f.values, valueStat{d.value(), int64(d.uv())})
+			v := valueStat{value: d.value(), rows: int64(d.uv())}
+			for w := d.count(8); w > 0 && d.err == nil; w-- {
+				v.pages = append(v.pages, d.u64())
+			}
+			f.values = append(f.values, v)
 		}
 		s.stats = append(s.stats, f)
+	}
+	s.idKeys = map[string]string{}
+	for n := d.count(2); n > 0 && d.err == nil; n-- {
+		name, kind := d.str(), d.str()
+		s.names = append(s.names, name)
+		if kind != "" {
+			s.idKeys[name] = kind
+		}
 	}
 }
 
