@@ -3,10 +3,15 @@ package metrics
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
 
+	"braid/pkg/api/promapi"
 	"braid/pkg/model"
 	"braid/pkg/otlp"
 	"braid/pkg/tenant"
@@ -25,10 +31,12 @@ const (
 	fleet    = 170
 )
 
-var epoch = time.Unix(1_700_000_000, 0)
+// epoch is the start of a two-hour block.
+var epoch = time.Unix(1_700_006_400, 0)
 
 // server is the way in without the network: gunzip, decode, append.
 type server struct {
+	dir   string
 	store *tsdb.Store
 	now   time.Time
 	zr    *gzip.Reader
@@ -37,12 +45,16 @@ type server struct {
 }
 
 func newServer(b testing.TB, labels ...string) *server {
-	s := &server{now: epoch}
-	var err error
-	s.store, err = tsdb.Open(tsdb.Options{Dir: b.TempDir(), Now: func() time.Time { return s.now }, ResourceLabels: labels})
-	require.NoError(b, err)
+	s := &server{now: epoch, dir: b.TempDir()}
+	s.open(b, labels...)
 	b.Cleanup(func() { require.NoError(b, s.store.Close()) })
 	return s
+}
+
+func (s *server) open(b testing.TB, labels ...string) {
+	var err error
+	s.store, err = tsdb.Open(tsdb.Options{Dir: s.dir, Now: func() time.Time { return s.now }, ResourceLabels: labels})
+	require.NoError(b, err)
 }
 
 func (s *server) take(b testing.TB, payload []byte) {
@@ -90,13 +102,19 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// collectEvery is how often the garbage of making exports is collected outside
+// the measurement.
+const collectEvery = 4
+
 // run feeds steps exports of the whole fleet and returns the CPU spent taking
 // them; making them is not counted.
-func (s *server) run(b testing.TB, f *Fleet, n, steps int) (spent time.Duration) {
-	for range steps {
-		s.now = s.now.Add(interval)
+func (s *server) run(b testing.TB, f *Fleet, n, steps int, every time.Duration) (spent time.Duration) {
+	for i := range steps {
+		s.now = s.now.Add(every)
 		payloads := exports(b, f, n, s.now)
-		runtime.GC()
+		if i%collectEvery == 0 {
+			runtime.GC()
+		}
 		before := cpu()
 		for _, p := range payloads {
 			s.take(b, p)
@@ -121,14 +139,79 @@ func BenchmarkSteady(b *testing.B) {
 		s := newServer(b, "*")
 		f := NewFleet(fleet, 1, epoch)
 		base := heapMB()
-		first := s.run(b, f, fleet, 1)
+		first := s.run(b, f, fleet, 1, interval)
 		const steps = 10
-		spent := s.run(b, f, fleet, steps)
+		spent := s.run(b, f, fleet, steps, interval)
 		b.ReportMetric(perMillion(first, fleet*SamplesPerInstance), "new-cpu-s/Mseries")
 		b.ReportMetric(perMillion(spent, steps*fleet*SamplesPerInstance), "cpu-s/Msample")
 		b.ReportMetric(heapMB()-base, "heap-MB")
 		b.ReportMetric(float64(fleet*SamplesPerInstance), "series")
 	}
+}
+
+// BenchmarkHours: 3.5 hours of a smaller fleet at 30 s, head compaction included;
+// a block holds 240 samples a series.
+func BenchmarkHours(b *testing.B) {
+	const n, steps = 20, 420
+	for b.Loop() {
+		s := newServer(b, "*")
+		spent := s.run(b, NewFleet(n, 1, epoch), n, steps, 30*time.Second)
+		before := cpu()
+		require.NoError(b, s.store.Admin(tenant.Default).Compact(context.Background()))
+		spent += cpu() - before
+		blocks, err := s.store.Admin(tenant.Default).BlockMetas()
+		require.NoError(b, err)
+		require.NotEmpty(b, blocks)
+		var size, samples int64
+		for _, m := range blocks {
+			size += diskBytes(b, filepath.Join(s.dir, string(tenant.Default), "tsdb", m.ULID.String()))
+			samples += int64(m.Stats.NumSamples)
+		}
+		b.ReportMetric(perMillion(spent, steps*n*SamplesPerInstance), "cpu-s/Msample")
+		b.ReportMetric(float64(size)/float64(samples), "bytes/sample")
+	}
+}
+
+// BenchmarkQueries asks over HTTP what dashboards ask; and restarts the store.
+func BenchmarkQueries(b *testing.B) {
+	s := newServer(b, "*")
+	const steps = 50
+	s.run(b, NewFleet(fleet, 1, epoch), fleet, steps, 30*time.Second)
+	api, err := promapi.New(promapi.Options{Source: s.store})
+	require.NoError(b, err)
+	defer api.Close()
+	span := url.Values{"start": {fmt.Sprint(s.now.Add(-20 * time.Minute).Unix())}, "end": {fmt.Sprint(s.now.Unix())}, "step": {"30"}}
+	for _, q := range []struct{ name, path, query string }{
+		{"rate_by_service", "query_range", `sum by (service_name)(rate(http_server_request_duration_seconds_count[5m]))`},
+		{"quantile_by_route", "query_range", `histogram_quantile(0.99, sum by (le, http_route)(rate(http_server_request_duration_seconds_bucket[5m])))`},
+		{"one_series", "query_range", `rate(app_events_3_total{k8s_pod_name="service-3-7d9c8b6f5-00015"}[5m])`},
+		{"topk", "query", `topk(10, sum by (k8s_pod_name)(rate(app_events_1_total[5m])))`},
+		{"regex", "query", `count(process_runtime_value_7_bytes{k8s_pod_name=~"service-.*-00(1|2)5.*"})`},
+		{"labels", "labels", ``},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			form := maps.Clone(span)
+			form.Set("query", q.query)
+			form.Set("time", fmt.Sprint(s.now.Unix()))
+			before := cpu()
+			for b.Loop() {
+				r := httptest.NewRequest("POST", "/api/v1/"+q.path, strings.NewReader(form.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				w := httptest.NewRecorder()
+				api.ServeHTTP(w, r)
+				require.Equal(b, 200, w.Code, w.Body.String())
+			}
+			b.ReportMetric(float64((cpu()-before).Microseconds())/1000/float64(b.N), "cpu-ms/query")
+		})
+	}
+	b.Run("restart", func(b *testing.B) {
+		require.NoError(b, s.store.Close())
+		before := cpu()
+		start := time.Now()
+		s.open(b, "*")
+		b.ReportMetric(time.Since(start).Seconds(), "ready-s")
+		b.ReportMetric((cpu() - before).Seconds(), "cpu-s")
+	})
 }
 
 // diskBytes is the size of the blocks under a folder.

@@ -120,3 +120,16 @@ func (a *Admin) BlockMetas() ([]promtsdb.BlockMeta, error) {
 	}
 	return t.db.BlockMetas(), nil
 }
+
+// Compact turns what is ripe of the head into blocks and merges blocks, as
+// happens by itself every minute.
+func (a *Admin) Compact(ctx context.Context) error {
+	t := a.s.lookup(a.id)
+	if t == nil {
+		return nil
+	}
+	if err := t.db.Compact(ctx); err != nil {
+		return fmt.Errorf("cannot compact metrics of tenant %q: %w", a.id, err)
+	}
+	return nil
+}
