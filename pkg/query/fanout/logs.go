@@ -24,6 +24,7 @@ const mergeBatch = 512
 // order of the parts (reversed when newest first), then as each part has them.
 func (l *Logs) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq2[[]model.LogRow, error] {
 	return func(yield func([]model.LogRow, error) bool) {
+		asker := ctx
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -63,7 +64,11 @@ func (l *Logs) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq2[
 		if len(batch) > 0 && !yield(batch, nil) {
 			return
 		}
-		if err := settle(ctx, l.Parts, errs, q.Stats); err != nil {
+		err := settle(ctx, l.Parts, errs, q.Stats)
+		if asker.Err() != nil { // parts end without a word when nobody listens
+			err = context.Cause(asker)
+		}
+		if err != nil {
 			yield(nil, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"reflect"
 	"sort"
 
@@ -93,49 +94,78 @@ func dropRepeats(spans []model.SpanRow) []model.SpanRow {
 
 // SelectSpans finds candidate traces in every part by any of the filters, then
 // joins each candidate over all parts and tries the filters on the whole. So a
-// trace whose spans lie in two places answers as if they lay in one.
+// trace whose spans lie in two places answers, and is ordered, as if they lay
+// in one.
 func (t *Traces) SelectSpans(ctx context.Context, q *predicate.SpanQuery) iter.Seq2[*model.TraceMatch, error] {
 	if len(t.Parts) == 1 {
 		return t.Parts[0].Source.SelectSpans(ctx, q)
 	}
 	return func(yield func(*model.TraceMatch, error) bool) {
-		ids, err := t.candidates(ctx, q)
+		found, err := t.selectAll(ctx, q)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		given := 0
-		for _, id := range ids {
-			spans, err := t.join(ctx, q.Tenant, id, q.Stats)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			m := t.match(q, id, spans)
-			if m == nil {
-				continue
-			}
+		for _, m := range found {
 			if !yield(m, nil) {
-				return
-			}
-			if given++; given == q.Limit {
 				return
 			}
 		}
 	}
 }
 
-// candidates lists the traces of which some part holds a matching span, in the
-// order asked for. When a single part can decide whether a trace answers, each
-// part is asked for no more than the limit.
-func (t *Traces) candidates(ctx context.Context, q *predicate.SpanQuery) ([]model.TraceID, error) {
-	loose := *q
-	loose.Require, loose.Tree, loose.SpansPerTrace = nil, false, 1
-	for _, mask := range q.Require {
-		if mask&(mask-1) != 0 { // needs two filters at once: the parts cannot tell
-			loose.Limit = 0
-		}
+// selectAll answers with as many candidates as are needed to be sure of the
+// first q.Limit. A part that holds only some spans of a trace sees it start
+// later than it did, never earlier: so, newest first, no trace that the parts
+// have not named yet can start after the last one that each has named. By
+// duration, or oldest first, there is no such bound, and all are asked for.
+func (t *Traces) selectAll(ctx context.Context, q *predicate.SpanQuery) ([]*model.TraceMatch, error) {
+	ask := 0
+	if q.Order == predicate.NewestFirst && q.Limit > 0 {
+		ask = q.Limit
 	}
+	joined := map[model.TraceID]*model.TraceMatch{}
+	for {
+		ids, bound, err := t.candidates(ctx, q, ask)
+		if err != nil {
+			return nil, err
+		}
+		var found []*model.TraceMatch
+		for _, id := range ids {
+			m, known := joined[id]
+			if !known {
+				spans, err := t.join(ctx, q.Tenant, id, q.Stats)
+				if err != nil {
+					return nil, err
+				}
+				m = t.match(q, id, spans)
+				joined[id] = m
+			}
+			if m != nil {
+				found = append(found, m)
+			}
+		}
+		sort.Slice(found, func(i, j int) bool { return traceBefore(&found[i].Facts, &found[j].Facts, q.Order) })
+		if q.Limit == 0 {
+			return found, nil
+		}
+		enough := len(found) >= q.Limit && found[q.Limit-1].Facts.Start > bound
+		if ask == 0 || bound == noBound || enough {
+			return found[:min(len(found), q.Limit)], nil
+		}
+		ask *= 4
+	}
+}
+
+// noBound says that the parts have named all traces they have.
+const noBound = math.MinInt64
+
+// candidates lists the traces of which some part holds a matching span, asking
+// each part for the first few (0: all), and the start after which none has been
+// left out.
+func (t *Traces) candidates(ctx context.Context, q *predicate.SpanQuery, few int) (ids []model.TraceID, bound int64, err error) {
+	loose := *q
+	loose.Require, loose.Tree, loose.SpansPerTrace, loose.Limit = nil, false, 1, few
 	parts, err := gather(ctx, t.Parts, q.Stats, func(ctx context.Context, s query.TraceSource) ([]model.TraceFacts, error) {
 		var out []model.TraceFacts
 		for m, err := range s.SelectSpans(ctx, &loose) {
@@ -149,29 +179,22 @@ func (t *Traces) candidates(ctx context.Context, q *predicate.SpanQuery) ([]mode
 		return out, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	joined := map[model.TraceID]*model.TraceFacts{}
+	bound = noBound
+	seen := map[model.TraceID]bool{}
 	for _, p := range parts {
+		if few > 0 && len(p) == few {
+			bound = max(bound, p[few-1].Start)
+		}
 		for i := range p {
-			f := joined[p[i].ID]
-			if f == nil {
-				f = &model.TraceFacts{}
-				joined[p[i].ID] = f
+			if !seen[p[i].ID] {
+				seen[p[i].ID] = true
+				ids = append(ids, p[i].ID)
 			}
-			f.Merge(&p[i])
 		}
 	}
-	list := make([]*model.TraceFacts, 0, len(joined))
-	for _, f := range joined {
-		list = append(list, f)
-	}
-	sort.Slice(list, func(i, j int) bool { return traceBefore(list[i], list[j], q.Order) })
-	ids := make([]model.TraceID, len(list))
-	for i, f := range list {
-		ids[i] = f.ID
-	}
-	return ids, nil
+	return ids, bound, nil
 }
 
 // maxCandidates bounds the ids held in memory for one query: 100,000 traces
