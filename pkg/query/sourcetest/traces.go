@@ -40,7 +40,7 @@ func RunTraces(t *testing.T, seed uint64, make func(t *testing.T) TraceSubject) 
 			require.NoError(t, subject.Append(who, pos, spans))
 		}
 		src := subject.Reshape(r)
-		for range 40 {
+		for range 12 {
 			checkSpans(ctx, t, seed, r, src, ref)
 			checkTrace(ctx, t, seed, src, ref, traceID(r.IntN(105)))
 			checkSpanAggregate(ctx, t, seed, r, src, ref)
