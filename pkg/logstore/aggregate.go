@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
@@ -44,15 +45,12 @@ func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*m
 	if err != nil {
 		return nil, err
 	}
-	merged := &mergedGroups{byKey: map[string]*model.AggGroup{}}
-	for _, w := range workers {
-		if w != nil {
-			w.result(merged)
-		}
+	merged := &mergedGroups{}
+	workers = slices.DeleteFunc(workers, func(a *aggregator) bool { return a == nil })
+	for i, w := range workers {
+		w.result(merged, i == len(workers)-1)
 	}
-	for _, g := range merged.order {
-		out.Groups = append(out.Groups, *g)
-	}
+	out.Groups = merged.order
 	out.Dropped = merged.drops
 	return out, nil
 }
@@ -101,9 +99,10 @@ type aggregator struct {
 	n      int // buckets
 	max    int // groups
 	fields []*interner
-	levels []comboLevel   // of the second and later fields
-	ids    map[uint32]int // combination -> group, -1: there were too many
+	levels []comboLevel // of the second and later fields
+	ids    []int32      // combination -> group + 1, -1: there were too many
 	groups []*aggGroup
+	slab   aggSlab
 	drops  int64
 	keys   []uint32 // by row, as are buckets and nums: scratch
 	bucket []int32
@@ -134,7 +133,7 @@ type aggGroup struct {
 const other = math.MaxUint32
 
 func newAggregator(q *predicate.Aggregation, out *model.Aggregate) *aggregator {
-	a := &aggregator{q: q, start: out.Start, n: out.Buckets, max: q.MaxGroups, ids: map[uint32]int{}, parts: map[*part]*partReaders{}}
+	a := &aggregator{q: q, start: out.Start, n: out.Buckets, max: q.MaxGroups, parts: map[*part]*partReaders{}}
 	if a.max <= 0 {
 		a.max = defaultGroups
 	}
@@ -245,7 +244,14 @@ func (a *aggregator) bucketRows(p *page, rows bitset) error {
 	if err != nil {
 		return err
 	}
-	rows.each(func(row int) { a.bucket[row] = int32((times[row] - a.start) / a.q.Step) })
+	at, lo, hi := int32(0), int64(0), int64(0) // the last row's bucket and its bounds
+	rows.each(func(row int) {
+		if t := times[row]; t < lo || t >= hi {
+			b := (t - a.start) / a.q.Step
+			at, lo, hi = int32(b), a.start+b*a.q.Step, a.start+(b+1)*a.q.Step
+		}
+		a.bucket[row] = at
+	})
 	return nil
 }
 
@@ -287,11 +293,14 @@ func (a *aggregator) group(key uint32, tooMany *bool) *aggGroup {
 	if key == other {
 		return nil
 	}
-	if i, ok := a.ids[key]; ok {
-		if i < 0 {
-			return nil
-		}
-		return a.groups[i]
+	if int(key) >= len(a.ids) {
+		a.ids = append(a.ids, make([]int32, int(key)+1-len(a.ids)+len(a.ids)/2)...)
+	}
+	switch i := a.ids[key]; {
+	case i > 0:
+		return a.groups[i-1]
+	case i < 0:
+		return nil
 	}
 	if a.full() {
 		a.ids[key] = -1
@@ -301,15 +310,46 @@ func (a *aggregator) group(key uint32, tooMany *bool) *aggGroup {
 		*tooMany = true
 		return nil
 	}
-	g := &aggGroup{key: a.keyOf(key), cells: make([]model.Cell, a.n)}
-	a.ids[key] = len(a.groups)
+	g := a.slab.group(a.n)
+	g.key = a.keyOf(key)
 	a.groups = append(a.groups, g)
+	a.ids[key] = int32(len(a.groups))
 	return g
+}
+
+// aggSlab makes groups many at a time.
+type aggSlab struct {
+	groups []aggGroup
+	cells  []model.Cell
+	keys   []uint32
+}
+
+func (s *aggSlab) group(buckets int) *aggGroup {
+	if len(s.groups) == 0 {
+		s.groups = make([]aggGroup, 64)
+	}
+	if len(s.cells) < buckets {
+		s.cells = make([]model.Cell, max(buckets, min(64*buckets, 4096)))
+	}
+	g := &s.groups[0]
+	s.groups = s.groups[1:]
+	g.cells = s.cells[:buckets:buckets]
+	s.cells = s.cells[buckets:]
+	return g
+}
+
+func (s *aggSlab) key(n int) []uint32 {
+	if len(s.keys) < n {
+		s.keys = make([]uint32, max(n, 256))
+	}
+	k := s.keys[:n:n]
+	s.keys = s.keys[n:]
+	return k
 }
 
 // keyOf takes a combination apart.
 func (a *aggregator) keyOf(key uint32) []uint32 {
-	out := make([]uint32, len(a.q.By))
+	out := a.slab.key(len(a.q.By))
 	for i := len(out) - 1; i > 0; i-- {
 		pair := a.levels[i].pairs[key]
 		out[i] = uint32(pair)
@@ -349,39 +389,50 @@ func (a *aggregator) exemplar(g *aggGroup, p *page, row int, trace *vector) {
 
 // mergedGroups joins the workers' groups by key.
 type mergedGroups struct {
-	byKey map[string]*model.AggGroup
-	order []*model.AggGroup
+	byKey map[string]int
+	order []model.AggGroup
 	drops int64
 }
 
-// result adds the worker's groups to the answer.
-func (a *aggregator) result(m *mergedGroups) {
+// result adds the worker's groups to the answer; last says that no other worker
+// comes after it.
+func (a *aggregator) result(m *mergedGroups, last bool) {
 	var key []byte
+	all := make([]model.Value, len(a.groups)*len(a.q.By))
+	m.order = slices.Grow(m.order, len(a.groups))
 	for _, g := range a.groups {
 		key = key[:0]
-		vals := make([]model.Value, len(g.key))
+		vals := all[:len(g.key):len(g.key)]
+		all = all[len(g.key):]
 		for i, id := range g.key {
 			vals[i] = a.fields[i].vals[id]
-			key = appendValue(key, vals[i])
+			if !last || m.byKey != nil {
+				key = appendValue(key, vals[i])
+			}
 		}
 		for b, d := range g.dense {
 			if d != nil {
 				g.cells[b].Sketch = d.sketch()
 			}
 		}
-		to := m.byKey[string(key)]
-		if to == nil {
+		at, ok := m.byKey[string(key)]
+		if !ok {
 			if len(m.order) >= a.max {
 				for i := range g.cells {
 					m.drops += int64(g.cells[i].Count)
 				}
 				continue
 			}
-			to = &model.AggGroup{Key: vals, Cells: g.cells, Exemplars: g.exemplars}
-			m.byKey[string(key)] = to
-			m.order = append(m.order, to)
+			if !last {
+				if m.byKey == nil {
+					m.byKey = make(map[string]int, len(a.groups))
+				}
+				m.byKey[string(key)] = len(m.order)
+			}
+			m.order = append(m.order, model.AggGroup{Key: vals, Cells: g.cells, Exemplars: g.exemplars})
 			continue
 		}
+		to := &m.order[at]
 		for i := range g.cells {
 			to.Cells[i].Merge(&g.cells[i])
 		}

@@ -77,7 +77,7 @@ func (c *compiler) expr(e predicate.Expr) node {
 	case predicate.Exists:
 		return c.field(e.Field, leaf{holds: func(model.Value) bool { return true }, any: true})
 	case predicate.Compare:
-		return c.field(e.Field, compareLeaf(e))
+		return c.field(e.Field, c.leaf(e, func() leaf { return compareLeaf(e) }))
 	case predicate.Match:
 		return c.field(e.Field, c.leaf(e, func() leaf {
 			return leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false),

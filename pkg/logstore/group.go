@@ -139,7 +139,16 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 		})
 		return
 	}
-	if v.counter != nil && r.counterValues(v, left, in, full, out) {
+	if c := v.counter; c != nil {
+		var buf []byte
+		if r.intValues(v, c.ints, counterKey{c.prefix, c.width, v.kind}, left, in, full, out, func(x int64) model.Value {
+			buf = c.append(buf[:0], x)
+			return model.Raw(v.kind, 0, view(buf))
+		}) {
+			return
+		}
+	}
+	if v.form == formNums && v.kind == model.KindInt && r.intValues(v, asInts(v.nums), counterKey{kind: v.kind}, left, in, full, out, model.Int) {
 		return
 	}
 	v.expand()
@@ -164,31 +173,31 @@ type counterKey struct {
 	kind   model.ValueKind
 }
 
-// counterValues numbers texts of a prefix and a number by the number, without
-// making the texts; false when the numbers are too big for a table.
-func (r *fieldReader) counterValues(v *vector, left bitset, in *interner, full bool, out []uint32) bool {
+// intValues numbers values that integers stand for by a table of the integers;
+// false when they are negative or too big for that.
+func (r *fieldReader) intValues(v *vector, ints []int64, key counterKey, left bitset, in *interner, full bool, out []uint32, value func(int64) model.Value) bool {
 	most := int64(0)
-	for _, x := range v.counter.ints {
+	for _, x := range ints[:v.n] {
 		most = max(most, x)
+		if x < 0 {
+			return false
+		}
 	}
 	if most >= maxCounterMemo {
 		return false
 	}
-	key := counterKey{v.counter.prefix, v.counter.width, v.kind}
 	m := in.counters[key]
 	if int(most) >= len(m) {
-		m = append(m, make([]uint32, int(most)+1-len(m))...)
+		m = append(m, make([]uint32, int(most)+1-len(m)+len(m)/2)...)
 		if in.counters == nil {
 			in.counters = map[counterKey][]uint32{}
 		}
 		in.counters[key] = m
 	}
-	var buf []byte
 	eachValue(v, left, func(i, row int) {
-		x := v.counter.ints[i]
+		x := ints[i]
 		if m[x] == 0 {
-			buf = v.counter.append(buf[:0], x)
-			id := in.number(model.Raw(v.kind, 0, view(buf)), full)
+			id := in.number(value(x), full)
 			if id == other {
 				out[row] = other
 				return

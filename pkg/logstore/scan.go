@@ -65,7 +65,7 @@ type scan struct {
 
 // newScan takes a snapshot and narrows it to candidate pages.
 func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, filter predicate.Expr, stats *model.QueryStats) (*scan, error) {
-	sc := &scan{ctx: ctx, store: s, rng: rng, stats: stats, leaves: leaves{}, arenas: make([]arena, runtime.GOMAXPROCS(0))}
+	sc := &scan{ctx: ctx, store: s, rng: rng, stats: stats, leaves: leaves{}, arenas: takeArenas()}
 	tn := s.lookup(id)
 	if tn == nil {
 		return sc, nil
@@ -168,6 +168,19 @@ func (sc *scan) close() {
 		b.release()
 	}
 	sc.blocks = nil
+	arenas := sc.arenas
+	arenaPool.Put(&arenas)
+	sc.arenas = nil
+}
+
+// arenaPool keeps the workers' memory from one query to the next.
+var arenaPool sync.Pool
+
+func takeArenas() []arena {
+	if a, ok := arenaPool.Get().(*[]arena); ok && len(*a) == runtime.GOMAXPROCS(0) {
+		return *a
+	}
+	return make([]arena, runtime.GOMAXPROCS(0))
 }
 
 // match returns the rows of a page that answer, nil when there are none. A
