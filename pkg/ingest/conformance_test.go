@@ -483,7 +483,7 @@ func TestConformanceOfHTTP(t *testing.T) {
 		all := f.log.records(t)
 		last := all[len(all)-2]
 		require.Equal(t, "otlp-traces-protobuf+zstd", last.Encoding)
-		require.Equal(t, zstdPacked(t, raw), last.Payload, "the log has the payload as it came")
+		require.Equal(t, zstdPacked(t, raw), last.Body, "the log has the payload as it came")
 	})
 	t.Run("point 10 Content-Type parameters", func(t *testing.T) {
 		r := post(t, url+"/v1/traces", "application/json; charset=utf-8", "", bytes.NewReader(good))

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testLog is a real log on a disk in memory, with faults.
 type testLog struct {
-	*ingestlog.Log
+	Log     Log
+	disk    *ingestlog.Log
 	mu      sync.Mutex
 	trimmed model.Position
 	fail    error        // answer of Append
@@ -43,12 +44,17 @@ func openLog(t testing.TB, fsys vfs.FS) *testLog {
 		return nil
 	})
 	var err error
-	l.Log, err = ingestlog.Open(ingestlog.Options{Dir: "/log", FS: faulty, SyncDelay: -1, ReserveBytes: -1, Logger: slog.New(slog.DiscardHandler)})
+	l.disk, err = ingestlog.Open(ingestlog.Options{Dir: "/log", FS: faulty, SyncDelay: -1, ReserveBytes: -1, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
+	l.Log = OnLog(l.disk)
 	return l
 }
 
-func (l *testLog) Append(ctx context.Context, r *ingestlog.Record) (*ingestlog.Ticket, error) {
+func (l *testLog) Replay(ctx context.Context, from model.Position, fn func(model.Position, *Record) error) error {
+	return l.Log.Replay(ctx, from, fn)
+}
+
+func (l *testLog) Append(ctx context.Context, r *Record) (Ticket, error) {
 	l.mu.Lock()
 	err := l.fail
 	l.mu.Unlock()
@@ -66,10 +72,10 @@ func (l *testLog) TrimBefore(pos model.Position) error {
 }
 
 // records reads the log back.
-func (l *testLog) records(t testing.TB) (out []ingestlog.Record) {
-	_, err := l.Log.Replay(context.Background(), 0, func(_ model.Position, r *ingestlog.Record) error {
+func (l *testLog) records(t testing.TB) (out []Record) {
+	err := l.Log.Replay(context.Background(), 0, func(_ model.Position, r *Record) error {
 		c := *r
-		c.Payload = slices.Clone(r.Payload)
+		c.Body = slices.Clone(r.Body)
 		out = append(out, c)
 		return nil
 	})
@@ -183,7 +189,7 @@ func newFixture(t testing.TB, change func(*Options)) *fixture {
 	f.Pipeline = p
 	t.Cleanup(func() {
 		require.NoError(t, p.Close(context.Background()))
-		f.log.Log.Close()
+		f.log.disk.Close()
 	})
 	return f
 }

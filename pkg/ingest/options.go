@@ -57,11 +57,34 @@ type Options struct {
 // to the tenant.
 var ErrForbidden = errors.New("not allowed to write to this tenant")
 
-// Log is the durable log of accepted payloads: *ingestlog.Log.
+// Log is the durable log of accepted payloads: OnLog(*ingestlog.Log), or another
+// with the same promises.
 type Log interface {
-	Append(ctx context.Context, r *ingestlog.Record) (*ingestlog.Ticket, error)
-	Replay(ctx context.Context, from model.Position, fn func(model.Position, *ingestlog.Record) error) (ingestlog.ReplayStats, error)
+	// Append gives the record a position and begins to write it. The record and
+	// its body must stay as they are until the ticket's Wait has returned.
+	Append(ctx context.Context, r *Record) (Ticket, error)
+	// Replay calls fn for every record from a position on, in order. The record
+	// is valid during the call.
+	Replay(ctx context.Context, from model.Position, fn func(model.Position, *Record) error) error
+	// TrimBefore says that no position below pos is needed any more.
 	TrimBefore(pos model.Position) error
+}
+
+// Ticket is the place of one record in the log.
+type Ticket interface {
+	Position() model.Position
+	// Wait returns when the record is on disk, or when it is known that it may
+	// not be.
+	Wait(ctx context.Context) error
+}
+
+// Record is one accepted payload as the log keeps it.
+type Record struct {
+	Tenant   tenant.ID
+	Signal   Signal
+	Encoding string // protocol, and "+gzip" or the like when Body is compressed
+	Received int64  // Unix ns
+	Body     []byte // as it came
 }
 
 // Signal is one of the three kinds of telemetry, as the ingest log numbers it.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"braid/pkg/ingestlog"
 	"braid/pkg/model"
 	"braid/pkg/otlp"
 	"braid/pkg/tenant"
@@ -151,7 +150,7 @@ func (p *Pipeline) Ingest(ctx context.Context, r *Request) (rej model.Rejections
 	}
 	items = batches.count()
 	if items > 0 {
-		rec := &ingestlog.Record{Tenant: r.Tenant, Signal: uint8(proto.Signal), Encoding: joinEncoding(proto.Name, r.Compression), Received: received, Payload: r.Body}
+		rec := &Record{Tenant: r.Tenant, Signal: proto.Signal, Encoding: joinEncoding(proto.Name, r.Compression), Received: received.UnixNano(), Body: r.Body}
 		stored, err := p.commit(ctx, rec, func(ctx context.Context, pos model.Position) (model.Rejections, error) {
 			return p.store(ctx, r.Tenant, pos, batches)
 		})
@@ -204,7 +203,7 @@ func (p *Pipeline) store(ctx context.Context, t tenant.ID, pos model.Position, b
 // commit gives a record its position, lets it be written and applied at the
 // same time, and waits for both: after it nobody reads the payload any more. From the moment that the log has the record,
 // the sender's going away changes nothing: half of the work would be worse.
-func (p *Pipeline) commit(ctx context.Context, rec *ingestlog.Record, apply func(context.Context, model.Position) (model.Rejections, error)) (model.Rejections, error) {
+func (p *Pipeline) commit(ctx context.Context, rec *Record, apply func(context.Context, model.Position) (model.Rejections, error)) (model.Rejections, error) {
 	token := p.flight.enter()
 	defer p.flight.leave(token)
 	ticket, err := p.opts.Log.Append(ctx, rec)
@@ -251,7 +250,7 @@ func (p *Pipeline) Accept(ctx context.Context, t tenant.ID, pl Payload, apply fu
 	if err := p.rates.take(t, len(pl.Body), p.opts.Now()); err != nil {
 		return rej, err
 	}
-	rec := &ingestlog.Record{Tenant: t, Signal: uint8(pl.Signal), Encoding: pl.Encoding, Received: p.opts.Now(), Payload: pl.Body}
+	rec := &Record{Tenant: t, Signal: pl.Signal, Encoding: pl.Encoding, Received: p.opts.Now().UnixNano(), Body: pl.Body}
 	return p.commit(ctx, rec, func(_ context.Context, pos model.Position) (model.Rejections, error) { return apply(pos) })
 }
 

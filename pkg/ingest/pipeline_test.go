@@ -23,14 +23,14 @@ func (f *fixture) sendJSON(s Signal, t tenant.ID, body string) (model.Rejections
 
 func TestCrashThenReplayGivesTheSame(t *testing.T) {
 	f := newFixture(t, nil)
-	f.Register(Protocol{Name: "raw", Signal: SignalMetrics, Store: func(context.Context, tenant.ID, model.Position, []byte) (model.Rejections, error) {
+	f.Register(Protocol{Name: "raw+snappy", Signal: SignalMetrics, Store: func(context.Context, tenant.ID, model.Position, []byte) (model.Rejections, error) {
 		return model.Rejections{}, nil
 	}})
 	_, err := f.sendJSON(SignalLogs, "acme", logsWith(`"body":{"stringValue":"no time"}`))
 	require.NoError(t, err)
 	_, err = f.sendJSON(SignalTraces, "default", goodSpan(""))
 	require.NoError(t, err)
-	_, err = f.Accept(ctx, "default", Payload{Signal: SignalMetrics, Encoding: "raw", Body: []byte("series")}, func(model.Position) (model.Rejections, error) {
+	_, err = f.Accept(ctx, "default", Payload{Signal: SignalMetrics, Encoding: "raw+snappy", Body: []byte("series")}, func(model.Position) (model.Rejections, error) {
 		return model.Rejections{}, nil
 	})
 	require.NoError(t, err)
@@ -39,13 +39,13 @@ func TestCrashThenReplayGivesTheSame(t *testing.T) {
 
 	// The power goes; what was answered must be in the log of another process.
 	after := openLog(t, f.fs.CrashClone(rand.New(rand.NewPCG(1, 2))))
-	defer after.Log.Close()
+	defer after.disk.Close()
 	store := newMemStore()
 	p, err := New(Options{Log: after, Logs: store, Spans: store, Metrics: store, Logger: f.opts.Logger, TrimEvery: time.Hour})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.Close(ctx)) }()
 	var raw []string
-	p.Register(Protocol{Name: "raw", Signal: SignalMetrics, Store: func(_ context.Context, id tenant.ID, pos model.Position, body []byte) (model.Rejections, error) {
+	p.Register(Protocol{Name: "raw+snappy", Signal: SignalMetrics, Store: func(_ context.Context, id tenant.ID, pos model.Position, body []byte) (model.Rejections, error) {
 		raw = append(raw, string(id)+" "+string(body))
 		return model.Rejections{}, nil
 	}})

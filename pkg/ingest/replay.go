@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"braid/pkg/ingestlog"
 	"braid/pkg/model"
 	"braid/pkg/otlp"
 )
@@ -35,13 +34,13 @@ const replayReport = 5 * time.Second
 func (p *Pipeline) Replay(ctx context.Context) error {
 	begun, said := p.opts.Now(), p.opts.Now()
 	var records, failed, bytes int64
-	stats, err := p.opts.Log.Replay(ctx, 0, func(pos model.Position, rec *ingestlog.Record) error {
+	err := p.opts.Log.Replay(ctx, 0, func(pos model.Position, rec *Record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p.flight.reached(pos)
 		records++
-		bytes += int64(len(rec.Payload))
+		bytes += int64(len(rec.Body))
 		bad, err := p.replayOne(ctx, pos, rec)
 		if err != nil {
 			return fmt.Errorf("cannot replay record %d of tenant %q: %w", pos, rec.Tenant, err)
@@ -61,20 +60,24 @@ func (p *Pipeline) Replay(ctx context.Context) error {
 		return err
 	}
 	if records > 0 {
-		p.log.Info("ingest log replayed", "records", records, "bytes", bytes, "failed", failed, "damaged", stats.Damaged, "seconds", p.opts.Now().Sub(begun).Seconds())
+		p.log.Info("ingest log replayed", "records", records, "bytes", bytes, "failed", failed, "seconds", p.opts.Now().Sub(begun).Seconds())
 	}
 	return nil
 }
 
 // replayOne applies one record. bad tells why it was left out.
-func (p *Pipeline) replayOne(ctx context.Context, pos model.Position, rec *ingestlog.Record) (bad, err error) {
-	name, compression := splitEncoding(rec.Encoding)
-	proto, ok := p.protocols[name]
+func (p *Pipeline) replayOne(ctx context.Context, pos model.Position, rec *Record) (bad, err error) {
+	name, compression := rec.Encoding, Plain
+	proto, ok := p.protocols[name] // Accept's names may have a "+" of their own
+	if !ok {
+		name, compression = splitEncoding(rec.Encoding)
+		proto, ok = p.protocols[name]
+	}
 	if !ok {
 		return fmt.Errorf("no protocol %q is registered", name), nil
 	}
 	if proto.Store != nil {
-		_, err := retryOverload(ctx, func() (model.Rejections, error) { return proto.Store(ctx, rec.Tenant, pos, rec.Payload) })
+		_, err := retryOverload(ctx, func() (model.Rejections, error) { return proto.Store(ctx, rec.Tenant, pos, rec.Body) })
 		return nil, err
 	}
 	b := otlp.Get()
@@ -82,8 +85,8 @@ func (p *Pipeline) replayOne(ctx context.Context, pos model.Position, rec *inges
 	unpacked := getBuffer()
 	defer putBuffer(unpacked)
 	l := newBudget(unlimited).lease(rec.Tenant)
-	r := &Request{Tenant: rec.Tenant, Protocol: name, Compression: compression, Body: rec.Payload, lease: l}
-	batches, _, err := p.decode(proto, r, b, unpacked, rec.Received)
+	r := &Request{Tenant: rec.Tenant, Protocol: name, Compression: compression, Body: rec.Body, lease: l}
+	batches, _, err := p.decode(proto, r, b, unpacked, time.Unix(0, rec.Received))
 	if err != nil {
 		return err, nil
 	}
