@@ -37,14 +37,13 @@ func (t *tenantDB) appendMetrics(ctx context.Context, metrics *model.Metrics) (m
 	x := newTxn(t)
 	defer x.release()
 	x.lock(x.findTargets(metrics), false)
-	x.begin(ctx)
-	err := x.addAll(ctx, metrics)
-	if err == nil {
+	err := x.run(ctx, func() error {
+		if err := x.addAll(ctx, metrics); err != nil {
+			return err
+		}
 		x.addTargetInfo()
-		err = x.commit()
-	} else {
-		x.rollback()
-	}
+		return nil
+	})
 	x.unlock()
 	if err == nil && len(x.deferred) > 0 {
 		err = x.addDeferred(ctx, metrics)
@@ -124,7 +123,13 @@ func (x *txn) addAll(ctx context.Context, metrics *model.Metrics) error {
 func (x *txn) addDeferred(ctx context.Context, metrics *model.Metrics) error {
 	x.lock(0, true)
 	defer x.unlock()
-	x.begin(ctx)
+	return x.run(ctx, func() error {
+		x.addDeferredPoints(metrics)
+		return nil
+	})
+}
+
+func (x *txn) addDeferredPoints(metrics *model.Metrics) {
 	for _, d := range x.deferred {
 		b := &metrics.Batches[d.batch]
 		tg := &x.targets[x.batches[d.batch]]
@@ -132,7 +137,6 @@ func (x *txn) addDeferred(ctx context.Context, metrics *model.Metrics) error {
 		id := x.h.metricIdentity(x.t.tr.scopeIdentity(&x.h, tg.id, b.Scope), m)
 		x.addPoint(tg, b.Scope, m, id, &m.Points[d.point])
 	}
-	return x.commit()
 }
 
 // addTargetInfo appends a target_info sample a resource at the time of its

@@ -159,6 +159,13 @@ func (s *exemplarStore) knows(ref uint64) bool {
 	return s.byRef[ref] != nil
 }
 
+// forgetRefs is called when the database's references start anew.
+func (s *exemplarStore) forgetRefs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byRef = map[uint64]*activeSeries{}
+}
+
 // series finds or makes the active series of labels. id 0 takes the next one.
 func (s *exemplarStore) series(ls []model.Label, id uint64) *activeSeries {
 	key := labelKey(ls)

@@ -93,14 +93,8 @@ func (t *tenantDB) appendWrite(ctx context.Context, req *writeRequest) (WriteSta
 		shards |= 1 << s.shard
 	}
 	x.lock(shards, false)
-	x.begin(ctx)
 	var stats WriteStats
-	err := x.addSeries(ctx, req, &stats)
-	if err == nil {
-		err = x.commit()
-	} else {
-		x.rollback()
-	}
+	err := x.run(ctx, func() error { return x.addSeries(ctx, req, &stats) })
 	x.unlock()
 	if err != nil {
 		return WriteStats{}, model.Rejections{}, err

@@ -187,9 +187,13 @@ func (s *Store) Sync() error {
 	return err
 }
 
-// Health returns nil, or why nothing more becomes durable and what to do.
+// Health returns nil, or why nothing more is taken or becomes durable, and what
+// to do.
 func (s *Store) Health() error {
 	for _, t := range s.all() {
+		if t.broken.Load() {
+			return fmt.Errorf("metrics of tenant %q cannot be written: free disk space; they are opened again by themselves", t.id)
+		}
 		if err := t.failed.Load(); err != nil {
 			return fmt.Errorf("metrics of tenant %q do not become durable; the ingest log keeps them: check the disk and restart: %w", t.id, *err)
 		}
@@ -222,6 +226,7 @@ func (s *Store) run() {
 				s.opts.Logger.Error("cannot make metrics durable", "err", err)
 			}
 			failing = err != nil
+			s.repair()
 		case <-sweep.C:
 			for _, t := range s.all() {
 				if err := t.maintain(); err != nil {
@@ -229,6 +234,20 @@ func (s *Store) run() {
 				}
 			}
 		}
+	}
+}
+
+// repair opens databases anew whose commit failed.
+func (s *Store) repair() {
+	for _, t := range s.all() {
+		if !t.broken.Load() {
+			continue
+		}
+		if err := t.reopen(); err != nil {
+			s.opts.Logger.Error("cannot open metrics again after a failed write", "tenant", string(t.id), "err", err)
+			continue
+		}
+		s.opts.Logger.Info("metrics were opened again after a failed write", "tenant", string(t.id))
 	}
 }
 

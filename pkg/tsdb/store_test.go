@@ -4,9 +4,11 @@ import (
 	"context"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"braid/pkg/model"
+	"braid/pkg/predicate"
 	"braid/pkg/tenant"
 )
 
@@ -75,4 +77,49 @@ func TestCopyOfTheFolderHoldsWhatWasSynced(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, rej.Count, rej.Message())
 	require.Equal(t, want, dump(t, c, "a"))
+}
+
+// After a failed commit nothing is taken until the database was opened again.
+func TestAFailedCommitOpensTheDatabaseAgain(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.Registerer = prometheus.NewRegistry()
+	s := openTest(t, o)
+	r := res("service.name", "x")
+	m := counter("c", model.Point{Time: at(0), Value: 1, Exemplars: []model.Exemplar{{Value: 1, TraceID: traceID(1)}}})
+	push(t, s, batch(r, m))
+	db := s.lookup(tenant.Default)
+	q, err := s.Queryable(tenant.Default).Querier(0, at(100)/1e6)
+	require.NoError(t, err)
+	db.broken.Store(true)
+	require.ErrorContains(t, s.Health(), "cannot be written")
+	_, err = s.AppendMetrics(context.Background(), tenant.Default, 3, batch(r, gauge("g", point(0, 1))))
+	var over *model.OverloadError
+	require.ErrorAs(t, err, &over)
+	require.NoError(t, q.Close())
+	require.NoError(t, q.Close())
+	s.repair()
+	require.NoError(t, s.Health())
+	m.Points[0].Time = at(10)
+	m.Points[0].Exemplars[0].TraceID = traceID(2)
+	push(t, s, batch(r, m))
+	require.Equal(t, `{__name__="c_total", job="x", service_name="x"} 1@0 1@10`, dump(t, s, tenant.Default))
+	require.Equal(t, []string{"c_total  1 2", "c_total  1 3"}, exemplarsOf(t, s, predicate.ExemplarQuery{}))
+}
+
+func TestStateFile(t *testing.T) {
+	var set model.PositionSet
+	set.AddRange(1, 17)
+	set.Add(19)
+	got, err := parseState(formatState(&set))
+	require.NoError(t, err)
+	require.Equal(t, set, got)
+	for _, bad := range []string{"", "v1", "v2 1-2 00000000", "v1 1-2 00000000", "v1 1-17,20 " + string(formatState(&set)[11:])} {
+		_, err := parseState([]byte(bad))
+		require.Error(t, err, bad)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add([]byte("v1 1-17,19 0a5b3c2d\n"))
+	f.Fuzz(func(t *testing.T, b []byte) { _, _ = parseState(b) })
 }

@@ -34,12 +34,19 @@ type tenantDB struct {
 	tr   *translator
 	m    *storeMetrics
 
+	// db is replaced by reopen alone, which holds mu and readers.
 	db     *promtsdb.DB
+	reg    swapCollector
 	meta   *metaStore
 	limits *limiter
 
 	exemplars *exemplarStore
 	pos       *positions
+
+	// readers is held shared by every open querier: the database must not be
+	// closed under one.
+	readers sync.RWMutex
+	broken  atomic.Bool // a commit failed: see reopen
 
 	// mu is held shared by every transaction, beside its shards' locks, and
 	// alone by one that touches series of targets it does not know beforehand.
@@ -60,8 +67,7 @@ type shard struct {
 // openTenant opens or makes a tenant's folder.
 func openTenant(o *Options, tr *translator, m *storeMetrics, id tenant.ID) (*tenantDB, error) {
 	t := &tenantDB{id: id, dir: filepath.Join(o.Dir, string(id)), opts: o, tr: tr, m: m, pos: newPositions()}
-	dbDir := filepath.Join(t.dir, "tsdb")
-	if err := os.MkdirAll(dbDir, 0o750); err != nil {
+	if err := os.MkdirAll(t.dbDir(), 0o750); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of tenant %q: %w", id, err)
 	}
 	for i := range t.shards {
@@ -76,14 +82,74 @@ func openTenant(o *Options, tr *translator, m *storeMetrics, id tenant.ID) (*ten
 	if t.exemplars, err = openExemplars(filepath.Join(t.dir, "exemplars"), o.ExemplarWindow, o.KeySpec, o.Now()); err != nil {
 		return nil, errors.Join(err, t.meta.close())
 	}
-	reg := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": string(id)}, o.Registerer)
-	if t.db, err = promtsdb.Open(dbDir, o.Logger.With("tenant", string(id)), reg, t.promOptions(), nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot open the metrics of tenant %q: %w", id, err), t.meta.close(), t.exemplars.close())
+	if err := t.openDB(); err != nil {
+		return nil, errors.Join(err, t.meta.close(), t.exemplars.close())
 	}
-	t.limits.head.Store(t.db.Head())
-	t.wal = newLogSyncer(filepath.Join(dbDir, "wal"))
-	t.wbl = newLogSyncer(filepath.Join(dbDir, "wbl"))
+	outer := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": string(id)}, o.Registerer)
+	if err := outer.Register(&t.reg); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot register the metrics of tenant %q: %w", id, err), t.close())
+	}
 	return t, nil
+}
+
+func (t *tenantDB) dbDir() string { return filepath.Join(t.dir, "tsdb") }
+
+// swapCollector shows the metrics of the database that is open: one that is
+// opened again registers them in a registry of its own again.
+type swapCollector struct {
+	atomic.Pointer[prometheus.Registry]
+}
+
+// Describe says nothing, which lets the metrics change.
+func (*swapCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *swapCollector) Collect(ch chan<- prometheus.Metric) {
+	if reg := c.Load(); reg != nil {
+		reg.Collect(ch)
+	}
+}
+
+// openDB opens the Prometheus database.
+func (t *tenantDB) openDB() error {
+	reg := prometheus.NewRegistry()
+	t.limits.head.Store(nil)
+	db, err := promtsdb.Open(t.dbDir(), t.opts.Logger.With("tenant", string(t.id)), reg, t.promOptions(), nil)
+	if err != nil {
+		return fmt.Errorf("cannot open the metrics of tenant %q: %w", t.id, err)
+	}
+	t.db = db
+	t.reg.Store(reg)
+	t.limits.head.Store(db.Head())
+	t.wal, t.wbl = newLogSyncer(filepath.Join(t.dbDir(), "wal")), newLogSyncer(filepath.Join(t.dbDir(), "wbl"))
+	return nil
+}
+
+// reopen closes the database and opens it again. A commit that failed may have
+// left series in memory whose names never reached the write-ahead log: samples
+// written for them would be lost at a replay. Until reopen succeeds nothing is
+// taken.
+func (t *tenantDB) reopen() error {
+	t.syncMu.Lock()
+	defer t.syncMu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.readers.Lock()
+	defer t.readers.Unlock()
+	t.wal.close()
+	t.wbl.close()
+	if err := t.db.Close(); err != nil {
+		t.opts.Logger.Warn("cannot close metrics before opening them again", "tenant", string(t.id), "err", err)
+	}
+	if err := t.openDB(); err != nil {
+		return err
+	}
+	for i := range t.shards {
+		t.shards[i].cache = newRefCache(t.opts.MaxCachedSeries / numShards)
+	}
+	t.exemplars.forgetRefs()
+	t.broken.Store(false)
+	return nil
 }
 
 func (t *tenantDB) promOptions() *promtsdb.Options {
@@ -182,6 +248,8 @@ func (t *tenantDB) close() error {
 	err := t.sync()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.readers.Lock()
+	defer t.readers.Unlock()
 	t.wal.close()
 	t.wbl.close()
 	return errors.Join(err, t.db.Close(), t.meta.close(), t.exemplars.close())

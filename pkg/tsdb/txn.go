@@ -114,8 +114,27 @@ func (x *txn) unlock() {
 	x.t.mu.RUnlock()
 }
 
-// begin opens the head's appender.
-func (x *txn) begin(ctx context.Context) { x.app = x.t.db.AppenderV2(ctx) }
+// begin opens the head's appender, unless the database has to be opened anew.
+func (x *txn) begin(ctx context.Context) error {
+	if x.t.broken.Load() {
+		return &model.OverloadError{Reason: fmt.Sprintf("metrics of tenant %q could not be written and are being opened again", x.t.id), RetryAfter: 5 * time.Second}
+	}
+	x.app = x.t.db.AppenderV2(ctx)
+	return nil
+}
+
+// run makes one transaction: what add appends is committed, or undone when add
+// fails. The locks are held.
+func (x *txn) run(ctx context.Context, add func() error) error {
+	if err := x.begin(ctx); err != nil {
+		return err
+	}
+	if err := add(); err != nil {
+		x.rollback()
+		return err
+	}
+	return x.commit()
+}
 
 // commit writes the transaction, or undoes it wholly.
 func (x *txn) commit() error {
@@ -131,6 +150,7 @@ func (x *txn) commit() error {
 		return nil
 	}
 	x.t.m.commitErrors.Inc()
+	x.t.broken.Store(true)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return &model.OverloadError{Reason: fmt.Sprintf("no space left to write metrics of tenant %q: free or add disk space", x.t.id), RetryAfter: 10 * time.Second}
 	}
