@@ -55,9 +55,11 @@ type Options struct {
 	// Deleter nil: delete answers 501.
 	Deleter Deleter
 	// Guard bounds what does not pass the engine; optional.
-	Guard   logql.Guard
-	Logger  *slog.Logger
-	Now     func() time.Time
+	Guard  logql.Guard
+	Logger *slog.Logger
+	Now    func() time.Time
+	// Version is the program's own: told as the build's revision. Clients switch
+	// features by the version of Loki whose API is spoken (lokiVersion).
 	Version string
 	// Retention is told to Logs Drilldown; 0 means for ever.
 	Retention time.Duration
@@ -74,9 +76,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Version == "" {
-		o.Version = "3.5.0"
 	}
 	if o.MaxTails <= 0 {
 		o.MaxTails = 64

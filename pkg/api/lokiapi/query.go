@@ -108,9 +108,12 @@ func (a *api) formatQuery(w http.ResponseWriter, r *http.Request, _ tenant.ID) e
 
 func (a *api) buildInfo(w http.ResponseWriter, _ *http.Request, _ tenant.ID) error {
 	return writeJSON(w, map[string]string{
-		"version": a.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": "",
+		"version": lokiVersion, "revision": a.Version, "branch": "", "buildUser": "", "buildDate": "", "goVersion": "",
 	})
 }
+
+// lokiVersion is the version of Loki whose API is spoken.
+const lokiVersion = "3.5.0"
 
 // drilldownLimits tells Logs Drilldown what it may ask.
 func (a *api) drilldownLimits(w http.ResponseWriter, _ *http.Request, _ tenant.ID) error {
@@ -139,7 +142,7 @@ func (a *api) drilldownLimits(w http.ResponseWriter, _ *http.Request, _ tenant.I
 			"max_streams_matchers_per_query": 0,
 		},
 		"pattern_ingester_enabled": true,
-		"version":                  a.Version,
+		"version":                  lokiVersion,
 		"maxDetectedFields":        maxDetectedFields,
 		"maxDetectedValues":        maxDetectedFields,
 		"maxLabelValues":           maxLabelValues,
