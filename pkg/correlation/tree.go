@@ -38,6 +38,14 @@ type tree struct {
 // other: the server half below the client half. Cycles are cut at the earliest
 // span.
 func buildTree(spans []model.SpanRow) *tree {
+	t := linkTree(spans)
+	t.place()
+	t.markCritical()
+	return t
+}
+
+// linkTree finds parents and children only.
+func linkTree(spans []model.SpanRow) *tree {
 	t := &tree{nodes: make([]SpanNode, len(spans)), children: make([][]int, len(spans))}
 	type id struct {
 		trace model.TraceID
@@ -80,8 +88,6 @@ func buildTree(spans []model.SpanRow) *tree {
 			t.roots = append(t.roots, i)
 		}
 	}
-	t.place()
-	t.markCritical()
 	return t
 }
 

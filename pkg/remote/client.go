@@ -181,15 +181,6 @@ func (c *Client) SpanFields(ctx context.Context, q *predicate.FieldQuery) ([]pre
 	return c.fields(ctx, c.store.SpanFields, q)
 }
 
-// ServiceGraphJSON implements Graph.
-func (c *Client) ServiceGraphJSON(ctx context.Context, t tenant.ID, r model.TimeRange) ([]byte, error) {
-	body, err := json.Marshal(graphQuestion{r})
-	if err != nil {
-		return nil, err
-	}
-	return one(ctx, c.store.ServiceGraph, t, body, nil)
-}
-
 // Metadata implements query.MetricSource.
 func (c *Client) Metadata(ctx context.Context, t tenant.ID, metric string, limit int) (map[string]model.MetricMeta, error) {
 	body, err := json.Marshal(metadataQuestion{metric, limit})

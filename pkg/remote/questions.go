@@ -62,10 +62,6 @@ type traceQuestion struct {
 	ID string
 }
 
-type graphQuestion struct {
-	Range model.TimeRange
-}
-
 type exemplarQuestion struct {
 	Range    model.TimeRange
 	Series   [][]predicate.LabelMatcher

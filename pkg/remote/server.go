@@ -19,18 +19,11 @@ import (
 	storev1 "braid/proto/braid/store/v1"
 )
 
-// Graph computes the service map: the answer is encoded by its owner, for the
-// owner's own kind on the other side.
-type Graph interface {
-	ServiceGraphJSON(ctx context.Context, t tenant.ID, r model.TimeRange) ([]byte, error)
-}
-
-// Sources are what a server serves. All but Graph are required.
+// Sources are what a server serves; a nil one must not be asked.
 type Sources struct {
 	Metrics query.MetricSource
 	Logs    query.LogSource
 	Traces  query.TraceSource
-	Graph   Graph
 }
 
 // Register serves the sources on a gRPC server.
@@ -263,23 +256,6 @@ func (s *server) SpanFields(q *storev1.Question, out stream) error {
 			return err
 		}
 		return sendEncoded(send, encodeFields, list)
-	})
-}
-
-func (s *server) ServiceGraph(q *storev1.Question, out stream) error {
-	return answer(q, out, func(ctx context.Context, t tenant.ID, _ *model.QueryStats, send func([]byte) error) error {
-		var d graphQuestion
-		if err := readBody(q.GetBody(), &d); err != nil {
-			return err
-		}
-		if s.src.Graph == nil {
-			return fmt.Errorf("%w: this source has no service graph", model.ErrNotFound)
-		}
-		data, err := s.src.Graph.ServiceGraphJSON(ctx, t, d.Range)
-		if err != nil {
-			return err
-		}
-		return send(data)
 	})
 }
 

@@ -81,7 +81,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 		"/api/metrics/summary", "/api/status/buildinfo"} {
 		mux.Handle(p, tempo)
 	}
-	mux.Handle("/api/traces/", tempo)
+	a.mountJaegerZipkin(mux, tempo)
 	mux.Handle("/api/braid/v1/", a.gateway)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -21,7 +21,7 @@ import (
 func (a *App) openGRPC(ctx context.Context) error {
 	opts := []grpc.ServerOption{grpc.MaxRecvMsgSize(remote.MaxMessage), grpc.MaxSendMsgSize(remote.MaxMessage)}
 	srv := grpc.NewServer(opts...)
-	remote.Register(srv, remote.Sources{Metrics: a.sources.metrics, Logs: a.sources.logs, Traces: a.sources.traces, Graph: a.sources.graph})
+	remote.Register(srv, remote.Sources{Metrics: a.sources.metrics, Logs: a.sources.logs, Traces: a.sources.traces})
 	hs := health.NewServer()
 	healthv1.RegisterHealthServer(srv, hs)
 	if a.o.Role.has(Querier) {

@@ -18,7 +18,6 @@ type sources struct {
 	metrics query.MetricSource
 	logs    query.LogSource
 	traces  query.TraceSource
-	graph   remote.Graph
 }
 
 // openSources picks the local stores when this process has them, the querier

@@ -19,6 +19,7 @@ import (
 // braid is the command line of the program of that name.
 type braid struct {
 	Serve     serveCmd     `cmd:"" help:"Run everything in one process: ingest, query, UI, alerting."`
+	Generate  generateCmd  `cmd:"" help:"Send realistic traffic of a microservice shop over OTLP."`
 	Correlate correlateCmd `cmd:"" help:"Show everything that is known of one id: trace, request, session, user."`
 	Query     queryCmd     `cmd:"" help:"Ask in PromQL."`
 	Logs      logsCmd      `cmd:"" help:"Ask in LogQL."`

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -135,4 +136,33 @@ func encodeRequests(rows []correlation.RequestSummary) []*braidv1.RequestSummary
 func encodeRequest(r *correlation.RequestSummary) *braidv1.RequestSummary {
 	return &braidv1.RequestSummary{TraceId: traceID(r.TraceID), RequestId: text(r.RequestID), StartNs: ns(r.Start), DurationNs: ns(r.Duration),
 		Service: text(r.Service), Route: text(r.Route), Status: text(r.Status), Error: r.Error, Spans: int32(r.Spans), Errors: int32(r.Errors)}
+}
+
+func encodeServices(m *correlation.ServiceMap, r model.TimeRange) *braidv1.ServicesResponse {
+	out := &braidv1.ServicesResponse{Warnings: m.Warnings}
+	seconds := float64(r.End-r.Start) / 1e9
+	for _, n := range m.Nodes {
+		one := &braidv1.ServiceNode{Name: text(n.Name), Type: n.Type, Spans: n.Spans, Requests: n.Requests, Errors: n.Errors,
+			P50Ms: milliseconds(n.P50), P95Ms: milliseconds(n.P95), P99Ms: milliseconds(n.P99), Versions: n.Versions}
+		if n.Requests > 0 {
+			one.ErrorShare = float64(n.Errors) / float64(n.Requests)
+		}
+		if seconds > 0 {
+			one.Rate = float64(n.Requests) / seconds
+		}
+		out.Nodes = append(out.Nodes, one)
+	}
+	for _, e := range m.Edges {
+		out.Edges = append(out.Edges, &braidv1.ServiceEdge{Client: text(e.Client), Server: text(e.Server), Calls: e.Calls, Errors: e.Errors,
+			P50Ms: milliseconds(e.P50), P95Ms: milliseconds(e.P95)})
+	}
+	return out
+}
+
+// milliseconds writes a latency; of nothing it is 0.
+func milliseconds(ns float64) float64 {
+	if math.IsNaN(ns) {
+		return 0
+	}
+	return ns / 1e6
 }

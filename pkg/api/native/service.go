@@ -25,22 +25,16 @@ import (
 	braidv1 "braid/proto/braid/v1"
 )
 
-// Graph is the service map, computed from stored spans.
-type Graph interface {
-	ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange) (*braidv1.ServicesResponse, error)
-}
-
 // Federator runs queries that join signals.
 type Federator interface {
 	Federate(ctx context.Context, t tenant.ID, req *braidv1.QueryRequest) (*braidv1.QueryResponse, error)
 }
 
-// Options of a Service. Graph and Federator may be nil: their calls then
-// answer Unimplemented. All else is required.
+// Options of a Service. Federator may be nil: its call then answers
+// Unimplemented. All else is required.
 type Options struct {
 	Finder    *correlation.Finder
 	Guard     *engine.Guard
-	Graph     Graph
 	Federator Federator
 	// SpanFilter and LogFilter read a TraceQL span filter and a LogQL selector
 	// with its filters; their errors are model.ErrInvalid.
@@ -320,15 +314,15 @@ func (s *Service) outlierRequest(req *braidv1.OutliersRequest) (*correlation.Out
 // Services implements braidv1.BraidServer.
 func (s *Service) Services(ctx context.Context, req *braidv1.ServicesRequest) (*braidv1.ServicesResponse, error) {
 	return guarded(ctx, s, "services", "", func(ctx context.Context, t tenant.ID) (*braidv1.ServicesResponse, *model.QueryStats, error) {
-		if s.o.Graph == nil {
-			return nil, nil, status.Error(codes.Unimplemented, "this process has no service map")
-		}
 		r, err := timeRange(req.GetStartNs(), req.GetEndNs())
 		if err != nil {
 			return nil, nil, err
 		}
-		resp, err := s.o.Graph.ServiceGraph(ctx, t, r)
-		return resp, nil, err
+		m, err := s.o.Finder.Services(ctx, t, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		return encodeServices(m, r), nil, nil
 	})
 }
 
