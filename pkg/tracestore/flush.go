@@ -181,6 +181,9 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	if err != nil {
 		return nil, err
 	}
-	b.side.bindColumns()
-	return openBlock(t.store.opts.FS, blk, t.store.cache, &b.side)
+	// A copy: a pointer into the builder would keep all of it, and the head that
+	// it was fed with, as long as the sidecar lives.
+	side := b.side
+	side.compact()
+	return openBlock(t.store.opts.FS, blk, t.store.cache, &side)
 }

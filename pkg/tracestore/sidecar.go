@@ -540,6 +540,15 @@ func (s *sidecar) bindColumns() {
 	}
 }
 
+// compact drops the slack of what a builder grew, and binds the columns.
+func (s *sidecar) compact() {
+	s.class, s.second, s.parent, s.zones = slices.Clone(s.class), slices.Clone(s.second), slices.Clone(s.parent), slices.Clone(s.zones)
+	t := &s.traces
+	t.ids, t.first, t.start, t.end = slices.Clone(t.ids), slices.Clone(t.first), slices.Clone(t.start), slices.Clone(t.end)
+	t.root, t.errors, t.services, t.service0 = slices.Clone(t.root), slices.Clone(t.errors), slices.Clone(t.services), slices.Clone(t.service0)
+	s.bindColumns()
+}
+
 func columnIndex(cols []colDef) map[attrKey]int32 {
 	at := make(map[attrKey]int32, len(cols))
 	for i := range cols {
