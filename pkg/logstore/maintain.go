@@ -33,6 +33,33 @@ func (s *Store) Maintain(ctx context.Context) {
 		}
 		s.flushOld(t)
 		s.retire(t)
+		s.compact(ctx, t)
+	}
+	s.forgetDeletions()
+}
+
+// deletionKept is how long a deletion stays in force after it was carried out:
+// longer than the ingest log may be held back and replayed.
+const deletionKept = 48 * time.Hour
+
+// forgetDeletions drops the deletions that nothing needs any more.
+func (s *Store) forgetDeletions() {
+	changed := false
+	for _, t := range s.allTenants() {
+		t.mu.Lock()
+		kept := slices.DeleteFunc(slices.Clone(t.tombs), func(d *tombstone) bool {
+			return s.opts.Now().Sub(d.Created) > deletionKept && len(t.flushing) == 0 &&
+				!slices.ContainsFunc(t.blocks, d.covers)
+		})
+		changed = changed || len(kept) < len(t.tombs)
+		t.tombs = kept
+		t.mu.Unlock()
+	}
+	if !changed {
+		return
+	}
+	if err := s.saveTombstones(); err != nil {
+		s.opts.Logger.Warn("cannot shorten the list of deletions", "err", err)
 	}
 }
 

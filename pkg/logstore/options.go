@@ -39,7 +39,8 @@ type Options struct {
 	// directories, dictionaries, word lists) and, as much again, what one query
 	// keeps; default 128 MiB.
 	MemoryBudget int64
-	// Compaction says which blocks are worth merging.
+	// Compaction says which blocks are worth merging; by default blocks of full
+	// heads are left alone.
 	Compaction block.Compaction
 	// Maintenance is how often age, retention and merges are looked at; default
 	// 5 s. Negative: never, the caller calls Maintain.
@@ -101,6 +102,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MemoryBudget <= 0 {
 		o.MemoryBudget = 128 << 20
+	}
+	if o.Compaction.MaxRows <= 0 {
+		o.Compaction.MaxRows = int64(2*o.HeadMaxRows - 1)
 	}
 	if o.Maintenance == 0 {
 		o.Maintenance = 5 * time.Second

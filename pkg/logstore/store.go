@@ -54,7 +54,6 @@ type tenantState struct {
 	tombs    []*tombstone
 	failed   error         // of the last flush; nil when it went well
 	freed    chan struct{} // closed and renewed when a head leaves flushing
-	merging  bool
 }
 
 // maxFlushing bounds the sealed heads that wait for their block, a tenant.
