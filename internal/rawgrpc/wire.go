@@ -85,6 +85,9 @@ func (e *Encoder) anyValue(v model.Value) {
 	}
 }
 
+// Number is the number of a field.
+type Number = protowire.Number
+
 // Field is one field of a message as it was met.
 type Field struct {
 	Number protowire.Number
@@ -152,20 +155,27 @@ func (f Field) Entry() (key, value string, err error) {
 // maxSeconds is what nanoseconds in 64 bits can tell.
 const maxSeconds = math.MaxInt64 / 1_000_000_000
 
-// Seconds reads a google.protobuf.Timestamp or Duration as nanoseconds.
+// Seconds reads a google.protobuf.Timestamp or Duration as nanoseconds. What
+// lies before 1677 is Go's zero time, sent by clients that set none: 0.
 func (f Field) Seconds() (ns int64, err error) {
+	unset := false
 	err = Each(f.Bytes, func(x Field) error {
 		switch x.Number {
 		case 1:
-			if s := int64(x.Int); s > maxSeconds || s < -maxSeconds {
+			s := int64(x.Int)
+			if s > maxSeconds {
 				return fmt.Errorf("%w: a time of %d seconds is out of range", model.ErrInvalid, s)
 			}
-			ns += int64(x.Int) * 1e9
+			unset = s < -maxSeconds
+			ns += s * 1e9
 		case 2:
 			ns += int64(int32(x.Int))
 		}
 		return nil
 	})
+	if unset {
+		return 0, err
+	}
 	return ns, err
 }
 

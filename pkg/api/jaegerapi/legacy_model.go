@@ -203,3 +203,12 @@ func (p *processes) id(r *model.Resource) string {
 	p.ids[r] = id
 	return id
 }
+
+// decodeBase64 undoes what legacyTagOf did to bytes.
+func decodeBase64(s string) string {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return s
+	}
+	return string(b)
+}

@@ -82,7 +82,9 @@ func (a *API) metrics(r *http.Request, t tenant.ID) (any, error) {
 	switch kind {
 	case "latencies":
 		out.Name, out.Help = prefix+"latencies", fmt.Sprintf("%.2fth quantile latency, grouped by %s", q.quantile, word)
-		out.Metrics = q.lines(all, func(_, _ int, c *model.Cell) float64 { return math.Min(math.Max(c.Sketch.Quantile(q.quantile), c.Min), c.Max) / 1e6 })
+		out.Metrics = q.lines(all, func(_, _ int, c *model.Cell) float64 {
+			return math.Min(math.Max(c.Sketch.Quantile(q.quantile), c.Min), c.Max) / 1e6
+		})
 	case "calls":
 		out.Name, out.Help = prefix+"call_rate", "calls/sec, grouped by "+word
 		out.Metrics = q.lines(all, func(_, _ int, c *model.Cell) float64 { return float64(c.Count) / (float64(q.step) / 1e9) })
