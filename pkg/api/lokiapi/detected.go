@@ -69,6 +69,7 @@ type detectedField struct {
 	JSONPath    []string `json:"jsonPath,omitempty"`
 
 	values map[string]int
+	stored bool // among the record's own labels: no parser is needed
 }
 
 // detectedQuery reads the parameters that both endpoints share.
@@ -125,6 +126,9 @@ type detector struct {
 func (d *detector) entry(s *logql.Stream, e *logql.Entry) {
 	for _, l := range e.Metadata {
 		d.add(l.Name, l.Value, "", nil)
+		if f := d.fields[l.Name]; f != nil {
+			f.stored = true
+		}
 	}
 	for _, l := range e.Parsed {
 		if !strings.HasPrefix(l.Name, "__") {
@@ -139,7 +143,9 @@ func (d *detector) entry(s *logql.Stream, e *logql.Entry) {
 		labels = logql.DetectLogfmt(e.Line)
 	}
 	for i, l := range labels {
-		if s.Labels.Get(l.Name) != "" {
+		if v := s.Labels.Get(l.Name); v == l.Value {
+			continue
+		} else if v != "" {
 			l.Name += "_extracted"
 		}
 		var path []string
@@ -209,6 +215,9 @@ func (a *api) detectedFields(w http.ResponseWriter, r *http.Request, t tenant.ID
 	out := make([]*detectedField, 0, len(fields))
 	for _, f := range fields {
 		f.Cardinality = len(f.values)
+		if f.stored { // clients then filter without parsing lines
+			f.Parsers, f.JSONPath = nil, nil
+		}
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(x, y *detectedField) int { return strings.Compare(x.Label, y.Label) })

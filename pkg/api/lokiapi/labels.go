@@ -45,6 +45,7 @@ type scan struct {
 	tr     model.TimeRange
 	filter predicate.Expr
 	stats  *model.QueryStats
+	begin  time.Time
 }
 
 func (a *api) scan(r *http.Request, t tenant.ID, lookback time.Duration) (*scan, error) {
@@ -56,7 +57,7 @@ func (a *api) scan(r *http.Request, t tenant.ID, lookback time.Duration) (*scan,
 	if err != nil {
 		return nil, err
 	}
-	return &scan{t, modelRange(start, end), filter, &model.QueryStats{}}, nil
+	return &scan{t, modelRange(start, end), filter, &model.QueryStats{}, time.Now()}, nil
 }
 
 // guarded runs a piece of work that does not pass the engine under the guard.

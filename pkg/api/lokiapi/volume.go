@@ -205,6 +205,7 @@ func (a *api) volume(w http.ResponseWriter, r *http.Request, t tenant.ID) error 
 	if err != nil {
 		return err
 	}
+	res.Elapsed = time.Since(q.begin)
 	return writeResult(w, res, false)
 }
 
@@ -238,5 +239,6 @@ func (a *api) volumeRange(w http.ResponseWriter, r *http.Request, t tenant.ID) e
 	if err != nil {
 		return err
 	}
+	res.Elapsed = time.Since(q.begin)
 	return writeResult(w, res, false)
 }
