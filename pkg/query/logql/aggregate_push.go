@@ -19,9 +19,14 @@ type pushed struct {
 	skipErrors    bool // | __error__="" behind unwrap
 }
 
-// maxPushBuckets bounds the time buckets that the source is asked to keep for
-// every group.
-const maxPushBuckets = 50_000
+const (
+	// maxPushBuckets bounds the time buckets of a query that is pushed down:
+	// windows and steps with no common measure make very many.
+	maxPushBuckets = 2_000_000
+	// maxSegment bounds those that the source is asked for at once: it keeps all
+	// of them for every group.
+	maxSegment = 11_000
+)
 
 // planPush returns how the source can do a range function, nil when rows must
 // be looked at here: a stage is left, series keep all their labels, or the
@@ -94,76 +99,135 @@ func relabels(stages []Stage) bool {
 	})
 }
 
-// aggregate asks the source. done is false when it turns out that rows must be
-// looked at after all.
-func (ev *evaluation) aggregate(ctx context.Context, p *pushed, r *RangeAgg, w *window) (groups []*bucketed, done bool, err error) {
+// aggregate asks the source, a segment of time buckets after the other. done is
+// false when it turns out that rows must be looked at after all.
+func (ev *evaluation) aggregate(ctx context.Context, p *pushed, r *RangeAgg, needs *rangeNeeds, w *window) (groups []*bucketed, done bool, err error) {
 	if w.buckets > maxPushBuckets {
 		return nil, false, nil
 	}
-	tr := w.timeRange(ev.steps)
 	if p.probe != nil {
-		q := &predicate.LogQuery{Tenant: ev.tenant, Range: tr, Limit: 1, Stats: ev.stats, Filter: p.probe}
-		for rows, err := range ev.g.source.SelectLogs(ctx, q) {
-			if err != nil {
-				return nil, false, fmt.Errorf("cannot read logs: %w", err)
-			}
-			if len(rows) > 0 {
-				return nil, false, nil
-			}
+		found, err := ev.anyRow(ctx, p.probe, w.timeRange(ev.steps))
+		if err != nil || found {
+			return nil, false, err
 		}
 	}
-	a := &predicate.Aggregation{
-		Tenant: ev.tenant, Range: tr, Filter: p.filter, Step: w.bucket, By: p.by.Fields,
-		Measure: p.measure, Of: p.of, OfText: p.unwrapped,
-		MaxGroups: ev.g.limits.MaxInnerSeries, Stats: ev.stats,
+	segment := min(w.buckets, maxSegment)
+	limit, whole := ev.groupLimit(needs, segment)
+	merged := &pushedGroups{p: p, byKey: map[string]*bucketed{}}
+	for from := int64(0); from < w.buckets; from += segment {
+		n := min(segment, w.buckets-from)
+		a := &predicate.Aggregation{
+			Tenant: ev.tenant, Filter: p.filter, Step: w.bucket, By: p.by.Fields,
+			Range:   model.TimeRange{Start: w.base + 1 + from*w.bucket, End: w.base + 1 + (from+n)*w.bucket},
+			Measure: p.measure, Of: p.of, OfText: p.unwrapped, MaxGroups: limit, Stats: ev.stats,
+		}
+		if n == 1 {
+			a.Step = 0
+		}
+		agg, err := ev.g.source.AggregateLogs(ctx, a)
+		if err != nil {
+			return nil, false, fmt.Errorf("cannot count logs: %w", err)
+		}
+		if agg.Dropped > 0 && !whole {
+			return nil, false, nil // too many for dense buckets: rows keep only what there is
+		}
+		if agg.Dropped > 0 {
+			return nil, false, tooManySeries(r, limit)
+		}
+		if !merged.add(agg, from) {
+			return nil, false, nil // a value that is no number: let the rows say which
+		}
+		if err := ev.spend(merged.fresh * cellPoints); err != nil {
+			return nil, false, err
+		}
 	}
-	if w.buckets == 1 {
-		a.Step = 0
-	}
-	agg, err := ev.g.source.AggregateLogs(ctx, a)
-	if err != nil {
-		return nil, false, fmt.Errorf("cannot count logs: %w", err)
-	}
-	if agg.Dropped > 0 {
-		return nil, false, fmt.Errorf("%w: %s makes more than %d series: aggregate by fewer labels or narrow the selector", model.ErrTooMuch, r.Op, a.MaxGroups)
-	}
-	return ev.fromAggregate(p, r, agg, w)
+	return merged.order, true, nil
 }
 
-func (ev *evaluation) fromAggregate(p *pushed, r *RangeAgg, agg *model.Aggregate, w *window) (groups []*bucketed, done bool, err error) {
-	byKey := map[string]*bucketed{}
+// groupLimit is how many groups the source may keep: as many as the result may
+// have, or as fit into memory with all their buckets. whole tells whether more
+// would be too many in any case.
+func (ev *evaluation) groupLimit(needs *rangeNeeds, buckets int64) (limit int, whole bool) {
+	limit = ev.g.limits.MaxInnerSeries
+	if needs.result {
+		// A label may have several spellings among the groups.
+		limit = min(limit, 4*ev.g.limits.MaxSeries)
+	}
+	if fits := int(int64(ev.g.limits.MaxPoints) / 4 / buckets); fits < limit {
+		return max(fits, 1), false
+	}
+	return limit, true
+}
+
+func tooManySeries(r *RangeAgg, limit int) error {
+	return fmt.Errorf("%w: %s makes more than %d series: aggregate by fewer labels or narrow the selector", model.ErrTooMuch, r.Op, limit)
+}
+
+func (ev *evaluation) anyRow(ctx context.Context, filter predicate.Expr, tr model.TimeRange) (bool, error) {
+	q := &predicate.LogQuery{Tenant: ev.tenant, Range: tr, Limit: 1, Stats: ev.stats, Filter: filter}
+	for rows, err := range ev.g.source.SelectLogs(ctx, q) {
+		if err != nil {
+			return false, fmt.Errorf("cannot read logs: %w", err)
+		}
+		if len(rows) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pushedGroups joins the answers of the source to series.
+type pushedGroups struct {
+	p     *pushed
+	byKey map[string]*bucketed
+	order []*bucketed
+	fresh int // cells added by the last answer
+	key   []byte
+}
+
+// add takes the answer for the buckets behind from; false when a row has no
+// number where one is measured.
+func (m *pushedGroups) add(agg *model.Aggregate, from int64) bool {
+	m.fresh = 0
 	for i := range agg.Groups {
 		g := &agg.Groups[i]
-		ls := p.by.Labels(g.Key)
-		b := &bucketed{labels: ls}
+		ls := m.p.by.Labels(g.Key)
+		b := bucketed{labels: ls}
 		for k := range g.Cells {
 			c := &g.Cells[k]
 			if c.Count == 0 {
 				continue
 			}
-			if p.unwrapped && c.Measured < c.Count && !p.skipErrors {
-				return nil, false, nil // a value that is no number: let the rows say which
+			if m.p.unwrapped && c.Measured < c.Count && !m.p.skipErrors {
+				return false
 			}
-			if pc, ok := partialOf(p, c); ok {
-				b.at, b.cells = append(b.at, int64(k)), append(b.cells, pc)
+			if pc, ok := partialOf(m.p, c); ok {
+				b.at, b.cells = append(b.at, from+int64(k)), append(b.cells, pc)
 			}
-		}
-		if err := ev.spend(len(b.cells) * cellPoints); err != nil {
-			return nil, false, err
 		}
 		if len(b.at) == 0 {
 			continue
 		}
-		// Two keys may be one label set: an attribute and its alias.
-		key := ls.Key()
-		if have := byKey[key]; have != nil {
-			joinBuckets(have, b)
-			continue
-		}
-		byKey[key] = b
-		groups = append(groups, b)
+		m.fresh += len(b.at)
+		m.join(&b)
 	}
-	return groups, true, nil
+	return true
+}
+
+// join adds a series to the one of the same labels: of an earlier segment, or
+// another spelling of the label.
+func (m *pushedGroups) join(b *bucketed) {
+	m.key = b.labels.appendKey(m.key[:0])
+	have := m.byKey[string(m.key)]
+	switch {
+	case have == nil:
+		m.byKey[string(m.key)] = b
+		m.order = append(m.order, b)
+	case have.at[len(have.at)-1] < b.at[0]:
+		have.at, have.cells = append(have.at, b.at...), append(have.cells, b.cells...)
+	default:
+		joinBuckets(have, b)
+	}
 }
 
 func partialOf(p *pushed, c *model.Cell) (partial, bool) {

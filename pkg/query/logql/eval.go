@@ -39,10 +39,11 @@ type evaluation struct {
 	step   int64
 	steps  int
 	points int // left of the budget
+	top    Expr
 }
 
 func (g *Engine) evalMetric(ctx context.Context, t tenant.ID, e Expr, p Params, stats *model.QueryStats) (*Result, error) {
-	ev := &evaluation{g: g, tenant: t, stats: stats, start: p.Start.UnixNano(), step: int64(p.Step), points: g.limits.MaxPoints}
+	ev := &evaluation{g: g, tenant: t, stats: stats, top: e, start: p.Start.UnixNano(), step: int64(p.Step), points: g.limits.MaxPoints}
 	if p.Instant {
 		ev.start, ev.step, ev.steps = p.End.UnixNano(), int64(time.Second), 1
 	} else {
@@ -115,7 +116,7 @@ func (ev *evaluation) eval(ctx context.Context, e Expr) (value, error) {
 		}
 		return value{series: []series{s}}, ev.spend(ev.steps)
 	case *RangeAgg:
-		return ev.rangeAgg(ctx, e, &rangeNeeds{})
+		return ev.rangeAgg(ctx, e, &rangeNeeds{result: e == ev.top})
 	case *VectorAgg:
 		return ev.vectorAgg(ctx, e)
 	case *Binary:

@@ -42,8 +42,11 @@ func TestLimits(t *testing.T) {
 		p      logql.Params
 		want   string
 	}{
-		{"series", logql.Limits{}, logql.Params{Expr: `count_over_time({}[1m])`, Instant: true}, "the result has 600 series, more than the maximum of 500"},
+		{"series", logql.Limits{}, logql.Params{Expr: `count_over_time({}[1m])`, Instant: true}, "makes more than 500 series"},
 		{"series kept by topk", logql.Limits{}, logql.Params{Expr: `topk(3, count_over_time({}[1m]))`, Instant: true}, ""},
+		{"series of a sum", logql.Limits{MaxSeries: 100}, logql.Params{Expr: `sum by (id) (count_over_time({}[1m]))`, Instant: true}, "makes more than 400 series"},
+		{"series of an operation", logql.Limits{}, logql.Params{Expr: `count_over_time({}[1m]) > 0`, Instant: true}, "the result has 600 series, more than the maximum of 500"},
+		{"too many for dense buckets", logql.Limits{MaxPoints: 250_000}, logql.Params{Expr: `topk(1, sum by (id) (count_over_time({}[1m])))`, Step: time.Second, Start: time.Unix(0, 0), End: time.Unix(60, 0)}, ""},
 		{"inner series, rows", logql.Limits{MaxInnerSeries: 100}, logql.Params{Expr: `topk(3, count_over_time({}[1m]))`, Instant: true}, "makes more than 100 series"},
 		{"inner series, pushed", logql.Limits{MaxInnerSeries: 100}, logql.Params{Expr: `sum by (id) (count_over_time({}[1m]))`, Instant: true}, "makes more than 100 series"},
 		{"points", logql.Limits{MaxPoints: 1000}, logql.Params{Expr: `topk(3, count_over_time({}[1m]))`, Instant: true}, "holds more than 1000 points"},

@@ -15,6 +15,7 @@ import (
 type rangeNeeds struct {
 	collapse bool      // series may be summed (or min, max) already by grouping
 	grouping *Grouping // nil with collapse: into one series
+	result   bool      // its series are the query's result: no more than that are wanted
 }
 
 // needsOf tells whether an aggregation may be done together with the range
@@ -126,7 +127,7 @@ func (ev *evaluation) rangeAgg(ctx context.Context, r *RangeAgg, needs *rangeNee
 	done := false
 	var err error
 	if push != nil {
-		if groups, done, err = ev.aggregate(ctx, push, r, &w); err != nil {
+		if groups, done, err = ev.aggregate(ctx, push, r, needs, &w); err != nil {
 			return value{}, err
 		}
 	}
@@ -155,6 +156,10 @@ func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, 
 	q := &predicate.LogQuery{Tenant: ev.tenant, Filter: filter, Range: w.timeRange(ev.steps), Order: predicate.OldestFirst, Stats: ev.stats}
 	groups := map[string]*bucketed{}
 	var order []*bucketed
+	limit := ev.g.limits.MaxInnerSeries
+	if needs.result && r.Op != opAbsent {
+		limit = min(limit, ev.g.limits.MaxSeries)
+	}
 	for rows, err := range ev.g.source.SelectLogs(ctx, q) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read logs: %w", err)
@@ -174,8 +179,8 @@ func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, 
 			}
 			b := groups[string(s.key)]
 			if b == nil {
-				if len(groups) >= ev.g.limits.MaxInnerSeries {
-					return nil, fmt.Errorf("%w: %s makes more than %d series: aggregate by fewer labels or narrow the selector", model.ErrTooMuch, r.Op, ev.g.limits.MaxInnerSeries)
+				if len(groups) >= limit {
+					return nil, tooManySeries(r, limit)
 				}
 				b = &bucketed{labels: s.labels()}
 				groups[string(s.key)] = b

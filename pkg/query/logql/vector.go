@@ -12,7 +12,9 @@ func (ev *evaluation) vectorAgg(ctx context.Context, e *VectorAgg) (value, error
 	var v value
 	var err error
 	if r, ok := e.Of.(*RangeAgg); ok {
-		v, err = ev.rangeAgg(ctx, r, needsOf(e, r))
+		needs := needsOf(e, r)
+		needs.result = needs.collapse && e == ev.top
+		v, err = ev.rangeAgg(ctx, r, needs)
 	} else {
 		v, err = ev.eval(ctx, e.Of)
 	}
