@@ -1,0 +1,348 @@
+// Written by scripts/gen-types.mjs from proto/braid/v1/braid.swagger.json. Do not edit.
+// 64-bit integers are strings in JSON. A field that has its zero value may be absent.
+
+export interface Alert {
+  fingerprint?: string;
+  labels?: Record<string, string>;
+  state?: string;
+  startsNs?: string;
+}
+
+/**
+ * Attribute is one attribute. Values are text, with the type told apart, so
+ * that 64-bit integers survive JSON.
+ */
+export interface Attribute {
+  key?: string;
+  value?: string;
+  /** string, bool, int, double, bytes (base64), array or map (JSON text). */
+  type?: string;
+}
+
+export interface BehindRequest {
+  request?: RequestSummary;
+  /** The exemplar's value, or the duration in seconds. */
+  value?: number;
+  /** Why it is here: exemplar, slow, failed, match. */
+  reason?: string;
+  series?: Record<string, string>;
+}
+
+export interface Column {
+  name?: string;
+  /** string, int, double, time, duration, id. */
+  type?: string;
+}
+
+/** CorrelatePart is one line of CorrelateStream. */
+export interface CorrelatePart {
+  span?: Span;
+  log?: Log;
+  exemplar?: Exemplar;
+  /** Last: everything else, without spans, logs and exemplars. */
+  summary?: CorrelateResponse;
+}
+
+export interface CorrelateResponse {
+  id?: string;
+  /** What the id was found to be. */
+  kinds?: Id[];
+  /** Other ids of the same request, found because one record carries both. */
+  aliases?: Id[];
+  range?: TimeRange;
+  /** In order of first involvement. */
+  services?: ServicePart[];
+  spans?: Span[];
+  logs?: Log[];
+  exemplars?: Exemplar[];
+  alerts?: Alert[];
+  /** What is missing, and why. */
+  gaps?: Gap[];
+  /** Filled when the id stands for many requests. */
+  requests?: RequestSummary[];
+  /** Spans and logs merged in causal order. */
+  timeline?: TimelineEntry[];
+  /** False when a part of the system did not answer or a limit was reached. */
+  complete?: boolean;
+  warnings?: string[];
+  cost?: Cost;
+  /** Ids like the one asked for, when nothing was found. */
+  near?: Id[];
+}
+
+/** Cost says what an answer took. */
+export interface Cost {
+  bytes?: string;
+  rows?: string;
+  blocks?: string;
+  blocksSkipped?: string;
+  seconds?: number;
+}
+
+export interface Exemplar {
+  series?: Record<string, string>;
+  value?: number;
+  timeNs?: string;
+  traceId?: string;
+  spanId?: string;
+  attributes?: Attribute[];
+}
+
+export interface Facet {
+  field?: string;
+  values?: FacetValue[];
+}
+
+export interface FacetValue {
+  value?: string;
+  count?: string;
+}
+
+/** Gap says aloud what is missing. */
+export interface Gap {
+  /** missing_spans, missing_parent, sampled_out, expired, part_down, limit. */
+  kind?: string;
+  message?: string;
+  service?: string;
+  spanId?: string;
+}
+
+/** Id is a correlation id: canonical spelling. */
+export interface Id {
+  /** trace, request, session, user, or a configured kind. */
+  kind?: string;
+  id?: string;
+}
+
+export interface Log {
+  timeNs?: string;
+  service?: string;
+  severity?: number;
+  severityText?: string;
+  level?: string;
+  body?: string;
+  traceId?: string;
+  spanId?: string;
+  attributes?: Attribute[];
+  resource?: Attribute[];
+  eventName?: string;
+}
+
+export interface Outlier {
+  field?: string;
+  value?: string;
+  selectionCount?: string;
+  baselineCount?: string;
+  selectionShare?: number;
+  baselineShare?: number;
+  /**
+   * Standard deviations of the difference of two proportions: its sign tells
+   * over- from under-represented.
+   */
+  score?: number;
+}
+
+export interface OutliersRequest {
+  /**
+   * The selection and the rest, each a TraceQL span filter or a LogQL selector.
+   *
+   * traces or logs
+   */
+  signal?: string;
+  selection?: string;
+  /** empty: everything in the range */
+  baseline?: string;
+  startNs?: string;
+  endNs?: string;
+  /** A region of a latency heatmap, in ns; 0 means open. */
+  minDurationNs?: string;
+  maxDurationNs?: string;
+  selectionStartNs?: string;
+  selectionEndNs?: string;
+  limit?: number;
+}
+
+export interface OutliersResponse {
+  outliers?: Outlier[];
+  selectionRows?: string;
+  baselineRows?: string;
+  /**
+   * True when rows were sampled; error is then the greatest expected error of
+   * a share, at 95 % confidence.
+   */
+  sampled?: boolean;
+  error?: number;
+  warnings?: string[];
+}
+
+export interface QueriesResponse {
+  queries?: QueryLogEntry[];
+}
+
+export interface QueryLogEntry {
+  id?: string;
+  language?: string;
+  text?: string;
+  startedNs?: string;
+  seconds?: number;
+  running?: boolean;
+  error?: string;
+  cost?: Cost;
+}
+
+export interface QueryRequest {
+  /** The text form: see docs/federation.md. */
+  text?: string;
+  startNs?: string;
+  endNs?: string;
+  limit?: number;
+  /** Return the plan instead of running it. */
+  explain?: boolean;
+}
+
+export interface QueryResponse {
+  columns?: Column[];
+  rows?: Row[];
+  plan?: string;
+  complete?: boolean;
+  warnings?: string[];
+  cost?: Cost;
+}
+
+export interface RequestSummary {
+  traceId?: string;
+  requestId?: string;
+  startNs?: string;
+  durationNs?: string;
+  service?: string;
+  route?: string;
+  status?: string;
+  error?: boolean;
+  spans?: number;
+  errors?: number;
+}
+
+export interface RequestsBehindRequest {
+  /** A PromQL selector or expression: its series' labels select the requests. */
+  promql?: string;
+  /** Or a TraceQL span filter, or a LogQL selector. */
+  traceql?: string;
+  logql?: string;
+  startNs?: string;
+  endNs?: string;
+  limit?: number;
+}
+
+export interface RequestsBehindResponse {
+  requests?: BehindRequest[];
+  /** exemplars, spans or logs: where they come from. */
+  source?: string;
+  complete?: boolean;
+  warnings?: string[];
+}
+
+export interface RequestsResponse {
+  requests?: RequestSummary[];
+  total?: number;
+  complete?: boolean;
+  warnings?: string[];
+  /** Values of service, route, status and error with their counts. */
+  facets?: Facet[];
+}
+
+export interface Row {
+  values?: string[];
+}
+
+export interface ServiceEdge {
+  client?: string;
+  server?: string;
+  calls?: string;
+  errors?: string;
+  p50Ms?: number;
+  p95Ms?: number;
+}
+
+export interface ServiceNode {
+  name?: string;
+  /** service, database, messaging or external. */
+  type?: string;
+  spans?: string;
+  requests?: string;
+  errors?: string;
+  rate?: number;
+  errorShare?: number;
+  p50Ms?: number;
+  p95Ms?: number;
+  p99Ms?: number;
+  versions?: string[];
+}
+
+export interface ServicePart {
+  name?: string;
+  firstNs?: string;
+  spans?: number;
+  logs?: number;
+  errors?: number;
+}
+
+export interface ServicesResponse {
+  nodes?: ServiceNode[];
+  edges?: ServiceEdge[];
+  warnings?: string[];
+}
+
+export interface Span {
+  traceId?: string;
+  spanId?: string;
+  parentId?: string;
+  name?: string;
+  service?: string;
+  kind?: string;
+  status?: string;
+  statusMessage?: string;
+  startNs?: string;
+  durationNs?: string;
+  attributes?: Attribute[];
+  resource?: Attribute[];
+  scope?: string;
+  events?: SpanEvent[];
+  links?: SpanLink[];
+  /** On the critical path of its trace. */
+  critical?: boolean;
+  /** Time not covered by its children. */
+  selfNs?: string;
+  /** Clock skew, missing parent, cycle …: what is odd about the span. */
+  flags?: string[];
+  /** Depth in the tree, 0 for roots and orphans. */
+  depth?: number;
+}
+
+export interface SpanEvent {
+  timeNs?: string;
+  name?: string;
+  attributes?: Attribute[];
+}
+
+export interface SpanLink {
+  traceId?: string;
+  spanId?: string;
+  attributes?: Attribute[];
+}
+
+/** TimeRange in Unix nanoseconds, [start, end). */
+export interface TimeRange {
+  start?: string;
+  end?: string;
+}
+
+/** TimelineEntry points at a span or a log by its index in the response. */
+export interface TimelineEntry {
+  timeNs?: string;
+  /** span or log. */
+  what?: string;
+  index?: number;
+  depth?: number;
+  /** The time was moved to keep causes before effects. */
+  skewed?: boolean;
+}

@@ -1,0 +1,117 @@
+/** The Tempo HTTP API. */
+import type { Range } from "@/lib/time";
+import { getJSON } from "./http";
+import type { Labels } from "./prom";
+
+export interface TraceSummary {
+  traceID: string;
+  rootServiceName?: string;
+  rootTraceName?: string;
+  startTimeUnixNano: string;
+  durationMs?: number;
+  spanSets?: SpanSet[];
+  spanSet?: SpanSet;
+  serviceStats?: Record<string, { spanCount?: number; errorCount?: number }>;
+}
+
+export interface SpanSet {
+  spans?: FoundSpan[];
+  matched?: number;
+}
+
+export interface FoundSpan {
+  spanID: string;
+  name?: string;
+  startTimeUnixNano: string;
+  durationNanos: string;
+  attributes?: { key: string; value: AnyValue }[];
+}
+
+export interface AnyValue {
+  stringValue?: string;
+  intValue?: string | number;
+  doubleValue?: number;
+  boolValue?: boolean;
+  arrayValue?: unknown;
+}
+
+export function anyText(v: AnyValue | undefined): string {
+  if (!v) return "";
+  const x = v.stringValue ?? v.intValue ?? v.doubleValue ?? v.boolValue;
+  return x === undefined ? JSON.stringify(v.arrayValue ?? null) : String(x);
+}
+
+export interface SearchAnswer {
+  traces: TraceSummary[];
+  metrics: Record<string, unknown>;
+  ms: number;
+}
+
+const sec = (r: Range) => ({ start: Math.floor(r.fromMs / 1000), end: Math.ceil(r.toMs / 1000) });
+
+export const searchParams = (q: string, r: Range, limit: number) => ({ q, limit, spss: 3, ...sec(r) });
+
+export async function searchTraces(q: string, r: Range, limit: number, signal?: AbortSignal): Promise<SearchAnswer> {
+  const t = performance.now();
+  const a = await getJSON<Partial<SearchAnswer>>("/api/search", searchParams(q, r, limit), signal);
+  return { traces: a.traces ?? [], metrics: a.metrics ?? {}, ms: performance.now() - t };
+}
+
+export async function searchTags(r: Range, signal?: AbortSignal): Promise<{ scope: string; tags: string[] }[]> {
+  const a = await getJSON<{ scopes?: { name: string; tags?: string[] }[] }>(
+    "/api/v2/search/tags",
+    { ...sec(r), limit: 500 },
+    signal,
+  );
+  return (a.scopes ?? []).map((s) => ({ scope: s.name, tags: s.tags ?? [] }));
+}
+
+export async function tagValues(
+  tag: string,
+  r: Range,
+  q?: string,
+  signal?: AbortSignal,
+): Promise<{ type: string; value: string }[]> {
+  const path = `/api/v2/search/tag/${encodeURIComponent(tag)}/values`;
+  const a = await getJSON<{ tagValues?: { type: string; value: string }[] }>(
+    path,
+    { ...sec(r), q, limit: 200 },
+    signal,
+  );
+  return a.tagValues ?? [];
+}
+
+export interface TraceSeries {
+  labels: Labels;
+  points: [number, number][];
+  exemplars: { ms: number; value: number; traceId: string; labels: Labels }[];
+}
+
+interface RawSeries {
+  labels?: { key: string; value: AnyValue }[];
+  samples?: { timestampMs: string; value?: number }[];
+  exemplars?: { labels?: { key: string; value: AnyValue }[]; value?: number; timestampMs?: string }[];
+}
+
+/** TraceQL metrics: the points of every series, in milliseconds. */
+export async function traceMetrics(q: string, r: Range, step: number, signal?: AbortSignal): Promise<TraceSeries[]> {
+  const a = await getJSON<{ series?: RawSeries[] }>(
+    "/api/metrics/query_range",
+    { q, ...sec(r), step: `${step}s`, exemplars: 100 },
+    signal,
+  );
+  const labels = (l: RawSeries["labels"]) => Object.fromEntries((l ?? []).map((x) => [x.key, anyText(x.value)]));
+  return (a.series ?? []).map((s) => ({
+    labels: labels(s.labels),
+    points: (s.samples ?? []).map((p) => [Number(p.timestampMs), Number(p.value ?? 0)]),
+    exemplars: (s.exemplars ?? []).map((e) => {
+      const l = labels(e.labels);
+      return {
+        ms: Number(e.timestampMs ?? 0),
+        value: Number(e.value ?? 0),
+        traceId: l["trace:id"] ?? l.traceID ?? l.trace_id ?? "",
+        labels: l,
+      };
+    }),
+  }));
+}

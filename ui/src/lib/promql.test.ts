@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { addMatcher, expand, firstQuery, fromBuilder, parseMatchers, seriesSelector, toBuilder } from "./promql";
+
+describe("builder and code say the same", () => {
+  test.each([
+    "up",
+    'up{job="a"}',
+    'up{job=~"a|b", env!="x,y"}',
+    "rate(http_requests_total[5m])",
+    "sum (rate(http_requests_total[5m]))",
+    'sum by (job, code) (rate(http_requests_total{env="p"}[1m]))',
+    "histogram_quantile(0.99, sum by (le, route) (rate(x_seconds_bucket[5m])))",
+    "histogram_quantile(0.5, sum by (route) (rate(x_seconds[5m])))",
+    '{"http.server.duration", env="p"}',
+  ])("%s", (q) => expect(fromBuilder(toBuilder(q)!).replace(/\s/g, "")).toBe(q.replace(/\s/g, "")));
+  test("aggregation written behind reads too", () => {
+    expect(fromBuilder(toBuilder("sum(rate(x[5m])) by (job)")!)).toBe("sum by (job) (rate(x[5m]))");
+  });
+  test.each([
+    "a / b",
+    "sum(a) + sum(b)",
+    "topk(5, x)",
+    "rate(x[5m] offset 1h)",
+    'label_replace(x, "a", "b", "c", "d")',
+    "x{",
+  ])("%s stays code", (q) => expect(toBuilder(q)).toBeUndefined());
+});
+
+test("matchers with quotes and commas", () => {
+  expect(parseMatchers('a="x\\"y,}", b=~`z`')).toEqual([
+    { name: "a", op: "=", value: 'x"y,}' },
+    { name: "b", op: "=~", value: "z" },
+  ]);
+  expect(parseMatchers("a=")).toBeUndefined();
+});
+
+test("first queries fit the type", () => {
+  expect(firstQuery("x_bytes", "gauge", "1m")).toBe("x_bytes");
+  expect(firstQuery("x_total", "counter", "1m")).toBe("sum (rate(x_total[1m]))");
+  expect(firstQuery("x_seconds_bucket", "", "1m")).toBe(
+    "histogram_quantile(0.95, sum by (le) (rate(x_seconds_bucket[1m])))",
+  );
+});
+
+test("math refers to other queries, never in a circle", () => {
+  expect(expand("$a / $b", { a: "x", b: "sum(y)" })).toBe("(x) / (sum(y))");
+  expect(expand("$a", { a: "$b + 1", b: "$a" })).toBe("(($a) + 1)");
+  expect(expand("$z", {})).toBe("$z");
+});
+
+test("a series leads to its selector", () => {
+  expect(seriesSelector('sum by (job) (rate(x_total{env="p", job=~".+"}[5m]))', { job: "a" })).toBe(
+    'x_total{env="p", job="a"}',
+  );
+  expect(seriesSelector("a / b", {})).toBe("a / b");
+  expect(addMatcher("sum (rate(x[5m]))", { name: "job", op: "=", value: "a" })).toBe('sum (rate(x{job="a"}[5m]))');
+});

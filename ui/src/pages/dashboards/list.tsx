@@ -1,0 +1,111 @@
+/** All dashboards; make one, or bring one from Grafana. */
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { FileInput, Plus, Trash2 } from "lucide-react";
+import { type ChangeEvent, useRef, useState } from "react";
+import { deleteDashboard, freshId, listDashboards, saveDashboard } from "@/api/dashboards";
+import { emptyDashboard, fromGrafana } from "@/lib/dashboards";
+import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { useTitle } from "@/shell/shell";
+import { A, href, useGo } from "@/shell/url";
+
+export default function DashboardsPage() {
+  useTitle("Dashboards");
+  const q = useQuery({ queryKey: ["dashboards"], queryFn: ({ signal }) => listDashboards(signal) });
+  const [error, setError] = useState<unknown>();
+  const [imported, setImported] = useState<{ id: string; title: string; notes: string[] }>();
+  const file = useRef<HTMLInputElement>(null);
+  const client = useQueryClient();
+  const go = useGo();
+  const attempt = async (f: () => Promise<void>) => {
+    setError(undefined);
+    try {
+      await f();
+      await client.invalidateQueries({ queryKey: ["dashboards"] });
+    } catch (e) {
+      setError(e);
+    }
+  };
+  const create = () =>
+    attempt(async () => {
+      const id = freshId("dashboard");
+      await saveDashboard(emptyDashboard(id, "New dashboard"));
+      go(href(`/dashboards/${id}`, { edit: "on" }));
+    });
+  const bring = (e: ChangeEvent<HTMLInputElement>) => {
+    const chosen = e.target.files?.[0];
+    e.target.value = "";
+    if (!chosen) return;
+    void attempt(async () => {
+      const { dashboard, notes } = fromGrafana(await chosen.text(), freshId(chosen.name.replace(/\.json$/, "")));
+      await saveDashboard(dashboard);
+      setImported({ id: dashboard.id, title: dashboard.title, notes });
+    });
+  };
+  const list = [...(q.data?.dashboards ?? [])].sort((a, b) => a.title.localeCompare(b.title));
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>Dashboards</h1>
+        <div className="push row">
+          <button type="button" className="btn" onClick={() => file.current?.click()}>
+            <FileInput size={14} /> Import from Grafana
+          </button>
+          <input
+            ref={file}
+            type="file"
+            accept=".json,application/json"
+            className="offscreen"
+            aria-label="Grafana dashboard file"
+            tabIndex={-1}
+            onChange={bring}
+          />
+          <button type="button" className="btn primary" onClick={() => void create()}>
+            <Plus size={14} /> New dashboard
+          </button>
+        </div>
+      </div>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={error ?? q.error} />
+      {q.data?.kept === "browser" && (
+        <Notice kind="warn">This server keeps no dashboards: they stay in this browser only.</Notice>
+      )}
+      {imported && (
+        <Notice kind="ok">
+          Imported <A to={`/dashboards/${imported.id}`}>{imported.title}</A>.
+          <Warnings list={imported.notes} />
+        </Notice>
+      )}
+      {q.isSuccess && list.length === 0 ? (
+        <Empty title="No dashboards yet">
+          Make one, or import the JSON of a Grafana dashboard: its panels and variables come along.
+        </Empty>
+      ) : (
+        <section className="panel">
+          <table className="table" aria-label="Dashboards">
+            <tbody>
+              {list.map((d) => (
+                <tr key={d.id}>
+                  <td>
+                    <A to={`/dashboards/${encodeURIComponent(d.id)}`}>{d.title}</A>
+                  </td>
+                  <td className="num">
+                    <button
+                      type="button"
+                      className="btn small ghost icon"
+                      aria-label={`Delete ${d.title}`}
+                      onClick={() =>
+                        window.confirm(`Delete “${d.title}”?`) && void attempt(() => deleteDashboard(d.id))
+                      }
+                    >
+                      <Trash2 size={13} />
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </div>
+  );
+}

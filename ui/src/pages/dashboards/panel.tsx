@@ -1,0 +1,330 @@
+/** One panel over any query. */
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { queryLogMetric, queryLogs } from "@/api/loki";
+import { query as instant } from "@/api/prom";
+import { searchTraces, traceMetrics } from "@/api/tempo";
+import { byUnit, durationMs, guessUnit } from "@/lib/format";
+import { interpolate, type Panel } from "@/lib/dashboards";
+import { isLogQuery } from "@/lib/logql";
+import { distinguishing, seriesVar, shortName } from "@/lib/series";
+import { chooseStep, nsToMs } from "@/lib/time";
+import { isTraceMetric } from "@/lib/traceql";
+import { type Line, type Style, TimeChart } from "@/parts/chart";
+import { ErrorNotice, Loading } from "@/parts/feedback";
+import { Heatmap, toHeat } from "@/parts/heatmap";
+import { Legend } from "@/parts/legend";
+import { RequestLink, Service, Time } from "@/parts/show";
+import { Spark } from "@/parts/spark";
+import { Table } from "@/parts/table";
+import { LogList } from "@/pages/logs/list";
+import { useMetricLines } from "@/pages/metrics/use-metrics";
+import { useRange } from "@/shell/range";
+
+interface Props {
+  panel: Panel;
+  values: Readonly<Record<string, string>>;
+  height: number;
+  header?: ReactNode;
+}
+
+const headPx = 34;
+
+export function PanelView({ panel: p, values, height, header }: Props) {
+  const { range } = useRange();
+  const step = chooseStep(range, 200);
+  const ask = (expr: string) => interpolate(expr, values, step, (range.toMs - range.fromMs) / 1000);
+  if (p.type === "row")
+    return (
+      <div className="row" style={{ height: 30 }}>
+        <h2>{p.title}</h2>
+        {header}
+      </div>
+    );
+  const inner = Math.max(40, height - headPx - 10);
+  const queries = p.queries.map((q) => ({ ...q, expr: ask(q.expr) }));
+  const first = queries[0];
+  return (
+    <section
+      className="panel"
+      style={{ height: "100%", display: "flex", flexDirection: "column", overflow: "hidden" }}
+      aria-label={p.title || "Panel"}
+    >
+      <header style={{ minHeight: headPx, padding: "2px 8px 2px 12px" }}>
+        <h3 className="cut grow">
+          <bdi>{ask(p.title)}</bdi>
+        </h3>
+        {header}
+      </header>
+      {p.type === "text" ? (
+        <div className="body scroll" style={{ whiteSpace: "pre-wrap" }}>
+          {p.text}
+        </div>
+      ) : !first?.expr ? (
+        <p className="body muted">This panel has no query.</p>
+      ) : p.type === "logs" ? (
+        <LogsPanel expr={first.expr} />
+      ) : p.type === "traces" ? (
+        <TracesPanel expr={first.expr} />
+      ) : first.language === "promql" ? (
+        <PromPanel panel={p} queries={queries} height={inner} />
+      ) : (
+        <OtherPanel panel={p} expr={first.expr} language={first.language} legend={first.legend} height={inner} />
+      )}
+    </section>
+  );
+}
+
+function PromPanel({
+  panel: p,
+  queries,
+  height,
+}: {
+  panel: Panel;
+  queries: { expr: string; legend?: string }[];
+  height: number;
+}) {
+  const { range } = useRange();
+  const m = useMetricLines(
+    queries.map((q, i) => ({ slot: "abcdefgh"[i] ?? "h", query: q.expr, ...(q.legend ? { legend: q.legend } : {}) })),
+    range,
+  );
+  const lines = m.lines.map((l) => ({ ...l, name: queries.length > 1 ? l.name.replace(/^\$\w /, "") : l.name }));
+  return (
+    <>
+      <Loading on={m.fetching} />
+      {m.errors.slice(0, 1).map((e) => (
+        <ErrorNotice key={e.slot} error={e.error} />
+      ))}
+      {p.type === "table" ? (
+        <TablePanel expr={queries[0]!.expr} />
+      ) : (
+        <Drawn
+          panel={p}
+          lines={lines}
+          labels={m.lines.map((l) => l.labels)}
+          step={m.step}
+          height={height}
+          unit={p.unit ?? guessUnit(queries[0]?.expr ?? "")}
+        />
+      )}
+    </>
+  );
+}
+
+function OtherPanel({
+  panel,
+  expr,
+  language,
+  legend,
+  height,
+}: {
+  panel: Panel;
+  expr: string;
+  language: "logql" | "traceql";
+  legend: string | undefined;
+  height: number;
+}) {
+  const { range } = useRange();
+  const step = chooseStep(range, 200);
+  const q = useQuery({
+    queryKey: ["panel", language, expr, range.fromMs, range.toMs],
+    queryFn: async ({ signal }) => {
+      if (language === "traceql")
+        return (await traceMetrics(expr, range, step, signal)).map((s) => ({ labels: s.labels, points: s.points }));
+      const a = await queryLogMetric(expr, range, step, signal);
+      return a.data.map((s) => ({
+        labels: s.metric,
+        points: (s.values ?? []).map(([t, v]): [number, number] => [t * 1000, Number(v)]),
+      }));
+    },
+    placeholderData: keepPreviousData,
+  });
+  if (language === "logql" && isLogQuery(expr)) return <LogsPanel expr={expr} />;
+  if (language === "traceql" && !isTraceMetric(expr)) return <TracesPanel expr={expr} />;
+  const data = q.data ?? [];
+  const keys = distinguishing(data.map((d) => d.labels));
+  const lines = data.map((d, i) => ({
+    name: legend
+      ? legend.replace(/\{\{\s*([\w.]+)\s*\}\}/g, (_, k: string) => d.labels[k] ?? "")
+      : shortName(d.labels, keys),
+    color: seriesVar(i),
+    points: d.points,
+  }));
+  return (
+    <>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} />
+      <Drawn
+        panel={panel}
+        lines={lines}
+        labels={data.map((d) => d.labels)}
+        step={step}
+        height={height}
+        unit={panel.unit}
+      />
+    </>
+  );
+}
+
+function Drawn({
+  panel: p,
+  lines,
+  labels,
+  step,
+  height,
+  unit,
+}: {
+  panel: Panel;
+  lines: readonly Line[];
+  labels: readonly Record<string, string>[];
+  step: number;
+  height: number;
+  unit: string | undefined;
+}) {
+  const { range, zoomTo } = useRange();
+  const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+  if (p.type === "stat")
+    return (
+      <div className="row wrap" style={{ padding: 12, gap: 24, overflow: "hidden" }}>
+        {lines.slice(0, 6).map((l, i) => (
+          <div key={i}>
+            <div style={{ fontSize: height > 120 ? 28 : 20, fontWeight: 600 }}>
+              {byUnit(l.points.at(-1)?.[1] ?? Number.NaN, unit)}
+            </div>
+            {lines.length > 1 && <div className="muted small cut">{l.name}</div>}
+            {height > 110 && <Spark points={l.points} width={130} height={26} />}
+          </div>
+        ))}
+      </div>
+    );
+  if (p.type === "heatmap") {
+    const bound = (l: Record<string, string>) =>
+      Number(l.le === "+Inf" ? Number.POSITIVE_INFINITY : (l.le ?? l.__bucket));
+    return (
+      <div style={{ padding: 6 }}>
+        <Heatmap
+          data={toHeat(
+            lines.map((l, i) => ({ bound: bound(labels[i] ?? {}), points: l.points })),
+            step * 1000,
+          )}
+          range={range}
+          height={height - 8}
+          format={(v) => byUnit(v, unit)}
+          label={p.title}
+        />
+      </div>
+    );
+  }
+  const legend = lines.length > 1 && height > 170;
+  return (
+    <div style={{ padding: "4px 8px", overflow: "hidden" }}>
+      <TimeChart
+        label={p.title}
+        lines={lines}
+        range={range}
+        stepMs={step * 1000}
+        unit={unit}
+        style={(p.type === "table" ? "line" : p.type) as Style}
+        hidden={hidden}
+        height={legend ? height - 78 : height - 6}
+        onZoom={zoomTo}
+      />
+      {legend && (
+        <div style={{ height: 72, overflow: "auto" }}>
+          <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unit} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function TablePanel({ expr }: { expr: string }) {
+  const { range } = useRange();
+  const q = useQuery({
+    queryKey: ["instant", expr, range.toMs],
+    queryFn: ({ signal }) => instant(expr, range.toMs, signal),
+    placeholderData: keepPreviousData,
+  });
+  const rows = q.data?.data.resultType === "vector" ? q.data.data.result : [];
+  const keys = [...new Set(rows.flatMap((r) => Object.keys(r.metric)))].filter((k) => k !== "__name__").slice(0, 8);
+  const value = (r: (typeof rows)[number]) => Number(r.value?.[1] ?? Number.NaN);
+  return (
+    <div className="scroll">
+      <Table
+        label={expr}
+        rows={rows}
+        rowKey={(r) => JSON.stringify(r.metric)}
+        initial={{ id: "value", desc: true }}
+        columns={[
+          ...keys.map((k) => ({
+            id: k,
+            head: k,
+            cell: (r: (typeof rows)[number]) => <bdi>{r.metric[k]}</bdi>,
+            sort: (r: (typeof rows)[number]) => r.metric[k] ?? "",
+          })),
+          { id: "value", head: "Value", num: true, cell: (r) => byUnit(value(r), guessUnit(expr)), sort: value },
+        ]}
+      />
+    </div>
+  );
+}
+
+function LogsPanel({ expr }: { expr: string }) {
+  const { range } = useRange();
+  const q = useQuery({
+    queryKey: ["panel-logs", expr, range.fromMs, range.toMs],
+    queryFn: ({ signal }) => queryLogs(expr, range, 200, "backward", signal),
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} />
+      <LogList lines={q.data?.lines ?? []} columns={[]} />
+    </>
+  );
+}
+
+function TracesPanel({ expr }: { expr: string }) {
+  const { range } = useRange();
+  const q = useQuery({
+    queryKey: ["panel-traces", expr, range.fromMs, range.toMs],
+    queryFn: ({ signal }) => searchTraces(expr, range, 50, signal),
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <div className="scroll">
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} />
+      <Table
+        label={expr}
+        rows={q.data?.traces ?? []}
+        rowKey={(t) => t.traceID}
+        columns={[
+          {
+            id: "t",
+            head: "Start",
+            cell: (t) => <Time ms={nsToMs(t.startTimeUnixNano)} />,
+            sort: (t) => nsToMs(t.startTimeUnixNano),
+          },
+          {
+            id: "s",
+            head: "Service",
+            cell: (t) => <Service name={t.rootServiceName ?? ""} />,
+            sort: (t) => t.rootServiceName ?? "",
+          },
+          { id: "n", head: "Request", cell: (t) => <bdi>{t.rootTraceName}</bdi>, sort: (t) => t.rootTraceName ?? "" },
+          {
+            id: "d",
+            head: "Duration",
+            num: true,
+            cell: (t) => durationMs(t.durationMs ?? 0),
+            sort: (t) => t.durationMs ?? 0,
+          },
+          { id: "i", head: "", cell: (t) => <RequestLink id={t.traceID} /> },
+        ]}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,89 @@
+/** Where one starts: what burns, how the services are, what to do when nothing is here yet. */
+import { useQuery } from "@tanstack/react-query";
+import { health } from "@/api/native";
+import { rules } from "@/api/prom";
+import { plural } from "@/lib/format";
+import { ErrorNotice, Loading, Notice } from "@/parts/feedback";
+import { HowToSend } from "@/parts/how-to-send";
+import { Ago, StateBadge } from "@/parts/show";
+import { ServiceTable, useServices } from "@/pages/services/services";
+import { ServiceMap } from "@/pages/services/map";
+import { useRange } from "@/shell/range";
+import { useTitle } from "@/shell/shell";
+import { A, href } from "@/shell/url";
+
+export default function HomePage() {
+  useTitle("");
+  const { range, carry, nowMs } = useRange();
+  const map = useServices(range);
+  const alerts = useQuery({ queryKey: ["rules"], queryFn: ({ signal }) => rules(signal), retry: false });
+  const state = useQuery({ queryKey: ["health"], queryFn: ({ signal }) => health(signal), retry: false });
+  const firing = (alerts.data ?? [])
+    .flatMap((g) => g.rules)
+    .flatMap((r) => (r.alerts ?? []).filter((a) => a.state === "firing").map((a) => ({ rule: r.name, alert: a })));
+  const nodes = map.data?.nodes ?? [];
+  const sick = (state.data?.list ?? []).filter((p) => p.status !== "healthy");
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>{greeting(firing.length, map.isSuccess, nodes.length)}</h1>
+      </div>
+      {sick.map((p) => (
+        <Notice key={p.name} kind={p.status === "degraded" ? "warn" : "error"} action={<A to="/status">Status</A>}>
+          <b>{p.name}</b> is {p.status}
+          {p.reason && `: ${p.reason}`}
+        </Notice>
+      ))}
+      {firing.length > 0 && (
+        <section className="panel">
+          <header>
+            <h2>Firing</h2>
+            <A className="push" to={href("/alerting", carry)}>
+              All alerts
+            </A>
+          </header>
+          <table className="table" aria-label="Firing alerts">
+            <tbody>
+              {firing.slice(0, 8).map(({ rule, alert }) => (
+                <tr key={rule + JSON.stringify(alert.labels)}>
+                  <td style={{ width: 80 }}>
+                    <StateBadge state="firing" />
+                  </td>
+                  <td>
+                    <A to={href("/alerting", { ...carry, alert: rule })}>{rule}</A>
+                  </td>
+                  <td className="muted">
+                    <bdi>{(alert.annotations.summary ?? alert.annotations.description ?? "").slice(0, 200)}</bdi>
+                  </td>
+                  <td className="num muted">
+                    {alert.activeAt && <Ago ms={Date.parse(alert.activeAt)} nowMs={nowMs} />}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+      <Loading on={map.isFetching} />
+      <ErrorNotice error={map.error} retry={() => void map.refetch()} />
+      {map.isSuccess && nodes.length === 0 ? (
+        <HowToSend signal="traces" />
+      ) : (
+        nodes.length > 0 && (
+          <>
+            <ServiceMap nodes={nodes} edges={map.data?.edges ?? []} />
+            <ServiceTable nodes={nodes} />
+          </>
+        )
+      )}
+    </div>
+  );
+}
+
+function greeting(firing: number, known: boolean, services: number): string {
+  if (firing > 0) return `${plural(firing, "alert")} firing`;
+  if (!known) return "Overview";
+  return services
+    ? `${plural(services, "service and dependency", "services and dependencies")}, no alert firing`
+    : "Welcome to Braid";
+}

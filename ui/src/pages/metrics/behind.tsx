@@ -1,0 +1,109 @@
+/** The requests behind a point of a chart. */
+import { useQuery } from "@tanstack/react-query";
+import { requestsBehind } from "@/api/native";
+import { duration, plural } from "@/lib/format";
+import { msToNs, nsToMs } from "@/lib/time";
+import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { Dialog } from "@/parts/overlay";
+import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
+import { Table } from "@/parts/table";
+
+export interface BehindPoint {
+  ms: number;
+  stepMs: number;
+  name: string;
+  selector: string;
+}
+
+export function Behind({ point, onClose }: { point: BehindPoint | undefined; onClose: () => void }) {
+  return (
+    <Dialog title="Requests behind this point" open={point !== undefined} onClose={onClose} wide>
+      {point && <List point={point} />}
+    </Dialog>
+  );
+}
+
+function List({ point }: { point: BehindPoint }) {
+  const half = Math.max(point.stepMs, 30_000);
+  const q = useQuery({
+    queryKey: ["behind", point.selector, point.ms],
+    queryFn: ({ signal }) =>
+      requestsBehind(
+        { promql: point.selector, startNs: msToNs(point.ms - half), endNs: msToNs(point.ms + half), limit: 100 },
+        signal,
+      ),
+  });
+  const rows = q.data?.requests ?? [];
+  return (
+    <div className="col">
+      <p className="muted">
+        <bdi className="mono">{point.selector}</bdi> around <Time ms={point.ms} />
+      </p>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      <Warnings list={q.data?.warnings} />
+      {q.isSuccess && rows.length === 0 && (
+        <Empty title="No request is known for this point">
+          The series has no exemplar here, and its labels lead to no span and no log record of this moment.
+        </Empty>
+      )}
+      {rows.length > 0 && (
+        <>
+          <p className="small muted">
+            {plural(rows.length, "request")}, found by {q.data?.source || "exemplars"}
+          </p>
+          <Table
+            label="Requests"
+            rows={rows}
+            rowKey={(r, i) => `${r.request?.traceId}/${i}`}
+            initial={{ id: "value", desc: true }}
+            columns={[
+              {
+                id: "time",
+                head: "Time",
+                cell: (r) => <Time ms={nsToMs(r.request?.startNs)} />,
+                sort: (r) => nsToMs(r.request?.startNs),
+              },
+              {
+                id: "id",
+                head: "Request",
+                cell: (r) => <RequestLink id={r.request?.traceId || r.request?.requestId || ""} />,
+              },
+              {
+                id: "service",
+                head: "Service",
+                cell: (r) => <Service name={r.request?.service ?? ""} />,
+                sort: (r) => r.request?.service ?? "",
+              },
+              {
+                id: "route",
+                head: "Route",
+                cell: (r) => <bdi>{(r.request?.route ?? "").slice(0, 120)}</bdi>,
+                sort: (r) => r.request?.route ?? "",
+              },
+              {
+                id: "why",
+                head: "Why",
+                cell: (r) => <span className="badge">{r.reason}</span>,
+                sort: (r) => r.reason ?? "",
+              },
+              {
+                id: "status",
+                head: "Status",
+                cell: (r) => <StateBadge state={r.request?.error ? "error" : r.request?.status || "ok"} />,
+                sort: (r) => (r.request?.error ? 1 : 0),
+              },
+              {
+                id: "value",
+                head: "Value",
+                num: true,
+                cell: (r) => duration((r.value ?? 0) * 1e9),
+                sort: (r) => r.value ?? 0,
+              },
+            ]}
+          />
+        </>
+      )}
+    </div>
+  );
+}

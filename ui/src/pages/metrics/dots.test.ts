@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { toDots, valueAt } from "./dots";
+import { dotsOf, pointsOf } from "./use-metrics";
+
+const line = {
+  name: "",
+  color: "",
+  points: [
+    [10, 1],
+    [20, 2],
+    [30, 3],
+  ] as const,
+};
+
+test("valueAt is the last value before", () => {
+  expect([5, 10, 25, 99].map((t) => valueAt(line, t))).toEqual([undefined, 1, 2, 3]);
+});
+
+test("a dot of another scale stands on the line and keeps its value", () => {
+  const dot = { ms: 25, value: 0.4, id: "t", labels: { a: "b" } };
+  expect(toDots([dot], [line], "/s")).toEqual([{ ...dot, value: 2, labels: { value: "0.4", a: "b" } }]);
+  expect(toDots([dot], [line], "s")).toEqual([dot]);
+});
+
+test("exemplars name their request whatever the label is called", () => {
+  expect(
+    dotsOf([{ seriesLabels: { job: "a" }, exemplars: [{ labels: { traceID: "x" }, value: "1.5", timestamp: 2 }] }]),
+  ).toEqual([{ ms: 2000, value: 1.5, id: "x", labels: { traceID: "x", job: "a" } }]);
+});
+
+test("native histograms draw their mean", () => {
+  expect(pointsOf({ histograms: [[1, { count: "4", sum: "2" }]] })).toEqual([[1000, 0.5]]);
+});

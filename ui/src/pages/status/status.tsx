@@ -1,0 +1,266 @@
+/** How Braid itself is: parts, ingest, storage, cardinality, queries. */
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { health, queries, type QueryLogEntry } from "@/api/native";
+import { getJSON } from "@/api/http";
+import { tsdbStatus } from "@/api/prom";
+import { bytes, count, duration, plural } from "@/lib/format";
+import { nsToMs } from "@/lib/time";
+import { ErrorNotice, Loading, Notice } from "@/parts/feedback";
+import { Tabs } from "@/parts/overlay";
+import { StateBadge, Time } from "@/parts/show";
+import { Table } from "@/parts/table";
+import { useRange } from "@/shell/range";
+import { useTitle } from "@/shell/shell";
+import { A, href, useParams } from "@/shell/url";
+import { OwnMetrics } from "./own";
+
+export default function StatusPage() {
+  const [params, setParams] = useParams();
+  useTitle("Status");
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>Status</h1>
+      </div>
+      <Tabs
+        label="Status"
+        value={params.tab ?? "health"}
+        onChange={(t) => setParams({ tab: t === "health" ? undefined : t })}
+        tabs={[
+          { id: "health", label: "Health", content: <HealthTab /> },
+          { id: "ingest", label: "Ingest and storage", content: <OwnMetrics /> },
+          { id: "cardinality", label: "Cardinality", content: <Cardinality /> },
+          { id: "queries", label: "Queries", content: <QueryLog /> },
+          { id: "config", label: "Configuration", content: <Config /> },
+        ]}
+      />
+    </div>
+  );
+}
+
+function HealthTab() {
+  const { nowMs } = useRange();
+  const q = useQuery({
+    queryKey: ["health", nowMs],
+    queryFn: ({ signal }) => health(signal),
+    refetchInterval: 10_000,
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <div className="col" style={{ paddingTop: 10 }}>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} />
+      {q.data && (
+        <Notice kind={q.data.status === "healthy" ? "ok" : q.data.status === "degraded" ? "warn" : "error"}>
+          Braid is <b>{q.data.status}</b>
+          {q.data.state && q.data.state !== "ready" && `: ${q.data.state}`}
+        </Notice>
+      )}
+      <section className="panel scroll">
+        <Table
+          label="Parts"
+          rows={q.data?.list ?? []}
+          rowKey={(p) => p.name}
+          columns={[
+            {
+              id: "state",
+              head: "State",
+              width: "110px",
+              cell: (p) => <StateBadge state={p.status} />,
+              sort: (p) => p.status,
+            },
+            { id: "name", head: "Part", cell: (p) => <b>{p.name}</b>, sort: (p) => p.name },
+            { id: "why", head: "Why", cell: (p) => p.reason ?? <span className="faint">works</span> },
+            { id: "out", head: "The way out", cell: (p) => p.way_out ?? "" },
+          ]}
+        />
+      </section>
+    </div>
+  );
+}
+
+function Cardinality() {
+  const { carry } = useRange();
+  const q = useQuery({ queryKey: ["tsdb"], queryFn: ({ signal }) => tsdbStatus(signal) });
+  const s = q.data;
+  const total = s?.headStats?.numSeries ?? 0;
+  const lists: {
+    title: string;
+    rows: { name: string; value: number }[] | undefined;
+    link?: (name: string) => string;
+    unit?: (n: number) => string;
+  }[] = [
+    {
+      title: "Series by metric",
+      rows: s?.seriesCountByMetricName,
+      link: (n) => href("/explore/metrics", { ...carry, metric: n }),
+    },
+    { title: "Values by label", rows: s?.labelValueCountByLabelName },
+    { title: "Series by label and value", rows: s?.seriesCountByLabelValuePair },
+    { title: "Memory by label", rows: s?.memoryInBytesByLabelName, unit: bytes },
+  ];
+  return (
+    <div className="col" style={{ paddingTop: 10 }}>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} />
+      {s && (
+        <p>
+          <b>{plural(total, "active series", "active series")}</b>, {count(s.headStats?.chunkCount ?? 0)} chunks in
+          memory
+        </p>
+      )}
+      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(420px, 1fr))", gap: 12 }}>
+        {lists.map((l) => {
+          const max = Math.max(1, ...(l.rows ?? []).map((r) => r.value));
+          return (
+            <section key={l.title} className="panel scroll" style={{ maxHeight: 480 }}>
+              <header>
+                <h3>{l.title}</h3>
+              </header>
+              <Table
+                label={l.title}
+                rows={l.rows ?? []}
+                rowKey={(r) => r.name}
+                initial={{ id: "n", desc: true }}
+                columns={[
+                  {
+                    id: "name",
+                    head: "Name",
+                    cell: (r) => (l.link ? <A to={l.link(r.name)}>{r.name}</A> : <bdi>{r.name}</bdi>),
+                    sort: (r) => r.name,
+                  },
+                  {
+                    id: "bar",
+                    head: "",
+                    cell: (r) => (
+                      <div className="bar" style={{ width: 100 }}>
+                        <i style={{ width: `${(r.value / max) * 100}%` }} />
+                      </div>
+                    ),
+                  },
+                  { id: "n", head: "Count", num: true, cell: (r) => (l.unit ?? count)(r.value), sort: (r) => r.value },
+                ]}
+              />
+            </section>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+const pageOf: Record<string, string> = {
+  promql: "/explore/metrics",
+  logql: "/explore/logs",
+  traceql: "/explore/traces",
+};
+
+function QueryLog() {
+  const q = useQuery({ queryKey: ["queries"], queryFn: ({ signal }) => queries(signal), refetchInterval: 3000 });
+  return (
+    <div className="col" style={{ paddingTop: 10 }}>
+      <ErrorNotice error={q.error} />
+      <section className="panel scroll">
+        <Table<QueryLogEntry>
+          label="Queries"
+          rows={q.data?.queries ?? []}
+          rowKey={(r, i) => r.id ?? String(i)}
+          initial={{ id: "start", desc: true }}
+          columns={[
+            {
+              id: "state",
+              head: "State",
+              cell: (r) =>
+                r.running ? (
+                  <span className="badge warn">running</span>
+                ) : r.error ? (
+                  <span className="badge error">failed</span>
+                ) : (
+                  <span className="badge ok">done</span>
+                ),
+              sort: (r) => (r.running ? 0 : 1),
+            },
+            {
+              id: "start",
+              head: "Started",
+              cell: (r) => <Time ms={nsToMs(r.startedNs)} />,
+              sort: (r) => nsToMs(r.startedNs),
+            },
+            { id: "lang", head: "Language", cell: (r) => r.language, sort: (r) => r.language ?? "" },
+            {
+              id: "text",
+              head: "Query",
+              cell: (r) => {
+                const page = pageOf[(r.language ?? "").toLowerCase()];
+                const text = (
+                  <code>
+                    <bdi>{(r.text ?? "").slice(0, 220)}</bdi>
+                  </code>
+                );
+                return (
+                  <>
+                    {page ? <A to={href(page, { q: r.text })}>{text}</A> : text}
+                    {r.error && <div className="t-error small">{r.error.slice(0, 200)}</div>}
+                  </>
+                );
+              },
+            },
+            {
+              id: "rows",
+              head: "Rows",
+              num: true,
+              cell: (r) => count(Number(r.cost?.rows ?? 0)),
+              sort: (r) => Number(r.cost?.rows ?? 0),
+            },
+            {
+              id: "bytes",
+              head: "Read",
+              num: true,
+              cell: (r) => bytes(Number(r.cost?.bytes ?? 0)),
+              sort: (r) => Number(r.cost?.bytes ?? 0),
+            },
+            {
+              id: "time",
+              head: "Took",
+              num: true,
+              cell: (r) => duration((r.seconds ?? 0) * 1e9),
+              sort: (r) => r.seconds ?? 0,
+            },
+          ]}
+        />
+      </section>
+    </div>
+  );
+}
+
+function Config() {
+  const q = useQuery({
+    queryKey: ["config"],
+    queryFn: ({ signal }) => getJSON<{ data?: { yaml?: string } }>("/api/v1/status/config", undefined, signal),
+    retry: false,
+  });
+  const flags = useQuery({
+    queryKey: ["flags"],
+    queryFn: ({ signal }) => getJSON<{ data?: Record<string, string> }>("/api/v1/status/flags", undefined, signal),
+    retry: false,
+  });
+  return (
+    <div className="col" style={{ paddingTop: 10 }}>
+      <ErrorNotice error={q.error} />
+      {q.data?.data?.yaml && <pre className="code-block">{q.data.data.yaml}</pre>}
+      {Object.keys(flags.data?.data ?? {}).length > 0 && (
+        <section className="panel scroll">
+          <Table
+            label="Flags"
+            rows={Object.entries(flags.data?.data ?? {})}
+            rowKey={(r) => r[0]}
+            columns={[
+              { id: "k", head: "Flag", cell: (r) => <code>{r[0]}</code>, sort: (r) => r[0] },
+              { id: "v", head: "Value", cell: (r) => <code>{r[1]}</code> },
+            ]}
+          />
+        </section>
+      )}
+    </div>
+  );
+}

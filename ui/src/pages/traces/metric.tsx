@@ -1,0 +1,98 @@
+/** A TraceQL query for numbers, as a chart. */
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { type TraceSeries, traceMetrics } from "@/api/tempo";
+import { duration, plural } from "@/lib/format";
+import { distinguishing, seriesVar, shortName } from "@/lib/series";
+import { chooseStep } from "@/lib/time";
+import { type Dot, type Line, type Style, TimeChart } from "@/parts/chart";
+import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { Heatmap, toHeat } from "@/parts/heatmap";
+import { Legend } from "@/parts/legend";
+import { useRange } from "@/shell/range";
+
+export function toLines(series: readonly TraceSeries[]): Line[] {
+  const keys = distinguishing(series.map((s) => s.labels));
+  return series.map((s, i) => ({ name: shortName(s.labels, keys), color: seriesVar(i), points: s.points }));
+}
+
+const toDots = (series: readonly TraceSeries[]): Dot[] =>
+  series.flatMap((s) =>
+    s.exemplars
+      .filter((e) => e.traceId && Number.isFinite(e.value))
+      .map((e) => ({ ms: e.ms, value: e.value, id: e.traceId, labels: e.labels })),
+  );
+
+const unitOf = (query: string) =>
+  /(quantile|avg|min|max|sum)_over_time\(\s*(trace)?[dD]uration/.test(query)
+    ? "s"
+    : /\|\s*rate\(/.test(query)
+      ? "/s"
+      : undefined;
+
+interface Props {
+  query: string;
+  height?: number;
+  title?: string;
+  style?: Style;
+}
+
+export function TraceMetric({ query, height = 320, title, style = "line" }: Props) {
+  const { range, zoomTo } = useRange();
+  const step = chooseStep(range, 200);
+  const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+  const q = useQuery({
+    queryKey: ["trace-metric", query, range.fromMs, range.toMs],
+    queryFn: ({ signal }) => traceMetrics(query, range, step, signal),
+    placeholderData: keepPreviousData,
+  });
+  const heat = /histogram_over_time\(/.test(query);
+  const lines = useMemo(() => toLines(q.data ?? []), [q.data]);
+  const dots = useMemo(() => toDots(q.data ?? []), [q.data]);
+  return (
+    <section className="panel">
+      {title && (
+        <header>
+          <h3>{title}</h3>
+          <span className="push muted small">{plural(lines.length, "series", "series")}</span>
+        </header>
+      )}
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      {q.isSuccess && lines.length === 0 ? (
+        <Empty title="No spans matched in this range" />
+      ) : (
+        <div className="body">
+          {heat ? (
+            <Heatmap
+              data={toHeat(
+                (q.data ?? []).map((s) => ({ bound: Number(s.labels.__bucket), points: s.points })),
+                step * 1000,
+              )}
+              range={range}
+              format={(v) => duration(v * 1e9)}
+              label={query}
+              height={height}
+            />
+          ) : (
+            <TimeChart
+              label={query}
+              lines={lines}
+              dots={dots}
+              range={range}
+              stepMs={step * 1000}
+              unit={unitOf(query)}
+              hidden={hidden}
+              onZoom={zoomTo}
+              height={height}
+              style={style}
+            />
+          )}
+          {!heat && lines.length > 1 && (
+            <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unitOf(query)} />
+          )}
+        </div>
+      )}
+    </section>
+  );
+}

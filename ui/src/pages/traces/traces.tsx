@@ -1,0 +1,262 @@
+/** Traces: search by form or TraceQL, latency as a heatmap, what is different, rate and errors by field. */
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Play, Square } from "lucide-react";
+import { useCallback, useEffect, useMemo, useState } from "react";
+import { searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
+import { bytes, durationMs, plural } from "@/lib/format";
+import { nsToMs } from "@/lib/time";
+import { addCondition, condition, isTraceMetric } from "@/lib/traceql";
+import { QueryEditor } from "@/parts/editor";
+import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { HowToSend } from "@/parts/how-to-send";
+import { ShareMenu } from "@/parts/menus";
+import { Tabs } from "@/parts/overlay";
+import { SavedMenu, useRemember } from "@/parts/saved";
+import { RequestLink, Service, Time } from "@/parts/show";
+import { type Column, Table } from "@/parts/table";
+import { ValueActions } from "@/parts/value";
+import { useRange } from "@/shell/range";
+import { useTitle } from "@/shell/shell";
+import { A, requestHref, useParams } from "@/shell/url";
+import { Breakdown } from "./breakdown";
+import { SearchForm } from "./form";
+import { Latency } from "./latency";
+import { TraceMetric } from "./metric";
+
+const everything = "{ }";
+
+export default function TracesPage() {
+  const [params, setParams] = useParams();
+  const { range } = useRange();
+  const query = params.q ?? everything;
+  const [text, setText] = useState(query);
+  useEffect(() => setText(query), [query]);
+  useTitle("Traces");
+  useRemember("traces", query);
+  const run = useCallback(
+    (q: string) => setParams({ q: q.trim() === everything ? undefined : q.trim() || undefined, sel: undefined }),
+    [setParams],
+  );
+  const actions = useMemo(
+    () => ({
+      include: (f: string, v: string) => run(addCondition(query, condition(f, "=", v))),
+      exclude: (f: string, v: string) => run(addCondition(query, condition(f, "!=", v))),
+      groupBy: (f: string) => setParams({ view: "breakdown", by: f }),
+    }),
+    [query, run, setParams],
+  );
+  const metric = isTraceMetric(query);
+  const view = params.view ?? "list";
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>Traces</h1>
+        <div className="push row">
+          <SavedMenu page="traces" query={query} onPick={run} />
+          <ShareMenu
+            data={{ name: "traces", call: { path: "/api/search", params: searchParams(query, range, 100) } }}
+          />
+        </div>
+      </div>
+      <div className="query-bar">
+        <QueryEditor
+          language="traceql"
+          label="TraceQL query"
+          value={text}
+          onChange={setText}
+          onRun={run}
+          placeholder='{ resource.service.name = "checkout" && duration > 500ms }'
+        />
+        <button type="button" className="btn primary" onClick={() => run(text)}>
+          <Play size={14} /> Run
+        </button>
+      </div>
+      <ValueActions value={actions}>
+        {metric ? (
+          <TraceMetric query={query} />
+        ) : (
+          <>
+            <SearchForm query={query} onQuery={run} />
+            <Latency query={query} onQuery={run} />
+            <Tabs
+              label="What to show"
+              value={view}
+              onChange={(v) => setParams({ view: v === "list" ? undefined : v })}
+              tabs={[
+                { id: "list", label: "Traces", content: <TraceList query={query} /> },
+                { id: "breakdown", label: "Rate, errors, duration by field", content: <Breakdown query={query} /> },
+              ]}
+            />
+          </>
+        )}
+      </ValueActions>
+    </div>
+  );
+}
+
+const sizes = [50, 200, 1000];
+
+function counts(t: TraceSummary): { spans: number; errors: number; services: string[] } {
+  const stats = Object.entries(t.serviceStats ?? {});
+  return {
+    spans: stats.reduce((n, [, s]) => n + (s.spanCount ?? 0), 0),
+    errors: stats.reduce((n, [, s]) => n + (s.errorCount ?? 0), 0),
+    services: stats.map(([k]) => k),
+  };
+}
+
+const columns: Column<TraceSummary>[] = [
+  {
+    id: "start",
+    head: "Start",
+    cell: (t) => <Time ms={nsToMs(t.startTimeUnixNano)} />,
+    sort: (t) => nsToMs(t.startTimeUnixNano),
+    width: "190px",
+  },
+  {
+    id: "service",
+    head: "Service",
+    cell: (t) => <Service name={t.rootServiceName || "root not received"} />,
+    sort: (t) => t.rootServiceName ?? "",
+  },
+  {
+    id: "name",
+    head: "Request",
+    cell: (t) => (
+      <A to={requestHref(t.traceID, { span: matched(t)[0]?.spanID })}>
+        <bdi>{(t.rootTraceName || matched(t)[0]?.name || "(root span not received)").slice(0, 160)}</bdi>
+      </A>
+    ),
+    sort: (t) => t.rootTraceName ?? "",
+  },
+  {
+    id: "matched",
+    head: "Matching spans",
+    cell: (t) => {
+      const n = (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).reduce(
+        (s, x) => s + (x.matched ?? x.spans?.length ?? 0),
+        0,
+      );
+      return n ? (
+        <span className="muted">
+          {n}{" "}
+          <bdi className="small">{[...new Set(matched(t).map((s) => s.name))].slice(0, 2).join(", ").slice(0, 80)}</bdi>
+        </span>
+      ) : (
+        ""
+      );
+    },
+  },
+  {
+    id: "services",
+    head: "Services",
+    cell: (t) => (
+      <span className="row" style={{ gap: 3 }} title={counts(t).services.join(", ")}>
+        <span className="muted">{counts(t).services.length || ""}</span>
+      </span>
+    ),
+    sort: (t) => counts(t).services.length,
+  },
+  { id: "spans", head: "Spans", num: true, cell: (t) => counts(t).spans || "", sort: (t) => counts(t).spans },
+  {
+    id: "errors",
+    head: "Errors",
+    num: true,
+    cell: (t) => (counts(t).errors ? <span className="badge error">{counts(t).errors}</span> : ""),
+    sort: (t) => counts(t).errors,
+  },
+  {
+    id: "duration",
+    head: "Duration",
+    num: true,
+    cell: (t) => durationMs(t.durationMs ?? 0),
+    sort: (t) => t.durationMs ?? 0,
+  },
+  { id: "id", head: "Trace", cell: (t) => <RequestLink id={t.traceID} /> },
+];
+
+const matched = (t: TraceSummary) => (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).flatMap((s) => s.spans ?? []);
+
+export function TraceList({ query }: { query: string }) {
+  const { range } = useRange();
+  const client = useQueryClient();
+  const [size, setSize] = useState(0);
+  const limit = sizes[size] ?? sizes[0]!;
+  const q = useQuery({
+    queryKey: ["traces", query, range.fromMs, range.toMs, limit],
+    queryFn: ({ signal }) => searchTraces(query, range, limit, signal),
+    placeholderData: keepPreviousData,
+  });
+  const rows = q.data?.traces ?? [];
+  const read = Number(q.data?.metrics.inspectedBytes ?? 0);
+  return (
+    <section className="panel">
+      <div className="cost" style={{ padding: "3px 10px" }}>
+        <span>
+          {q.data ? `${plural(rows.length, "trace")}${rows.length >= limit ? " (more match)" : ""}` : "Searching"}
+        </span>
+        {q.isFetching ? (
+          <button
+            type="button"
+            className="btn small"
+            onClick={() => void client.cancelQueries({ queryKey: ["traces"] })}
+          >
+            <Square size={11} /> Cancel
+          </button>
+        ) : (
+          q.data && (
+            <span>
+              {durationMs(q.data.ms)}
+              {read > 0 && `, read ${bytes(read)}`}
+            </span>
+          )
+        )}
+        {rows.length >= limit && size < sizes.length - 1 && (
+          <button type="button" className="btn small" onClick={() => setSize(size + 1)}>
+            Up to {sizes[size + 1]}
+          </button>
+        )}
+        <span className="push">
+          <ShareMenu
+            data={{
+              name: "traces",
+              json: () => rows,
+              ndjson: () => rows,
+              table: () => ({
+                header: ["trace_id", "start", "service", "name", "duration_ms", "spans", "errors"],
+                rows: rows.map((t) => [
+                  t.traceID,
+                  new Date(nsToMs(t.startTimeUnixNano)).toISOString(),
+                  t.rootServiceName ?? "",
+                  t.rootTraceName ?? "",
+                  t.durationMs ?? 0,
+                  counts(t).spans,
+                  counts(t).errors,
+                ]),
+              }),
+            }}
+          />
+        </span>
+      </div>
+      <Loading on={q.isFetching} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      {q.isSuccess && rows.length === 0 ? (
+        query === everything ? (
+          <HowToSend signal="traces" />
+        ) : (
+          <Empty title="No trace matches in this range">Widen the time range or take a condition away.</Empty>
+        )
+      ) : (
+        <div className="scroll">
+          <Table
+            label="Traces"
+            columns={columns}
+            rows={rows}
+            rowKey={(t) => t.traceID}
+            initial={{ id: "start", desc: true }}
+          />
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,222 @@
+/** The real editor: CodeMirror with colours, completion and checks. Loaded when a query is first shown. */
+import {
+  autocompletion,
+  type Completion,
+  type CompletionContext,
+  type CompletionResult,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+} from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import {
+  bracketMatching,
+  HighlightStyle,
+  LanguageSupport,
+  StreamLanguage,
+  syntaxHighlighting,
+} from "@codemirror/language";
+import { lintKeymap } from "@codemirror/lint";
+import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
+import { EditorView, keymap, placeholder } from "@codemirror/view";
+import { tags as t } from "@lezer/highlight";
+import { PromQLExtension } from "@prometheus-io/codemirror-promql";
+import { useEffect, useRef } from "react";
+import { headers } from "@/api/http";
+import { logLabels, logLabelValues } from "@/api/loki";
+import { searchTags, tagValues } from "@/api/tempo";
+import { bareValues, functions, placeAt, stages, traceIntrinsics } from "@/lib/complete";
+import type { Range } from "@/lib/time";
+import { useRange } from "@/shell/range";
+import type { EditorProps } from "./editor";
+import { logqlMode, traceqlMode } from "./modes";
+
+const theme = EditorView.theme({
+  "&": { fontSize: "13px", backgroundColor: "transparent" },
+  "&.cm-focused": { outline: "none" },
+  ".cm-content": { fontFamily: "var(--mono)", padding: "6px 4px", caretColor: "var(--text)" },
+  ".cm-line": { padding: "0 6px", lineHeight: "20px" },
+  ".cm-scroller": { maxHeight: "220px" },
+  ".cm-cursor": { borderLeftColor: "var(--text)" },
+  ".cm-placeholder": { color: "var(--text-3)" },
+  "&.cm-focused .cm-selectionBackground, .cm-selectionBackground, .cm-content ::selection": {
+    backgroundColor: "var(--accent-soft)",
+  },
+  ".cm-matchingBracket": { backgroundColor: "var(--accent-soft)" },
+  ".cm-tooltip": {
+    backgroundColor: "var(--raised)",
+    border: "1px solid var(--line-strong)",
+    borderRadius: "6px",
+    color: "var(--text)",
+    boxShadow: "var(--shadow)",
+    zIndex: "70",
+  },
+  ".cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "280px" },
+  ".cm-tooltip-autocomplete > ul > li": { padding: "3px 8px" },
+  ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent-soft)", color: "var(--text)" },
+  ".cm-completionDetail": { color: "var(--text-3)", fontStyle: "normal", marginLeft: "1em" },
+  ".cm-completionMatchedText": { textDecoration: "none", fontWeight: "700" },
+  ".cm-diagnostic": { padding: "4px 8px" },
+});
+
+const colors = syntaxHighlighting(
+  HighlightStyle.define([
+    { tag: [t.string, t.special(t.string)], color: "var(--series-3)" },
+    { tag: [t.number, t.literal], color: "var(--series-2)" },
+    { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "var(--series-4)" },
+    { tag: [t.function(t.variableName), t.macroName], color: "var(--series-6)" },
+    { tag: [t.labelName, t.propertyName], color: "var(--series-1)" },
+    { tag: [t.operator, t.punctuation], color: "var(--text-2)" },
+    { tag: t.comment, color: "var(--text-3)" },
+    { tag: t.invalid, color: "var(--error)" },
+  ]),
+);
+
+const quoted = (v: string) => JSON.stringify(v);
+
+/** Completion that asks the server for fields and values. */
+function completer(language: "logql" | "traceql", range: () => Range) {
+  return async (c: CompletionContext): Promise<CompletionResult | null> => {
+    const place = placeAt(language, c.state.doc.toString(), c.pos);
+    const give = (from: number, options: Completion[]): CompletionResult => ({ from, options, validFor: /^[\w.:-]*$/ });
+    const stop = new AbortController();
+    c.addEventListener("abort", () => stop.abort());
+    try {
+      switch (place.kind) {
+        case "field":
+          return give(place.from, await fields(language, range(), stop.signal));
+        case "value": {
+          const bare = language === "traceql" ? bareValues[place.field] : undefined;
+          const values = bare ?? (await valuesOf(language, place.field, range(), stop.signal));
+          return give(
+            place.from,
+            values.map((v) => ({ label: v, type: "text", apply: place.quote || bare ? v : quoted(v) })),
+          );
+        }
+        case "stage":
+          return give(
+            place.from,
+            stages[language].map((s) => ({ ...s, type: "keyword" })),
+          );
+        case "function":
+          if (!c.explicit && place.from === c.pos) return null;
+          return give(
+            place.from,
+            functions[language].map((f) => ({ label: f, type: "function" })),
+          );
+        default:
+          return null;
+      }
+    } catch {
+      return null; // completion is a help: its failure is not the query's
+    }
+  };
+}
+
+async function fields(language: "logql" | "traceql", r: Range, signal: AbortSignal): Promise<Completion[]> {
+  if (language === "logql") return (await logLabels(r, signal)).map((label) => ({ label, type: "property" }));
+  const scopes = await searchTags(r, signal);
+  const tags = scopes.flatMap((s) =>
+    s.tags.map((tag) => ({
+      label: s.scope === "intrinsic" ? tag : `${s.scope}.${tag}`,
+      detail: s.scope,
+      type: "property",
+    })),
+  );
+  return [
+    ...traceIntrinsics.map((label) => ({ label, detail: "intrinsic", type: "keyword" })),
+    ...tags.filter((x) => !traceIntrinsics.includes(x.label)),
+  ];
+}
+
+async function valuesOf(
+  language: "logql" | "traceql",
+  field: string,
+  r: Range,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (language === "logql") return logLabelValues(field, r, undefined, signal);
+  return (await tagValues(field, r, undefined, signal)).map((v) => v.value);
+}
+
+function languageOf(language: EditorProps["language"], range: () => Range): Extension {
+  if (language === "promql") {
+    return new PromQLExtension()
+      .activateCompletion(true)
+      .activateLinter(true)
+      .setComplete({
+        remote: {
+          httpMethod: "GET",
+          fetchFn: (input, init) => fetch(input, { ...init, headers: { ...headers() } }),
+        },
+        maxMetricsMetadata: 20_000,
+      })
+      .asExtension();
+  }
+  const mode = StreamLanguage.define(language === "logql" ? logqlMode : traceqlMode);
+  return new LanguageSupport(mode, [
+    mode.data.of({ autocomplete: completer(language, range), closeBrackets: { brackets: ["(", "[", "{", '"', "`"] } }),
+  ]);
+}
+
+const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? "";
+
+export default function CodeEditor({ language, value, onChange, onRun, label, placeholder: hint = "" }: EditorProps) {
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView>(undefined);
+  const { range } = useRange();
+  const live = useRef({ onChange, onRun, range, value });
+  live.current = { onChange, onRun, range, value };
+
+  useEffect(() => {
+    const el = host.current;
+    if (!el) return;
+    const names = new Compartment();
+    const run = (v: EditorView) => {
+      live.current.onRun(v.state.doc.toString());
+      return true;
+    };
+    const v = new EditorView({
+      parent: el,
+      state: EditorState.create({
+        doc: live.current.value,
+        extensions: [
+          EditorView.cspNonce.of(nonce()),
+          history(),
+          bracketMatching(),
+          closeBrackets(),
+          autocompletion({ activateOnTyping: true, maxRenderedOptions: 120, icons: false }),
+          languageOf(language, () => live.current.range),
+          theme,
+          colors,
+          placeholder(hint),
+          EditorView.lineWrapping,
+          names.of(EditorView.contentAttributes.of({ "aria-label": label })),
+          Prec.high(keymap.of([{ key: "Mod-Enter", run }])),
+          keymap.of([
+            ...completionKeymap,
+            { key: "Enter", run: (ev) => (ev.state.doc.lines > 1 ? false : run(ev)) },
+            ...closeBracketsKeymap,
+            ...historyKeymap,
+            ...lintKeymap,
+            ...defaultKeymap,
+          ]),
+          EditorView.updateListener.of((u) => {
+            if (u.docChanged) live.current.onChange(u.state.doc.toString());
+          }),
+        ],
+      }),
+    });
+    view.current = v;
+    return () => v.destroy();
+  }, [language, label, hint]);
+
+  // A change from outside (back, a click on a value) replaces the text.
+  useEffect(() => {
+    const v = view.current;
+    if (v && v.state.doc.toString() !== value)
+      v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } });
+  }, [value]);
+
+  return <div ref={host} className="grow" />;
+}
