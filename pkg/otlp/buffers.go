@@ -226,3 +226,16 @@ func unalias(s string) []byte {
 
 // Used returns the bytes of memory that the decoded payload takes.
 func (b *Buffers) Used() int { return b.used + cap(b.wire) }
+
+// Charge counts n bytes that a decoder of another protocol allocates against the
+// Buffers' limit, so that it is bounded as OTLP is.
+func (b *Buffers) Charge(n int) error {
+	limit := b.MaxBytes
+	if limit == 0 {
+		limit = DefaultMaxBytes
+	}
+	if b.used += n; b.used > limit {
+		return ErrTooLarge
+	}
+	return nil
+}
