@@ -6,6 +6,7 @@ import (
 	"math"
 	"sort"
 
+	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -175,7 +176,7 @@ var seriesFields = map[string]predicate.Field{
 }
 
 // ignoredLabels say nothing of a request.
-var ignoredLabels = map[string]bool{labels.MetricName: true, "le": true, "quantile": true, "instance": true, "otel_scope_name": true, "otel_scope_version": true}
+var ignoredLabels = map[string]bool{commonmodel.MetricNameLabel: true, "le": true, "quantile": true, "instance": true, "otel_scope_name": true, "otel_scope_version": true}
 
 // spanFilter turns series selectors into a condition on spans: a label names
 // the attribute that Prometheus would spell so.

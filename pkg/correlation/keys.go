@@ -97,6 +97,10 @@ func tokens(text string) []string {
 			out = append(out, s)
 		}
 	}
+	if len(text) <= 256 { // an id in the wrong case
+		add(strings.ToLower(text))
+		add(strings.ToUpper(text))
+	}
 	for _, m := range tokenPattern.FindAllString(text, 4*maxTokens) {
 		add(m)
 		for _, part := range strings.FieldsFunc(m, func(r rune) bool { return r == ':' || r == '.' }) {

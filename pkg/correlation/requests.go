@@ -3,6 +3,7 @@ package correlation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"braid/pkg/model"
@@ -279,7 +280,11 @@ func (f *Finder) near(ctx context.Context, t tenant.ID, spec *model.KeySpec, req
 				return out
 			}
 			w.noteKinds(got, key)
-			out = append(out, w.kinds...)
+			for _, k := range w.kinds {
+				if !slices.Contains(out, k) {
+					out = append(out, k)
+				}
+			}
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -108,13 +109,19 @@ func (s *PositionSet) UnmarshalText(text []byte) error {
 		return nil
 	}
 	for _, part := range strings.Split(string(text), ",") {
-		var lo, hi Position
-		if n, _ := fmt.Sscanf(part, "%d-%d", &lo, &hi); n == 1 {
-			hi = lo
-		} else if n != 2 {
-			return fmt.Errorf("cannot read position range %q", part)
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
 		}
-		s.AddRange(lo, hi)
+		lo, err := strconv.ParseUint(from, 10, 64)
+		if err != nil {
+			return fmt.Errorf("cannot read position range %q: %w", part, err)
+		}
+		hi, err := strconv.ParseUint(to, 10, 64)
+		if err != nil {
+			return fmt.Errorf("cannot read position range %q: %w", part, err)
+		}
+		s.AddRange(Position(lo), Position(hi))
 	}
 	return nil
 }

@@ -89,7 +89,6 @@ type tenantState struct {
 
 type running struct {
 	entry  Entry
-	stats  *model.QueryStats
 	cancel context.CancelCauseFunc
 }
 
