@@ -263,6 +263,13 @@ func table(s *tracestore.Store, g *generator) []question {
 		{"operations of a service", values(predicate.Intrinsic(predicate.Name), service)},
 		{"services", values(resource("service.name"), nil)},
 		{"values of http.route", values(record("http.route"), nil)},
+		{"service graph", func(st *model.QueryStats) (int, error) {
+			g, err := s.ServiceGraph(ctx, tenant.Default, all, st)
+			if err != nil {
+				return 0, err
+			}
+			return len(g.Edges), nil
+		}},
 		{"field names", func(st *model.QueryStats) (int, error) {
 			v, err := s.SpanFields(ctx, &predicate.FieldQuery{Tenant: tenant.Default, Range: all, Stats: st})
 			return len(v), err

@@ -183,7 +183,5 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	}
 	// A copy: a pointer into the builder would keep all of it, and the head that
 	// it was fed with, as long as the sidecar lives.
-	side := b.side
-	side.compact()
-	return openBlock(t.store.opts.FS, blk, t.store.cache, &side)
+	return openBlock(t.store.opts.FS, blk, t.store.cache, b.side.compact())
 }

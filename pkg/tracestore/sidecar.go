@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -32,6 +33,7 @@ type sidecar struct {
 	// all the attributes of spans and events that were there to be looked at.
 	idKeys map[string]string
 	names  []string
+	graphs atomic.Pointer[blockGraphs]
 }
 
 const noColumn = -1
@@ -540,13 +542,21 @@ func (s *sidecar) bindColumns() {
 	}
 }
 
-// compact drops the slack of what a builder grew, and binds the columns.
-func (s *sidecar) compact() {
-	s.class, s.second, s.parent, s.zones = slices.Clone(s.class), slices.Clone(s.second), slices.Clone(s.parent), slices.Clone(s.zones)
+// compact returns a copy without the slack of what a builder grew, its columns
+// bound.
+func (s *sidecar) compact() *sidecar {
 	t := &s.traces
-	t.ids, t.first, t.start, t.end = slices.Clone(t.ids), slices.Clone(t.first), slices.Clone(t.start), slices.Clone(t.end)
-	t.root, t.errors, t.services, t.service0 = slices.Clone(t.root), slices.Clone(t.errors), slices.Clone(t.services), slices.Clone(t.service0)
-	s.bindColumns()
+	out := &sidecar{
+		tables: s.tables, rows: s.rows, cols: s.cols, chunks: s.chunks, fixedAt: s.fixedAt,
+		class: slices.Clone(s.class), second: slices.Clone(s.second), parent: slices.Clone(s.parent),
+		base: s.base, zones: slices.Clone(s.zones), stats: s.stats, idKeys: s.idKeys, names: s.names,
+		traces: traceTable{
+			ids: slices.Clone(t.ids), first: slices.Clone(t.first), start: slices.Clone(t.start), end: slices.Clone(t.end),
+			root: slices.Clone(t.root), errors: slices.Clone(t.errors), services: slices.Clone(t.services), service0: slices.Clone(t.service0),
+		},
+	}
+	out.bindColumns()
+	return out
 }
 
 func columnIndex(cols []colDef) map[attrKey]int32 {

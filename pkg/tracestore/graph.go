@@ -1,0 +1,489 @@
+package tracestore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"braid/pkg/model"
+	"braid/pkg/tenant"
+)
+
+// The types of a GraphEdge.
+const (
+	// EdgeCall: both sides sent spans.
+	EdgeCall = ""
+	// EdgeMessaging: a producer and a consumer, or a producer whose consumer
+	// sent none.
+	EdgeMessaging = "messaging_system"
+	// EdgeDatabase and EdgeVirtual: the server sent no span; its name is what the
+	// client's span calls it.
+	EdgeDatabase = "database"
+	EdgeVirtual  = "virtual_node"
+)
+
+// ServiceGraph is who called whom, computed from the stored spans.
+type ServiceGraph struct {
+	Edges    []GraphEdge
+	Services []GraphService
+}
+
+// GraphEdge counts the calls of one service to another. A call is a span of
+// kind server or consumer, or of another service than its parent, with its
+// parent; or a span of kind client or producer that names a peer and has no
+// child of another service and none of kind server or consumer. A call is in a
+// range by the start of its server's span, where there is one.
+type GraphEdge struct {
+	Client, Server, Type string
+	Calls, Errors        uint64
+	// ClientLatency and ServerLatency are the durations that each side saw.
+	ClientLatency, ServerLatency Latency
+}
+
+// GraphService counts the spans of a service. Requests are its entry spans:
+// those of kind server or consumer, and roots.
+type GraphService struct {
+	Name                    string
+	Spans, Errors           uint64
+	Requests, RequestErrors uint64
+	Latency                 Latency // of the requests
+	// Lonely services call nobody and are called by nobody.
+	Lonely bool
+}
+
+// Latency sums durations up, in nanoseconds.
+type Latency struct {
+	Count, Sum uint64
+	Sketch     *model.Sketch
+}
+
+// maxEdges bounds the edges that one question holds: a peer named by an address
+// of its own each time would fill the memory.
+const maxEdges = 20_000
+
+// ServiceGraph computes the calls between services in a range of time. Blocks
+// remember theirs by the minute, so that asking again costs little; what the
+// head has is counted anew.
+func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*ServiceGraph, error) {
+	ten := s.tenant(t, false)
+	if ten == nil {
+		return &ServiceGraph{}, nil
+	}
+	v := ten.view(stats)
+	defer v.release()
+	v.prepare()
+	g := newGraph()
+	for _, h := range v.heads {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		v.headGraph(g, h, r)
+	}
+	for _, b := range v.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := v.blockGraph(ctx, g, b, r); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			v.warn(b, err)
+		}
+	}
+	if err := v.splitGraph(ctx, g, r); err != nil {
+		return nil, err
+	}
+	if g.dropped > 0 {
+		stats.Warn("the service graph has more than %d edges, %d calls are left out; ask for a shorter range", maxEdges, g.dropped)
+	}
+	return g.result(), nil
+}
+
+// headGraph counts the calls in memory.
+func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
+	cur := &headCursor{s: h}
+	var order []uint32
+	var calls callTrace
+	v.stats.AddRows(int64(len(h.rows)))
+	for t := range h.trs {
+		if v.isSplit(h.trs[t].id) {
+			continue
+		}
+		order = h.ofTrace(order[:0], uint32(t))
+		calls.reset()
+		for _, n := range order {
+			x := &h.rows[n]
+			c := &h.classes[x.class]
+			calls.add(x.spanID, x.parent, callSpan{
+				service: h.services[c.resource], kind: model.SpanKind(c.kind), failed: c.status == uint8(model.StatusError),
+				start: x.start, duration: max(0, x.end-x.start), root: x.parent.IsZero(),
+			})
+		}
+		calls.resolve()
+		calls.count(1, inRange(g, r), func(i int) (string, string) { return peerOf(&h.tables, cur, order[i], h.rows[order[i]].class) })
+	}
+}
+
+// splitGraph counts the traces that several parts hold, as a whole. Blocks have
+// counted their part of them: that is taken off.
+func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) error {
+	var calls callTrace
+	v.eachSplit(func(id model.TraceID) bool {
+		refs := v.refs(id)
+		for _, x := range refs {
+			if x.block == nil {
+				continue
+			}
+			if err := v.callsOf(ctx, x.block, x.side, []traceRange{{x.trace, x.trace + 1}}, -1, inRange(g, r)); err != nil {
+				v.warn(x.block, err)
+			}
+		}
+		var rows []model.SpanRow
+		calls.reset()
+		v.joined(refs, nil, func(s *model.SpanRow) bool {
+			calls.add(s.SpanID, s.ParentID, callSpan{
+				service: s.Resource.Service(), kind: s.Kind, failed: s.Status == model.StatusError,
+				start: s.Start, duration: s.Duration(), root: s.ParentID.IsZero(),
+			})
+			if s.Kind == model.SpanKindClient || s.Kind == model.SpanKindProducer {
+				rows = append(rows, model.SpanRow{Span: model.Span{Attrs: s.Attrs}})
+			} else {
+				rows = append(rows, model.SpanRow{})
+			}
+			return true
+		})
+		calls.resolve()
+		calls.count(1, inRange(g, r), func(i int) (string, string) {
+			return peer(func(name string) string { return rows[i].Attrs.Text(name) })
+		})
+		return ctx.Err() == nil
+	})
+	return ctx.Err()
+}
+
+// callSpan is what the graph needs of a span.
+type callSpan struct {
+	service         string
+	start, duration int64
+	parent          int32 // in the trace, -1: not here
+	kind            model.SpanKind
+	failed, root    bool
+	called          bool // has a child that is the other side of its call
+}
+
+// callTrace resolves the parents of one trace's spans.
+type callTrace struct {
+	spans   []callSpan
+	ids     []model.SpanID
+	parents []model.SpanID
+	at      map[model.SpanID]int32
+}
+
+func (c *callTrace) reset() {
+	if c.at == nil {
+		c.at = map[model.SpanID]int32{}
+	}
+	c.spans, c.ids, c.parents = c.spans[:0], c.ids[:0], c.parents[:0]
+	clear(c.at)
+}
+
+func (c *callTrace) add(id, parent model.SpanID, s callSpan) {
+	s.parent = -1
+	c.spans, c.ids, c.parents = append(c.spans, s), append(c.ids, id), append(c.parents, parent)
+}
+
+// resolve finds the parents by the rules of blockBuilder.link.
+func (c *callTrace) resolve() {
+	for i := range c.spans {
+		o, shared := c.at[c.ids[i]]
+		client := c.spans[i].kind == model.SpanKindClient
+		switch {
+		case !shared:
+			c.at[c.ids[i]] = int32(i)
+		case !client && c.spans[o].kind == model.SpanKindClient:
+			c.at[c.ids[i]] = int32(i)
+			c.spans[i].parent = o
+		case client && c.spans[o].kind == model.SpanKindServer:
+			c.spans[o].parent = int32(i)
+		}
+	}
+	for i := range c.spans {
+		if c.spans[i].parent >= 0 || c.parents[i].IsZero() || c.parents[i] == c.ids[i] {
+			continue
+		}
+		if p, ok := c.at[c.parents[i]]; ok && p != int32(i) {
+			c.spans[i].parent = p
+		}
+	}
+}
+
+// inRange is a target of count: one graph, for the times of a range.
+func inRange(g *graph, r model.TimeRange) func(int64) *graph {
+	return func(start int64) *graph {
+		if r.Contains(start) {
+			return g
+		}
+		return nil
+	}
+}
+
+// count adds the calls of a trace whose parents are resolved, sign times, each
+// to the graph that target returns for its time. peer names the other side of
+// span i.
+func (c *callTrace) count(sign int64, target func(start int64) *graph, peer func(i int) (name, kind string)) {
+	for i := range c.spans {
+		s := &c.spans[i]
+		if s.parent >= 0 && isCall(s, &c.spans[s.parent]) {
+			c.spans[s.parent].called = true
+		}
+	}
+	for i := range c.spans {
+		s := &c.spans[i]
+		g := target(s.start)
+		if g == nil {
+			continue
+		}
+		g.service(s, sign)
+		if s.parent >= 0 && isCall(s, &c.spans[s.parent]) {
+			p := &c.spans[s.parent]
+			kind := EdgeCall
+			if s.kind == model.SpanKindConsumer {
+				kind = EdgeMessaging
+			}
+			g.call(edgeKey{p.service, s.service, kind}, sign, s.failed || p.failed && p.kind == model.SpanKindClient, p.duration, s.duration, true)
+		}
+		if (s.kind == model.SpanKindClient || s.kind == model.SpanKindProducer) && !s.called {
+			if name, kind := peer(i); name != "" {
+				if s.kind == model.SpanKindProducer {
+					kind = EdgeMessaging
+				}
+				g.call(edgeKey{s.service, name, kind}, sign, s.failed, s.duration, 0, false)
+			}
+		}
+	}
+}
+
+func isCall(s, parent *callSpan) bool {
+	return s.kind == model.SpanKindServer || s.kind == model.SpanKindConsumer || s.service != parent.service
+}
+
+// peerNames are the attributes by which a client's span names the other side,
+// the most telling first.
+var peerNames = []string{"peer.service", "db.namespace", "db.name", "db.system.name", "db.system", "messaging.destination.name", "messaging.system", "server.address", "net.peer.name", "net.sock.peer.name"}
+
+var databaseNames = []string{"db.system.name", "db.system", "db.namespace", "db.name"}
+
+func peer(text func(name string) string) (name, kind string) {
+	for _, n := range peerNames {
+		if name = text(n); name != "" {
+			break
+		}
+	}
+	for _, n := range databaseNames {
+		if text(n) != "" {
+			return name, EdgeDatabase
+		}
+	}
+	return name, EdgeVirtual
+}
+
+// peerOf names the peer of a row out of its own attributes.
+func peerOf(t *tables, cur cursor, n, class uint32) (name, kind string) {
+	sh := t.classes[class].shape
+	return peer(func(name string) string {
+		for i, k := range t.shapes[sh] {
+			if k.name == name {
+				return cur.attr(n, sh, i).Text()
+			}
+		}
+		return ""
+	})
+}
+
+type edgeKey struct{ client, server, kind string }
+
+// graph adds calls up; counts are signed so that parts can be taken off again.
+type graph struct {
+	edges    map[edgeKey]*edgeCount
+	services map[string]*serviceCount
+	dropped  int64
+}
+
+type edgeCount struct {
+	calls, failed  int64
+	client, server latencyCount
+}
+
+type serviceCount struct {
+	spans, failed, requests, requestsFailed int64
+	latency                                 latencyCount
+}
+
+// latencyCount is a latency whose counts may go down: the buckets are those of
+// model.Sketch.
+type latencyCount struct {
+	n, sum, zero int64
+	low          int32
+	counts       []int64
+}
+
+func newGraph() *graph {
+	return &graph{edges: map[edgeKey]*edgeCount{}, services: map[string]*serviceCount{}}
+}
+
+func (l *latencyCount) add(d, sign int64) {
+	l.n += sign
+	l.sum += sign * d
+	if d == 0 {
+		l.zero += sign
+		return
+	}
+	*l.at(bucketOf(float64(d))) += sign
+}
+
+func (l *latencyCount) at(bucket int32) *int64 {
+	const slack = 16
+	if i := int(bucket) - int(l.low); i >= 0 && i < len(l.counts) {
+		return &l.counts[i]
+	}
+	lo, hi := bucket-slack, bucket+slack
+	if len(l.counts) > 0 {
+		lo, hi = min(lo, l.low), max(hi, l.low+int32(len(l.counts)))
+	}
+	wider := make([]int64, hi-lo)
+	if len(l.counts) > 0 {
+		copy(wider[l.low-lo:], l.counts)
+	}
+	l.low, l.counts = lo, wider
+	return &l.counts[bucket-lo]
+}
+
+func (l *latencyCount) merge(o *latencyCount) {
+	l.n, l.sum, l.zero = l.n+o.n, l.sum+o.sum, l.zero+o.zero
+	if len(o.counts) == 0 {
+		return
+	}
+	l.at(o.low)
+	l.at(o.low + int32(len(o.counts)) - 1)
+	for i, n := range o.counts {
+		l.counts[o.low-l.low+int32(i)] += n
+	}
+}
+
+func (l *latencyCount) result() Latency {
+	out := Latency{Count: uint64(l.n), Sum: uint64(l.sum), Sketch: &model.Sketch{Zero: uint64(l.zero), Total: uint64(l.n)}}
+	for i, n := range l.counts {
+		if n > 0 {
+			if out.Sketch.Positive == nil {
+				out.Sketch.Positive = map[int32]uint64{}
+			}
+			out.Sketch.Positive[l.low+int32(i)] = uint64(n)
+		}
+	}
+	return out
+}
+
+func (g *graph) edge(k edgeKey, calls int64) *edgeCount {
+	e := g.edges[k]
+	if e == nil {
+		if len(g.edges) >= maxEdges {
+			g.dropped += calls
+			return nil
+		}
+		e = &edgeCount{}
+		g.edges[k] = e
+	}
+	return e
+}
+
+func (g *graph) call(k edgeKey, sign int64, failed bool, client, server int64, both bool) {
+	e := g.edge(k, sign)
+	if e == nil {
+		return
+	}
+	e.calls += sign
+	if failed {
+		e.failed += sign
+	}
+	e.client.add(client, sign)
+	if both {
+		e.server.add(server, sign)
+	}
+}
+
+func (g *graph) service(s *callSpan, sign int64) {
+	c := g.services[s.service]
+	if c == nil {
+		c = &serviceCount{}
+		g.services[s.service] = c
+	}
+	c.spans += sign
+	if s.failed {
+		c.failed += sign
+	}
+	if s.root || s.kind == model.SpanKindServer || s.kind == model.SpanKindConsumer {
+		c.requests += sign
+		if s.failed {
+			c.requestsFailed += sign
+		}
+		c.latency.add(s.duration, sign)
+	}
+}
+
+func (g *graph) merge(o *graph) {
+	for k, x := range o.edges {
+		if e := g.edge(k, x.calls); e != nil {
+			e.calls, e.failed = e.calls+x.calls, e.failed+x.failed
+			e.client.merge(&x.client)
+			e.server.merge(&x.server)
+		}
+	}
+	for k, x := range o.services {
+		c := g.services[k]
+		if c == nil {
+			c = &serviceCount{}
+			g.services[k] = c
+		}
+		c.spans, c.failed = c.spans+x.spans, c.failed+x.failed
+		c.requests, c.requestsFailed = c.requests+x.requests, c.requestsFailed+x.requestsFailed
+		c.latency.merge(&x.latency)
+	}
+	g.dropped += o.dropped
+}
+
+// result sorts edges and services by name.
+func (g *graph) result() *ServiceGraph {
+	out := &ServiceGraph{}
+	met := map[string]bool{}
+	for k, e := range g.edges {
+		if e.calls == 0 {
+			continue
+		}
+		met[k.client], met[k.server] = true, true
+		out.Edges = append(out.Edges, GraphEdge{
+			Client: k.client, Server: k.server, Type: k.kind, Calls: uint64(e.calls), Errors: uint64(e.failed),
+			ClientLatency: e.client.result(), ServerLatency: e.server.result(),
+		})
+	}
+	for name, c := range g.services {
+		if c.spans == 0 {
+			continue
+		}
+		out.Services = append(out.Services, GraphService{
+			Name: name, Spans: uint64(c.spans), Errors: uint64(c.failed), Requests: uint64(c.requests),
+			RequestErrors: uint64(c.requestsFailed), Latency: c.latency.result(), Lonely: !met[name],
+		})
+	}
+	slices.SortFunc(out.Edges, func(a, b GraphEdge) int {
+		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Type, b.Type))
+	})
+	slices.SortFunc(out.Services, func(a, b GraphService) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// String draws an edge for logs and tests.
+func (e GraphEdge) String() string {
+	return fmt.Sprintf("%s -> %s %s calls=%d errors=%d client=%d/%d server=%d/%d", e.Client, e.Server, e.Type, e.Calls, e.Errors,
+		e.ClientLatency.Count, e.ClientLatency.Sum, e.ServerLatency.Count, e.ServerLatency.Sum)
+}

@@ -1,0 +1,131 @@
+package tracestore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"braid/pkg/model"
+)
+
+// TestServiceGraphCountsCalls holds the graph against what one reads off the
+// spans, for each kind of edge.
+func TestServiceGraphCountsCalls(t *testing.T) {
+	s := open(t, Options{})
+	defer func() { require.NoError(t, s.Close()) }()
+	res := func(name string) *model.Resource {
+		return &model.Resource{Attrs: model.Attrs{{Key: "service.name", Value: model.String(name)}}}
+	}
+	span := func(id, parent byte, kind model.SpanKind, dur int64, attrs ...model.Attr) model.Span {
+		sp := model.Span{TraceID: model.TraceID{1}, SpanID: model.SpanID{id}, Kind: kind, Start: 1000*second + int64(id), Attrs: attrs}
+		if parent != 0 {
+			sp.ParentID = model.SpanID{parent}
+		}
+		sp.End = sp.Start + dur
+		return sp
+	}
+	str := func(k, v string) model.Attr { return model.Attr{Key: k, Value: model.String(v)} }
+	failed := span(5, 4, model.SpanKindServer, 40)
+	failed.Status = model.StatusError
+	batches := []model.SpanBatch{
+		{Resource: res("web"), Spans: []model.Span{
+			span(1, 0, model.SpanKindServer, 100), span(2, 1, model.SpanKindClient, 50, str("server.address", "cart.svc")),
+			span(4, 1, model.SpanKindClient, 45), span(6, 1, model.SpanKindProducer, 5, str("messaging.destination.name", "orders")),
+			span(12, 1, model.SpanKindClient, 7, str("peer.service", "stripe")),
+		}},
+		{Resource: res("cart"), Spans: []model.Span{
+			span(3, 2, model.SpanKindServer, 48), failed,
+			span(8, 3, model.SpanKindClient, 9, str("db.system", "postgresql"), str("server.address", "pg-0")),
+		}},
+		{Resource: res("mail"), Spans: []model.Span{span(7, 6, model.SpanKindConsumer, 3)}},
+		{Resource: res("cron"), Spans: []model.Span{span(9, 99, model.SpanKindInternal, 3)}},
+	}
+	want := []string{
+		"cart -> postgresql database calls=1 errors=0 client=1/9 server=0/0",
+		"web -> cart  calls=2 errors=1 client=2/95 server=2/88",
+		"web -> mail messaging_system calls=1 errors=0 client=1/5 server=1/3",
+		"web -> stripe virtual_node calls=1 errors=0 client=1/7 server=0/0",
+	}
+	check := func() {
+		g, err := s.ServiceGraph(context.Background(), acme, model.TimeRange{}, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, edges(g))
+		require.Len(t, g.Services, 4)
+		for _, x := range g.Services {
+			require.Equal(t, x.Name == "cron", x.Lonely, x.Name)
+		}
+	}
+	// The parts of the trace come one by one, and are flushed in between.
+	for i := range batches {
+		_, err := s.AppendSpans(context.Background(), acme, 0, &model.Spans{Batches: batches[i : i+1]})
+		require.NoError(t, err)
+		if i == len(batches)-1 {
+			check()
+		}
+		require.NoError(t, s.Flush(context.Background()))
+	}
+	check()
+	ten := s.tenant(acme, true)
+	require.NoError(t, ten.mergeBlocks(context.Background(), ten.blocks()))
+	check()
+}
+
+func edges(g *ServiceGraph) []string {
+	var out []string
+	for _, e := range g.Edges {
+		out = append(out, e.String())
+	}
+	return out
+}
+
+// graphTruth counts the calls of all traces in a range, each trace as a whole.
+func (w *world) graphTruth(r model.TimeRange) *ServiceGraph {
+	g := newGraph()
+	byTrace := map[model.TraceID][]model.SpanRow{}
+	for _, x := range w.rows {
+		byTrace[x.TraceID] = append(byTrace[x.TraceID], x)
+	}
+	for _, rows := range byTrace {
+		slices.SortStableFunc(rows, func(a, b model.SpanRow) int { return compareSpans(&a, &b) })
+		var calls callTrace
+		calls.reset()
+		for _, s := range rows {
+			calls.add(s.SpanID, s.ParentID, callSpan{service: s.Resource.Service(), kind: s.Kind, failed: s.Status == model.StatusError, start: s.Start, duration: s.Duration(), root: s.ParentID.IsZero()})
+		}
+		calls.resolve()
+		calls.count(1, inRange(g, r), func(i int) (string, string) {
+			return peer(func(name string) string { return rows[i].Attrs.Text(name) })
+		})
+	}
+	return g.result()
+}
+
+// TestServiceGraphIsTheSameInHeadBlocksAndMerged compares with the count over
+// whole traces, in ranges that cut minutes, pages and traces.
+func TestServiceGraphIsTheSameInHeadBlocksAndMerged(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t, 300+seed)
+			defer func() { require.NoError(t, w.s.Close()) }()
+			rng := rand.New(rand.NewPCG(seed, 1))
+			for range 12 {
+				w.step()
+				for range 4 {
+					r := w.m.timeRange()
+					if rng.IntN(3) == 0 && !r.All() {
+						r.Start -= r.Start % graphStep
+					}
+					got, err := w.s.ServiceGraph(context.Background(), acme, r, nil)
+					require.NoError(t, err)
+					want := w.graphTruth(r)
+					require.Equal(t, edges(want), edges(got), "range %v", r)
+					require.Equal(t, want, got, "range %v", r)
+				}
+			}
+		})
+	}
+}
