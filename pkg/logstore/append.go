@@ -109,7 +109,7 @@ func (s *Store) admit(t *tenantState, lim Limits, logs *model.Logs) error {
 		t.limiter.SetBurstAt(now, burst)
 	}
 	r := t.limiter.ReserveN(now, n)
-	if wait := r.DelayFrom(now); wait > 0 {
+	if wait := r.DelayFrom(now); wait > time.Millisecond { // less is rounding
 		r.CancelAt(now)
 		s.metrics.refused.Inc()
 		return &model.OverloadError{Tenant: true, RetryAfter: wait, Reason: "tenant " + string(t.id) + " sends more than its limit of log bytes a second; send less or raise the limit"}

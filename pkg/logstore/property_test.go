@@ -478,7 +478,7 @@ func number(r predicate.LogRow, q *predicate.Aggregation) (float64, bool) {
 // TestAnswersAreThoseOfAPlainList: whatever is asked, head, block, several
 // blocks and a reopened store answer as a list of rows would.
 func TestAnswersAreThoseOfAPlainList(t *testing.T) {
-	for round := range uint64(4) {
+	for round := range uint64(3) {
 		sd := seed(t) + round
 		g := newGen(sd)
 		o := testOptions(t.TempDir())
@@ -499,20 +499,20 @@ func TestAnswersAreThoseOfAPlainList(t *testing.T) {
 			}
 		}
 		fill(40)
-		checkStore(t, g, s, p, testNow, 80, what+" head")
+		checkStore(t, g, s, p, testNow, 40, what+" head")
 		require.NoError(t, s.Flush(context.Background()))
-		checkStore(t, g, s, p, testNow, 150, what+" block")
+		checkStore(t, g, s, p, testNow, 60, what+" block")
 		fill(20)
-		checkStore(t, g, s, p, testNow, 50, what+" block and head")
+		checkStore(t, g, s, p, testNow, 25, what+" block and head")
 		require.NoError(t, s.Flush(context.Background()))
-		fill(100)
+		fill(50)
 		require.NoError(t, s.Close())
 		s = openTest(t, o)
-		checkStore(t, g, s, p, testNow, 80, what+" reopened")
+		checkStore(t, g, s, p, testNow, 40, what+" reopened")
 		before := collectRows(t, s, &predicate.LogQuery{Tenant: "t"})
 		mergeAll(t, s)
 		requireSame(t, before, collectRows(t, s, &predicate.LogQuery{Tenant: "t"}))
-		checkStore(t, g, s, p, testNow, 80, what+" merged")
+		checkStore(t, g, s, p, testNow, 40, what+" merged")
 		for range 3 {
 			d := Deletion{Tenant: "t", Range: g.rng(testNow), Filter: g.expr(2, p.rows)}
 			if g.IntN(2) == 0 {
