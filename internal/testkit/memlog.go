@@ -88,6 +88,9 @@ func (m *MemLog) matching(t tenant.ID, tr model.TimeRange, e predicate.Expr, sta
 }
 
 // SelectLogs implements query.LogSource.
+//
+// It returns exactly the fields of the projection, so that a caller that reads
+// more is found out.
 func (m *MemLog) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq2[[]model.LogRow, error] {
 	return func(yield func([]model.LogRow, error) bool) {
 		var found []model.LogRow
@@ -97,6 +100,11 @@ func (m *MemLog) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq
 		}
 		if q.Limit > 0 && len(found) > q.Limit {
 			found = found[:q.Limit]
+		}
+		if q.Project != nil {
+			for i := range found {
+				project(&found[i], q.Project)
+			}
 		}
 		size := m.BatchSize
 		if size <= 0 {
@@ -114,6 +122,33 @@ func (m *MemLog) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq
 			found = found[n:]
 		}
 	}
+}
+
+// project removes what was not asked for.
+func project(r *model.LogRow, fields []predicate.Field) {
+	wants := func(f predicate.Field) bool { return slices.Contains(fields, f) }
+	if !wants(predicate.Intrinsic(predicate.Body)) {
+		r.Body = model.Value{}
+	}
+	if !wants(predicate.Intrinsic(predicate.SeverityText)) {
+		r.SeverityText = ""
+	}
+	if !wants(predicate.Intrinsic(predicate.EventName)) {
+		r.EventName = ""
+	}
+	if !wants(predicate.Intrinsic(predicate.Flags)) {
+		r.Flags = 0
+	}
+	var kept model.Attrs
+	for _, a := range r.Attrs {
+		if slices.ContainsFunc(fields, func(f predicate.Field) bool {
+			return (f.Scope == predicate.ScopeAny || f.Scope == predicate.ScopeRecord) &&
+				(f.Name == a.Key || f.Underscored && predicate.Underscore(a.Key) == f.Name)
+		}) {
+			kept = append(kept, a)
+		}
+	}
+	r.Attrs = kept
 }
 
 // AggregateLogs implements query.LogSource.

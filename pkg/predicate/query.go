@@ -24,6 +24,10 @@ type LogQuery struct {
 	Order  Order
 	// Limit stops after so many rows; 0 means no limit.
 	Limit int
+	// Project names the attributes and intrinsic fields that the caller will
+	// read; nil means every one. Time, sequence, ids, severity, resource and
+	// scope always come. A source may return more, never less.
+	Project []Field
 	// Stats, when not nil, learns what the query cost.
 	Stats *model.QueryStats
 }

@@ -36,6 +36,9 @@ type entry struct {
 
 	errKind, errDetails string
 
+	// want are the labels that anybody reads; nil means all.
+	want map[string]bool
+
 	names   interner
 	streams streamCache
 	scratch []byte
@@ -130,7 +133,7 @@ func (e *entry) set(under, value string) {
 // extract adds a label that a parser found. What the record brought keeps its
 // name: the parsed one is then called name_extracted, unless it says the same.
 func (e *entry) extract(under, value string) {
-	if len(e.made) >= maxParsed || under == "" {
+	if len(e.made) >= maxParsed || under == "" || !e.wants(under) {
 		return
 	}
 	if e.shows(under) {
@@ -143,6 +146,8 @@ func (e *entry) extract(under, value string) {
 	}
 	e.set(under, value)
 }
+
+func (e *entry) wants(under string) bool { return e.want == nil || e.want[under] }
 
 // brought returns the value of a label that a record shows before any parser:
 // an attribute, or one of the intrinsic facts that are listed with its labels.

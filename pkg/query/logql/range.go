@@ -154,6 +154,10 @@ func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, 
 		return nil, err
 	}
 	q := &predicate.LogQuery{Tenant: ev.tenant, Filter: filter, Range: w.timeRange(ev.steps), Order: predicate.OldestFirst, Stats: ev.stats}
+	if !ev.g.fullScan {
+		rd := readsOfRange(r, needs, matchers, stages)
+		q.Project, s.pipe.e.want = rd.project(), rd.wanted()
+	}
 	groups := map[string]*bucketed{}
 	var order []*bucketed
 	limit := ev.g.limits.MaxInnerSeries

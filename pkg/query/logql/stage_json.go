@@ -133,9 +133,13 @@ func (w *jsonWalk) flatten(prefix []byte, depth int) error {
 		case '[':
 			return w.j.skip(depth + 1)
 		}
+		under := w.e.names.intern(name)
+		if !w.e.wants(under) {
+			return w.j.skip(depth)
+		}
 		v, err := w.j.scalar(depth)
 		if err == nil && v != "" {
-			w.e.extract(w.e.names.intern(name), v)
+			w.e.extract(under, v)
 		}
 		return err
 	})
