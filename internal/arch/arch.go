@@ -14,7 +14,8 @@ var rooms = map[string][]string{
 	"pkg/tenant":           {},
 	"internal/vfs":         {},
 	"internal/arch":        {},
-	"internal/testkit":     {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
+	"internal/rawgrpc":     {},
+	"internal/testkit":     {"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
 	"proto":                {},
 	"proto/braid/v1":       {},
 	"proto/braid/store/v1": {},
@@ -33,21 +34,22 @@ var rooms = map[string][]string{
 
 	// Floor 3: the three stores, which do not know each other nor who asks; the
 	// contract, the languages over it; the way in.
-	"pkg/tsdb":             stores,
-	"pkg/logstore":         stores,
-	"pkg/tracestore":       stores,
-	"pkg/scrape":           {"pkg/model", "pkg/tenant"},
-	"pkg/query":            {"pkg/model", "pkg/predicate", "pkg/tenant"},
-	"pkg/query/promql":     languages,
-	"pkg/query/logql":      languages,
-	"pkg/query/traceql":    languages,
-	"pkg/query/federate":   languages,
-	"pkg/query/fanout":     languages,
-	"pkg/query/sourcetest": append([]string{"internal/testkit"}, languages...),
-	"pkg/query/engine":     {"pkg/model", "pkg/tenant"},
-	"pkg/ingest":           {"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingestlog"},
-	"pkg/ingest/lokipush":  {"pkg/model", "pkg/tenant", "pkg/ingest"},
-	"pkg/ingest/zipkin":    {"pkg/model", "pkg/tenant", "pkg/ingest"},
+	"pkg/tsdb":              stores,
+	"pkg/logstore":          stores,
+	"pkg/tracestore":        stores,
+	"pkg/scrape":            {"pkg/model", "pkg/tenant"},
+	"pkg/query":             {"pkg/model", "pkg/predicate", "pkg/tenant"},
+	"pkg/query/promql":      languages,
+	"pkg/query/logql":       languages,
+	"pkg/query/traceql":     languages,
+	"pkg/query/federate":    languages,
+	"pkg/query/fanout":      languages,
+	"pkg/query/sourcetest":  append([]string{"internal/testkit"}, languages...),
+	"pkg/query/engine":      {"pkg/model", "pkg/tenant"},
+	"pkg/ingest":            {"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingestlog"},
+	"pkg/ingest/lokipush":   protocols,
+	"pkg/ingest/zipkin":     protocols,
+	"pkg/ingest/ingesttest": append([]string{"pkg/ingestlog", "internal/testkit"}, protocols...),
 
 	// Floor 4: correlation, and sources in other processes.
 	"pkg/correlation": {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
@@ -70,10 +72,12 @@ var rooms = map[string][]string{
 }
 
 var (
+	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
+	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
 	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "internal/vfs"}
 	languages = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
-	dialect   = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
+	dialect   = []string{"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
 )
 
 // testOnly may be imported by every test, beside the room's own list.
-var testOnly = []string{"internal/testkit", "internal/vfs", "pkg/query/sourcetest", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
+var testOnly = []string{"internal/rawgrpc", "pkg/ingest/ingesttest", "internal/testkit", "internal/vfs", "pkg/query/sourcetest", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}

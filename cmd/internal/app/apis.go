@@ -49,6 +49,7 @@ func (a *App) mountIngest(mux *http.ServeMux) {
 	for _, p := range []string{"/v1/metrics", "/v1/logs", "/v1/traces", "/otlp/"} {
 		mux.Handle(p, otlp)
 	}
+	a.mountPushes(mux)
 	if !a.o.Role.has(Querier) { // else the Prometheus API mounts it
 		mux.Handle("/api/v1/write", a.writeHandler())
 	}

@@ -26,9 +26,8 @@ const (
 	remoteWrite2 = "prometheus-remote-write-2"
 )
 
-// registerProtocols tells the pipeline how to replay what other endpoints than
-// OTLP's have put into the log.
-func (a *App) registerProtocols(s *stores) {
+// registerRemoteWrite tells the pipeline how to replay remote write.
+func registerRemoteWrite(s *stores) {
 	for version, name := range map[int]string{1: remoteWrite1, 2: remoteWrite2} {
 		for _, packed := range []string{"", "+snappy", "+zstd"} {
 			s.pipeline.Register(ingest.Protocol{Name: name + packed, Signal: ingest.SignalMetrics,
