@@ -73,7 +73,6 @@ var rooms = map[string][]string{
 
 var (
 	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
-	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
 	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "internal/vfs"}
 	languages = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
 	dialect   = []string{"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
