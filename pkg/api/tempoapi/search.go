@@ -33,6 +33,23 @@ func newMetrics(s *model.QueryStats, traces int) jsonMetrics {
 		CompletedJobs: 1, TotalJobs: 1}
 }
 
+// jsonMetadataMetrics is tempopb.MetadataMetrics, which clients read strictly.
+type jsonMetadataMetrics struct {
+	InspectedBytes string `json:"inspectedBytes,omitempty"`
+	TotalJobs      int    `json:"totalJobs"`
+	CompletedJobs  int    `json:"completedJobs"`
+	TotalBlocks    int64  `json:"totalBlocks,omitempty"`
+}
+
+func newMetadataMetrics(s *model.QueryStats) jsonMetadataMetrics {
+	return jsonMetadataMetrics{InspectedBytes: strconv.FormatInt(s.Bytes.Load(), 10), TotalJobs: 1, CompletedJobs: 1,
+		TotalBlocks: s.Blocks.Load() + s.BlocksSkipped.Load()}
+}
+
+// headerWarning says that an answer is not whole where Tempo's message has no
+// place for it.
+const headerWarning = "X-Braid-Warning"
+
 type jsonTrace struct {
 	TraceID         string                 `json:"traceID"`
 	RootServiceName string                 `json:"rootServiceName"`
@@ -71,6 +88,9 @@ func (a *API) search(w http.ResponseWriter, r *http.Request, t tenant.ID) error 
 	res, err := a.opts.Engine.Search(r.Context(), t, p)
 	if err != nil {
 		return err
+	}
+	for _, warning := range res.Stats.Warnings() {
+		w.Header().Add(headerWarning, warning)
 	}
 	out := jsonSearch{Traces: []jsonTrace{}, Metrics: newMetrics(res.Stats, res.Inspected)}
 	for _, tr := range res.Traces {

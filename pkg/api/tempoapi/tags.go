@@ -106,7 +106,7 @@ func (a *API) tagsV2(w http.ResponseWriter, r *http.Request, t tenant.ID) error 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]any{"scopes": scopes, "metrics": newMetrics(tq.stats, 0)})
+	return writeJSON(w, map[string]any{"scopes": scopes, "metrics": newMetadataMetrics(tq.stats)})
 }
 
 func (a *API) tagsV1(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
@@ -118,7 +118,7 @@ func (a *API) tagsV1(w http.ResponseWriter, r *http.Request, t tenant.ID) error 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]any{"tagNames": names, "metrics": newMetrics(tq.stats, 0)})
+	return writeJSON(w, map[string]any{"tagNames": names, "metrics": newMetadataMetrics(tq.stats)})
 }
 
 func (a *API) tagNames(ctx context.Context, tq tagQuestion) ([]string, error) {
@@ -181,7 +181,7 @@ func (a *API) tagValuesV2(w http.ResponseWriter, r *http.Request, t tenant.ID) e
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]any{"tagValues": values, "metrics": newMetrics(tq.stats, 0)})
+	return writeJSON(w, map[string]any{"tagValues": values, "metrics": newMetadataMetrics(tq.stats)})
 }
 
 func (a *API) tagValuesV1(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
@@ -197,7 +197,7 @@ func (a *API) tagValuesV1(w http.ResponseWriter, r *http.Request, t tenant.ID) e
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]any{"tagValues": texts, "metrics": newMetrics(tq.stats, 0)})
+	return writeJSON(w, map[string]any{"tagValues": texts, "metrics": newMetadataMetrics(tq.stats)})
 }
 
 // tagTexts is the older list: the tag's scope is not given.

@@ -37,7 +37,10 @@ type planFilter struct {
 }
 
 // NewPlan lowers a query.
-func NewPlan(q *Query) (*Plan, error) {
+func NewPlan(q *Query) (*Plan, error) { return newPlan(q, nil) }
+
+// newPlan also asks for the field that results are sorted by.
+func newPlan(q *Query, sortBy *Field) (*Plan, error) {
 	p := &Plan{query: q, bits: map[string]int{}}
 	b := planner{Plan: p, fields: map[predicate.Field]bool{}, shown: map[Field]bool{}}
 	if err := b.pipeline(q.Pipeline); err != nil {
@@ -47,6 +50,10 @@ func NewPlan(q *Query) (*Plan, error) {
 		if err := b.metrics(m); err != nil {
 			return nil, err
 		}
+	}
+	if sortBy != nil {
+		b.need(*sortBy)
+		b.show(*sortBy)
 	}
 	p.require = masksOf(p, q.Pipeline)
 	if len(q.Pipeline.Stages) == 1 && (q.Metrics == nil || q.Metrics.Compare == nil) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"braid/pkg/model"
@@ -21,6 +22,11 @@ type Params struct {
 	// means all.
 	SpansPerSet int
 	Order       predicate.Order
+	// SortBy orders by the highest value of a field among the matching spans
+	// instead, highest first (by the lowest, lowest first, when Ascending). All
+	// matching traces are then looked at.
+	SortBy    *Field
+	Ascending bool
 	// OnTrace, when set, is given each trace as it is found; an error ends the
 	// search.
 	OnTrace func(*TraceResult) error
@@ -77,11 +83,11 @@ func (e *Engine) Search(ctx context.Context, t tenant.ID, p Params) (res *Search
 	if q.Metrics != nil {
 		return nil, errMetrics
 	}
-	plan, err := NewPlan(q)
-	if err != nil {
+	if err := p.normalise(q, e.limits); err != nil {
 		return nil, err
 	}
-	if err := p.normalise(q, e.limits); err != nil {
+	plan, err := newPlan(q, p.SortBy)
+	if err != nil {
 		return nil, err
 	}
 	ctx, done, err := e.begin(ctx, t, p.Query)
@@ -103,6 +109,13 @@ func (p *Params) normalise(q *Query, l Limits) error {
 	if p.SpansPerSet == 0 {
 		p.SpansPerSet = 3
 	}
+	if h, ok := q.Hint("sort"); ok {
+		f, err := ParseField(strings.TrimPrefix(h.Value.Text(), "-"))
+		if err != nil {
+			return fmt.Errorf("%w: hint sort=%s: expected an attribute or an intrinsic in quotes, such as \"span.http.response.body.size\", with - before it for the lowest first", model.ErrInvalid, h)
+		}
+		p.SortBy, p.Ascending = &f, strings.HasPrefix(h.Value.Text(), "-")
+	}
 	if h, ok := q.Hint("order"); ok {
 		switch h.Value.Text() {
 		case "newest":
@@ -121,7 +134,7 @@ func (p *Params) normalise(q *Query, l Limits) error {
 func (e *Engine) search(ctx context.Context, t tenant.ID, plan *Plan, p Params, res *SearchResult) error {
 	q := plan.spanQuery()
 	q.Tenant, q.Range, q.Order, q.Stats = t, p.Range, p.Order, res.Stats
-	if plan.pushed {
+	if plan.pushed && p.SortBy == nil {
 		q.Limit = p.Limit
 		if p.SpansPerSet > 0 {
 			q.SpansPerTrace = max(p.SpansPerSet, matchedShown)
@@ -129,6 +142,11 @@ func (e *Engine) search(ctx context.Context, t tenant.ID, plan *Plan, p Params, 
 	}
 	budget := spanBudget{left: e.limits.MaxSpans, limit: e.limits.MaxSpans}
 	seen := map[model.TraceID]bool{}
+	var best *ranking
+	if p.SortBy != nil {
+		best = &ranking{limit: p.Limit, ascending: p.Ascending}
+		defer func() { res.Traces = best.sorted() }()
+	}
 	for m, err := range e.source.SelectSpans(ctx, q) {
 		if err != nil {
 			return fmt.Errorf("cannot search traces: %w", cause(ctx, err))
@@ -137,8 +155,15 @@ func (e *Engine) search(ctx context.Context, t tenant.ID, plan *Plan, p Params, 
 		if err := budget.spend(len(m.Spans)); err != nil {
 			return err
 		}
-		tr := plan.result(m, p.SpansPerSet)
-		if tr == nil || seen[tr.ID] {
+		if seen[m.Facts.ID] {
+			continue
+		}
+		tr, rank := plan.result(m, &p)
+		if tr == nil {
+			continue
+		}
+		if best != nil {
+			best.add(tr, rank)
 			continue
 		}
 		seen[tr.ID] = true
@@ -175,14 +200,15 @@ func (b *spanBudget) spend(n int) error {
 	return nil
 }
 
-// result evaluates one trace; nil when it does not answer.
-func (p *Plan) result(m *model.TraceMatch, spansPerSet int) *TraceResult {
+// result evaluates one trace; nil when it does not answer. rank is the highest
+// (lowest, when ascending) value among its spans of the field to sort by.
+func (p *Plan) result(m *model.TraceMatch, params *Params) (tr *TraceResult, rank model.Value) {
 	s := &scene{spans: m.Spans, facts: &m.Facts}
 	sets := p.evaluate(s)
 	if len(sets) == 0 {
-		return nil
+		return nil, rank
 	}
-	tr := &TraceResult{ID: m.Facts.ID, RootService: m.Facts.RootService, RootName: m.Facts.RootName,
+	tr = &TraceResult{ID: m.Facts.ID, RootService: m.Facts.RootService, RootName: m.Facts.RootName,
 		Start: m.Facts.Start, Duration: max(0, m.Facts.End-m.Facts.Start), Services: m.Facts.Services}
 	for _, set := range sets {
 		ss := SpanSet{Matched: len(set.spans), Attrs: set.attrs}
@@ -190,14 +216,30 @@ func (p *Plan) result(m *model.TraceMatch, spansPerSet int) *TraceResult {
 			ss.Matched = m.Matched
 		}
 		for _, i := range set.spans {
-			if len(ss.Spans) == spansPerSet {
+			if params.SortBy != nil {
+				rank = params.rank(s, int(i), rank)
+			}
+			if len(ss.Spans) != params.SpansPerSet {
+				ss.Spans = append(ss.Spans, p.spanResult(s, int(i)))
+			} else if params.SortBy == nil {
 				break
 			}
-			ss.Spans = append(ss.Spans, p.spanResult(s, int(i)))
 		}
 		tr.SpanSets = append(tr.SpanSets, ss)
 	}
-	return tr
+	return tr, rank
+}
+
+// rank returns the better of a rank and the values of span i.
+func (p *Params) rank(s *scene, i int, rank model.Value) model.Value {
+	s.lookup(*p.SortBy, i, func(v model.Value) bool {
+		c := compareRanks(v, rank)
+		if rank.Kind() == model.KindEmpty || c > 0 && !p.Ascending || c < 0 && p.Ascending {
+			rank = v
+		}
+		return true
+	})
+	return rank
 }
 
 func (p *Plan) spanResult(s *scene, i int) SpanResult {
