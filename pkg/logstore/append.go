@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -92,28 +90,36 @@ func cloneSet(m map[columnKey]bool) map[columnKey]bool {
 	return out
 }
 
-// admit holds a tenant to its bytes per second.
+// allowance is what a tenant may still send: it grows by the limit every second,
+// up to a second's worth. A request may overdraw it, so that none is too big
+// for ever.
+type allowance struct {
+	bytes float64
+	at    time.Time
+}
+
+// admit holds a tenant to its bytes per second. The caller holds t.appendMu.
 func (s *Store) admit(t *tenantState, lim Limits, logs *model.Logs) error {
 	if lim.BytesPerSecond <= 0 {
-		t.limiter = nil
+		t.allowance = nil
 		return nil
 	}
-	if t.limiter == nil {
-		t.limiter = rate.NewLimiter(0, 0)
-	}
-	n := sizeOf(logs)
-	burst := max(int(lim.BytesPerSecond), n) // one request always fits an idle second
 	now := s.opts.Now()
-	if t.limiter.Limit() != rate.Limit(lim.BytesPerSecond) || t.limiter.Burst() < burst {
-		t.limiter.SetLimitAt(now, rate.Limit(lim.BytesPerSecond))
-		t.limiter.SetBurstAt(now, burst)
+	if t.allowance == nil {
+		t.allowance = &allowance{bytes: lim.BytesPerSecond, at: now}
 	}
-	r := t.limiter.ReserveN(now, n)
-	if wait := r.DelayFrom(now); wait > time.Millisecond { // less is rounding
-		r.CancelAt(now)
+	a := t.allowance
+	if d := now.Sub(a.at); d > 0 {
+		a.bytes = min(lim.BytesPerSecond, a.bytes+d.Seconds()*lim.BytesPerSecond)
+		a.at = now
+	}
+	need := min(float64(sizeOf(logs)), lim.BytesPerSecond)
+	if a.bytes+1 < need { // 1: rounding
 		s.metrics.refused.Inc()
-		return &model.OverloadError{Tenant: true, RetryAfter: wait, Reason: "tenant " + string(t.id) + " sends more than its limit of log bytes a second; send less or raise the limit"}
+		return &model.OverloadError{Tenant: true, RetryAfter: time.Duration((need - a.bytes) / lim.BytesPerSecond * float64(time.Second)),
+			Reason: "tenant " + string(t.id) + " sends more than its limit of log bytes a second; send less or raise the limit"}
 	}
+	a.bytes -= float64(sizeOf(logs))
 	return nil
 }
 

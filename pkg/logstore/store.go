@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"braid/internal/vfs"
 	"braid/pkg/block"
 	"braid/pkg/model"
@@ -41,8 +39,8 @@ type Store struct {
 type tenantState struct {
 	id tenant.ID
 
-	appendMu sync.Mutex // serialises appends; taken before mu
-	limiter  *rate.Limiter
+	appendMu  sync.Mutex // serialises appends; taken before mu
+	allowance *allowance // guarded by appendMu
 
 	mu       sync.Mutex // guards all below
 	active   *head      // nil until the next append
