@@ -55,15 +55,12 @@ func BuildTree(spans []model.SpanRow) *Tree {
 }
 
 func (t *Tree) findParents() {
-	byID := make(map[model.SpanID][]int32, len(t.spans))
-	for i := range t.spans {
-		byID[t.spans[i].SpanID] = append(byID[t.spans[i].SpanID], int32(i))
-	}
+	index := newSpanIndex(t.spans)
 	for i := range t.spans {
 		s := &t.spans[i]
 		t.Parent[i] = -1
 		if s.Kind == model.SpanKindServer {
-			if c := t.ofKind(byID[s.SpanID], i, model.SpanKindClient); c >= 0 {
+			if c := t.ofKind(index, s.SpanID, int32(i), model.SpanKindClient); c >= 0 {
 				t.Parent[i] = c
 				t.Flags[i] |= FlagShared
 				continue
@@ -72,7 +69,7 @@ func (t *Tree) findParents() {
 		if s.ParentID.IsZero() {
 			continue
 		}
-		t.Parent[i] = t.bestParent(byID[s.ParentID], i)
+		t.Parent[i] = t.bestParent(index, s.ParentID, int32(i))
 		if t.Parent[i] < 0 {
 			if s.ParentID == s.SpanID {
 				t.Flags[i] |= FlagCycle
@@ -83,9 +80,13 @@ func (t *Tree) findParents() {
 	}
 }
 
-func (t *Tree) ofKind(ids []int32, not int, kind model.SpanKind) int32 {
-	for _, j := range ids {
-		if int(j) != not && t.spans[j].Kind == kind {
+// maxShared bounds the spans of one id that are looked at: two share an id in
+// Zipkin, never hundreds.
+const maxShared = 64
+
+func (t *Tree) ofKind(index *spanIndex, id model.SpanID, not int32, kind model.SpanKind) int32 {
+	for j, n := index.first(id), 0; j >= 0 && n < maxShared; j, n = index.follow(j), n+1 {
+		if j != not && t.spans[j].Kind == kind {
 			return j
 		}
 	}
@@ -94,16 +95,18 @@ func (t *Tree) ofKind(ids []int32, not int, kind model.SpanKind) int32 {
 
 // bestParent prefers the server where client and server share an id: what the
 // server calls is its child.
-func (t *Tree) bestParent(ids []int32, child int) int32 {
-	if j := t.ofKind(ids, child, model.SpanKindServer); j >= 0 {
-		return j
-	}
-	for _, j := range ids {
-		if int(j) != child {
+func (t *Tree) bestParent(index *spanIndex, id model.SpanID, child int32) int32 {
+	best := int32(-1)
+	for j, n := index.first(id), 0; j >= 0 && n < maxShared; j, n = index.follow(j), n+1 {
+		switch {
+		case j == child:
+		case t.spans[j].Kind == model.SpanKindServer:
 			return j
+		case best < 0:
+			best = j
 		}
 	}
-	return -1
+	return best
 }
 
 // cutCycles makes the first span of every cycle a root.

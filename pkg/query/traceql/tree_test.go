@@ -58,3 +58,13 @@ func TestTreeOfAMillionInAChain(t *testing.T) {
 	require.Equal(t, []int32{0}, left)
 	require.Equal(t, []int32{999_999}, right)
 }
+
+func TestTreeOfSpansThatShareAnID(t *testing.T) {
+	rows := chain(200_000)
+	for i := range rows {
+		rows[i].SpanID, rows[i].ParentID = model.SpanID{1}, model.SpanID{1}
+	}
+	tree := BuildTree(rows)
+	require.Len(t, tree.Order, len(rows))
+	require.NotEmpty(t, tree.Roots)
+}
