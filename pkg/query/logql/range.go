@@ -3,6 +3,7 @@ package logql
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -164,7 +165,8 @@ func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, 
 	if needs.result && r.Op != opAbsent {
 		limit = min(limit, ev.g.limits.MaxSeries)
 	}
-	for rows, err := range ev.g.source.SelectLogs(ctx, q) {
+	open := func(ctx context.Context) iter.Seq2[[]model.LogRow, error] { return ev.g.source.SelectLogs(ctx, q) }
+	for rows, err := range prefetch(ctx, open) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read logs: %w", err)
 		}
