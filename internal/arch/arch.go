@@ -14,7 +14,7 @@ var rooms = map[string][]string{
 	"pkg/tenant":           {},
 	"internal/vfs":         {},
 	"internal/arch":        {},
-	"internal/rawgrpc":     {},
+	"internal/rawgrpc":     {"pkg/model", "pkg/tenant"},
 	"internal/testkit":     {"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
 	"proto":                {},
 	"proto/braid/v1":       {},
@@ -49,7 +49,7 @@ var rooms = map[string][]string{
 	"pkg/ingest":            {"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingestlog"},
 	"pkg/ingest/lokipush":   protocols,
 	"pkg/ingest/zipkin":     protocols,
-	"pkg/ingest/ingesttest": append([]string{"pkg/ingestlog", "internal/testkit"}, protocols...),
+	"pkg/ingest/ingesttest": append([]string{"pkg/ingestlog", "internal/vfs", "internal/testkit"}, protocols...),
 
 	// Floor 4: correlation, and sources in other processes.
 	"pkg/correlation": {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
