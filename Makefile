@@ -1,7 +1,7 @@
 # Braid. The two commands to know: make run, make test.
 
 GO      ?= go
-UI_OUT  := ui/dist/app/index.html
+UI_OUT  := ui/dist/app/index.html.gz
 UI_SRC  := $(shell find ui -type f -not -path '*/node_modules/*' -not -path 'ui/dist/*' -not -path 'ui/test-results/*' 2>/dev/null)
 TOOLS   := bin/tools
 VERSION ?= dev
