@@ -36,7 +36,7 @@ func TestPublishedPromQLCases(t *testing.T) {
 		EnableDelayedNameRemoval: true, UseStartTimestamps: true, Parser: p})
 	w := &world{t: t, engine: engine}
 	var err error
-	w.api, err = promapi.New(promapi.Options{Source: w, Engine: engine, Experimental: true})
+	w.api, err = promapi.New(promapi.Options{Source: w, Engine: promapi.NewFusedEngine(engine, promapi.Options{Experimental: true}), Experimental: true})
 	require.NoError(t, err)
 	promqltest.RunBuiltinTestsWithStorage(t, w, w.storage)
 	require.Greater(t, w.asked.Load(), int64(1500), "queries asked over HTTP")

@@ -42,7 +42,7 @@ func New(o Options) (*Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot make the PromQL engine: %w", err)
 		}
-		h.opts.Engine, h.engine = e, e
+		h.opts.Engine, h.engine = NewFusedEngine(e, o), e
 	}
 	cfg, err := config.Load("", o.Logger)
 	if err != nil {
@@ -78,7 +78,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "bad_data", err.Error())
 		return
 	}
-	r = r.WithContext(withTenant(r.Context(), id))
+	r = r.WithContext(withRequest(r.Context(), id, route.kind == kindQuery && r.FormValue("stats") != ""))
 	switch route.kind {
 	case kindWrite:
 		serveOptional(w, r, h.opts.Write, "remote write")

@@ -16,20 +16,31 @@ import (
 // paths are answered by one instance for all tenants. Prometheus's interfaces
 // have no room for a tenant beside the context, so here, between ServeHTTP and
 // the adapters below, and nowhere else, the tenant travels in the context.
-type tenantKey struct{}
+type requestKey struct{}
 
-func withTenant(ctx context.Context, id tenant.ID) context.Context {
-	return context.WithValue(ctx, tenantKey{}, id)
+type requestInfo struct {
+	tenant tenant.ID
+	stats  bool // the answer shall say what it cost
+}
+
+func withRequest(ctx context.Context, id tenant.ID, stats bool) context.Context {
+	return context.WithValue(ctx, requestKey{}, requestInfo{id, stats})
 }
 
 var errNoTenant = errors.New("the request has lost its tenant")
 
 func tenantOf(ctx context.Context) (tenant.ID, error) {
-	id, ok := ctx.Value(tenantKey{}).(tenant.ID)
+	info, ok := ctx.Value(requestKey{}).(requestInfo)
 	if !ok {
 		return "", errNoTenant
 	}
-	return id, nil
+	return info.tenant, nil
+}
+
+// wantsStats reports whether samples must be counted one by one.
+func wantsStats(ctx context.Context) bool {
+	info, _ := ctx.Value(requestKey{}).(requestInfo)
+	return info.stats
 }
 
 // sharedQueryable finds the tenant when a querier is first asked.
