@@ -63,7 +63,7 @@ func (a *aggregator) blocks(ctx context.Context, v *view) error {
 	var jobs []*blockJob
 	total := 0
 	for _, b := range v.blocks {
-		if j := a.job(v, b); j != nil {
+		if j := a.job(v, b); j != nil && !a.shortcut(j) {
 			jobs = append(jobs, j)
 			total += j.side.rows
 		}
@@ -121,7 +121,7 @@ func (a *aggregator) work(ctx context.Context, v *view, jobs []*blockJob, i, n i
 	at := 0
 	for _, j := range jobs {
 		c := *j.c
-		c.a, c.byClass = a, make([]int32, len(j.side.classes))
+		c.a, c.byClass, c.byCode = a, make([]int32, len(j.side.classes)), nil
 		cur := newPageCursor(j.b, j.side, len(a.prog.leaves), v.stats)
 		for g := 0; g*groupRows < j.side.rows; g++ {
 			if at++; at%n != i {
@@ -433,6 +433,7 @@ type groupCounter struct {
 	by      []fieldPlaces
 	of      fieldPlaces
 	byClass []int32 // group+1 where the class alone decides it
+	byCode  []dictGroups
 }
 
 // fieldPlaces tells, by class, where a field's first value is.
@@ -566,6 +567,9 @@ func (c *groupCounter) number(cur cursor, n, class uint32) (float64, bool) {
 func (c *groupCounter) group(cur cursor, n, class uint32) int {
 	if g := c.byClass[class]; g > 0 {
 		return int(g) - 1
+	}
+	if g, ok := c.groupByCode(cur, n, class); ok {
+		return g
 	}
 	constant := true
 	c.a.keys = c.a.keys[:0]

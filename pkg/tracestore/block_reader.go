@@ -157,6 +157,7 @@ type column struct {
 	codes []int32 // into dict, -1 is null; nil when not of a dictionary
 	dict  *dictionary
 	null  []bool // nil: none; only without codes
+	nulls []bool // memory for the null of the next page
 	ints  []int64
 	texts []string
 	fixed []byte
@@ -207,8 +208,9 @@ func newPageReader(b *blockReader, side *sidecar, stats *model.QueryStats) *page
 	return &pageReader{b: b, side: side, group: -1, stats: stats}
 }
 
-// column reads one column of a page. The result is the caller's.
-func (p *pageReader) column(page, col int) (*column, error) {
+// column reads one column of a page. It takes the memory of old, which may be
+// nil and is of no use any more.
+func (p *pageReader) column(page, col int, old *column) (*column, error) {
 	g := page / groupPages
 	if g != p.group {
 		p.group, p.dicts = g, make([]*dictionary, len(p.side.cols))
@@ -238,7 +240,7 @@ func (p *pageReader) column(page, col int) (*column, error) {
 		return nil, p.b.damaged(err)
 	}
 	n := min(pageRows, p.side.rows-page*pageRows)
-	c, ok := decodePage(d, ch.encoding, body, h, n, p.dicts[col], &p.codes)
+	c, ok := decodePage(d, ch.encoding, body, h, n, p.dicts[col], &p.codes, old)
 	if !ok {
 		return nil, p.b.damaged(block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not decode", d.name))
 	}
@@ -297,22 +299,25 @@ func (p *pageReader) dictionary(d *colDef, ch *chunk) (*dictionary, error) {
 }
 
 // decodePage turns the body of a data page into a column of n rows.
-func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dict *dictionary, codes *[]int32) (*column, bool) {
+func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dict *dictionary, codes *[]int32, old *column) (*column, bool) {
 	if h.values != n {
 		return nil, false
 	}
 	c := &column{}
+	if old == nil {
+		old = c
+	}
 	filled := n
 	if d.optional {
 		var ok bool
-		if c.null, filled, body, ok = readLevels(body, n, codes); !ok {
+		if c.null, filled, body, ok = readLevels(body, n, codes, old.nulls); !ok {
 			return nil, false
 		}
 	}
 	ok := false
 	switch {
 	case encoding == encDict:
-		ok = c.readCodes(body, n, filled, dict, codes)
+		ok = c.readCodes(body, n, filled, dict, codes, old.codes)
 	case d.typ == typeText || d.typ == typeBytes:
 		if c.texts, ok = readTexts(body, filled); ok && c.null != nil {
 			c.texts = spread(c.texts, c.null)
@@ -323,7 +328,7 @@ func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dic
 		}
 	default:
 		if encoding == encDelta {
-			c.ints = make([]int64, filled)
+			c.ints = grown(old.ints, filled)
 			ok = readDelta(body, c.ints)
 		} else {
 			c.ints, ok = readPlainInts(body, d.typ, filled)
@@ -332,10 +337,24 @@ func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dic
 			c.ints = spread(c.ints, c.null)
 		}
 	}
+	switch {
+	case c.null != nil:
+		c.nulls = c.null
+	case c.nulls == nil:
+		c.nulls = old.nulls
+	}
 	return c, ok
 }
 
-func readLevels(body []byte, n int, codes *[]int32) (null []bool, filled int, rest []byte, ok bool) {
+// grown returns a slice of n, in the memory of s if that is enough.
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, max(n, pageRows))
+	}
+	return s[:n]
+}
+
+func readLevels(body []byte, n int, codes *[]int32, old []bool) (null []bool, filled int, rest []byte, ok bool) {
 	if len(body) < 4 {
 		return nil, 0, nil, false
 	}
@@ -347,7 +366,7 @@ func readLevels(body []byte, n int, codes *[]int32) (null []bool, filled int, re
 	if !readHybrid(body[4:4+size], 1, lv) {
 		return nil, 0, nil, false
 	}
-	null = make([]bool, n)
+	null = grown(old, n)
 	for i, x := range lv {
 		filled += int(x)
 		null[i] = x == 0
@@ -365,11 +384,11 @@ func scratch(buf *[]int32, n int) []int32 {
 	return (*buf)[:n]
 }
 
-func (c *column) readCodes(body []byte, n, filled int, dict *dictionary, buf *[]int32) bool {
+func (c *column) readCodes(body []byte, n, filled int, dict *dictionary, buf *[]int32, old []int32) bool {
 	if len(body) < 1 {
 		return filled == 0 && c.allNull(n)
 	}
-	c.dict, c.codes = dict, make([]int32, n)
+	c.dict, c.codes = dict, grown(old, n)
 	dense := c.codes
 	if c.null != nil {
 		dense = scratch(buf, filled)
@@ -393,6 +412,7 @@ func (c *column) readCodes(body []byte, n, filled int, dict *dictionary, buf *[]
 			c.codes[i] = dense[k]
 			k++
 		}
+		c.nulls = c.null
 		c.null = nil
 	}
 	return true

@@ -83,6 +83,7 @@ type pageCursor struct {
 	page  int
 	base  uint32
 	cols  []*column // of the page
+	old   []*column // of pages before: their memory
 	memo  []memo    // by leaf and column
 	fault error
 
@@ -107,9 +108,13 @@ func (p *pageCursor) turn(page int) {
 	}
 	p.page, p.base = page, uint32(page*pageRows)
 	if p.cols == nil {
-		p.cols = make([]*column, len(p.side.cols))
+		p.cols, p.old = make([]*column, len(p.side.cols)), make([]*column, len(p.side.cols))
 	}
-	clear(p.cols)
+	for i, c := range p.cols {
+		if c != nil && c != noValues { // its memory goes to the column of this page
+			p.old[i], p.cols[i] = c, nil
+		}
+	}
 }
 
 func (p *pageCursor) err() error { return p.fault }
@@ -129,7 +134,8 @@ func (p *pageCursor) col(c int32) *column {
 		return noValues
 	}
 	if p.cols[c] == nil {
-		x, err := p.pr.column(p.page, int(c))
+		x, err := p.pr.column(p.page, int(c), p.old[c])
+		p.old[c] = nil
 		if err != nil {
 			if p.fault == nil {
 				p.fault = err

@@ -55,7 +55,21 @@ type GraphService struct {
 // Latency sums durations up, in nanoseconds.
 type Latency struct {
 	Count, Sum uint64
-	Sketch     *model.Sketch
+	counts     latencyCount
+}
+
+// Sketch returns the distribution of the durations.
+func (l Latency) Sketch() *model.Sketch {
+	out := &model.Sketch{Zero: uint64(l.counts.zero), Total: l.Count}
+	for i, n := range l.counts.counts {
+		if n > 0 {
+			if out.Positive == nil {
+				out.Positive = map[int32]uint64{}
+			}
+			out.Positive[l.counts.low+int32(i)] = uint64(n)
+		}
+	}
+	return out
 }
 
 // maxEdges bounds the edges that one question holds: a peer named by an address
@@ -372,16 +386,7 @@ func (l *latencyCount) merge(o *latencyCount) {
 }
 
 func (l *latencyCount) result() Latency {
-	out := Latency{Count: uint64(l.n), Sum: uint64(l.sum), Sketch: &model.Sketch{Zero: uint64(l.zero), Total: uint64(l.n)}}
-	for i, n := range l.counts {
-		if n > 0 {
-			if out.Sketch.Positive == nil {
-				out.Sketch.Positive = map[int32]uint64{}
-			}
-			out.Sketch.Positive[l.low+int32(i)] = uint64(n)
-		}
-	}
-	return out
+	return Latency{Count: uint64(l.n), Sum: uint64(l.sum), counts: *l}
 }
 
 func (g *graph) edge(k edgeKey, calls int64) *edgeCount {

@@ -82,6 +82,18 @@ func edges(g *ServiceGraph) []string {
 	return out
 }
 
+// red lists everything of a graph that edges does not.
+func red(g *ServiceGraph) []string {
+	var out []string
+	for _, e := range g.Edges {
+		out = append(out, fmt.Sprint(e.Client, e.Server, *e.ClientLatency.Sketch(), *e.ServerLatency.Sketch()))
+	}
+	for _, s := range g.Services {
+		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Sum, *s.Latency.Sketch()))
+	}
+	return out
+}
+
 // graphTruth counts the calls of all traces in a range, each trace as a whole.
 func (w *world) graphTruth(r model.TimeRange) *ServiceGraph {
 	g := newGraph()
@@ -123,7 +135,7 @@ func TestServiceGraphIsTheSameInHeadBlocksAndMerged(t *testing.T) {
 					require.NoError(t, err)
 					want := w.graphTruth(r)
 					require.Equal(t, edges(want), edges(got), "range %v", r)
-					require.Equal(t, want, got, "range %v", r)
+					require.Equal(t, red(want), red(got), "range %v", r)
 				}
 			}
 		})

@@ -192,16 +192,8 @@ func (p *pruner) own(f predicate.Field) bool {
 
 // values uses the statistics of an attribute of which all values are listed.
 func (p *pruner) values(f predicate.Field, holds func(model.Value) bool) pageSet {
-	if !p.own(f) {
+	if !p.own(f) || !p.allListed(f.Name) {
 		return nil
-	}
-	// Every type that the attribute comes in must have such statistics.
-	for _, sh := range p.side.shapes {
-		for i, k := range sh {
-			if k.name == f.Name && !p.listed(k, sh[:i]) {
-				return nil
-			}
-		}
 	}
 	out := none()
 	for i := range p.side.stats {
@@ -215,6 +207,19 @@ func (p *pruner) values(f predicate.Field, holds func(model.Value) bool) pageSet
 		}
 	}
 	return out
+}
+
+// allListed reports whether every type that the attribute comes in has such
+// statistics.
+func (p *pruner) allListed(name string) bool {
+	for _, sh := range p.side.shapes {
+		for i, k := range sh {
+			if k.name == name && !p.listed(k, sh[:i]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (p *pruner) listed(k attrKey, before []attrKey) bool {

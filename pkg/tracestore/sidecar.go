@@ -17,18 +17,19 @@ import (
 // decide most filters and counts without opening that at all. It is immutable.
 type sidecar struct {
 	tables
-	rows    int
-	cols    []colDef
-	chunks  [][]chunk // by row group, then column
-	colOf   [][]int32 // by shape and attribute: its column, or noColumn
-	fixedAt [colFixedCount]int32
-	class   []uint32 // by row
-	second  []uint32 // by row: start in whole seconds since base
-	parent  []uint32 // by row: its parent's row in the block, +1; 0 when not here
-	base    int64    // Unix seconds
-	zones   []zone   // by page
-	traces  traceTable
-	stats   []fieldStat
+	rows      int
+	cols      []colDef
+	chunks    [][]chunk // by row group, then column
+	colOf     [][]int32 // by shape and attribute: its column, or noColumn
+	fixedAt   [colFixedCount]int32
+	class     []uint32 // by row
+	classRows []uint32 // by class: how many rows
+	second    []uint32 // by row: start in whole seconds since base
+	parent    []uint32 // by row: its parent's row in the block, +1; 0 when not here
+	base      int64    // Unix seconds
+	zones     []zone   // by page
+	traces    traceTable
+	stats     []fieldStat
 	// idKeys are the attributes, by kind, whose ids the id index has; names are
 	// all the attributes of spans and events that were there to be looked at.
 	idKeys map[string]string
@@ -533,8 +534,13 @@ func (s *sidecar) check(path string) error {
 	return nil
 }
 
-// bindColumns finds the column of every attribute of every shape.
+// bindColumns finds the column of every attribute of every shape, and counts
+// the rows of the classes.
 func (s *sidecar) bindColumns() {
+	s.classRows = make([]uint32, len(s.classes))
+	for _, c := range s.class {
+		s.classRows[c]++
+	}
 	at := columnIndex(s.cols)
 	s.colOf = make([][]int32, len(s.shapes))
 	for i, sh := range s.shapes {
