@@ -32,7 +32,7 @@ func (s *Store) AppendLogs(ctx context.Context, id tenant.ID, pos model.Position
 	cut := h.take(logs, pos, lim, gone(tombs, pos, s.opts.KeySpec()))
 	s.metrics.appended.Add(float64(logs.Count()))
 	s.metrics.cut.Add(float64(cut))
-	if h.rows >= s.opts.HeadMaxRows || h.bytes >= s.opts.HeadMaxBytes {
+	if s.full(h) {
 		t.mu.Lock()
 		s.rotate(t)
 		t.mu.Unlock()
@@ -78,8 +78,13 @@ func (s *Store) headFor(ctx context.Context, t *tenantState, pos model.Position)
 	}
 }
 
+// maxColumns seals a head early when senders make attribute names up.
+const maxColumns = 8192
+
+// full reports whether a head should become a block. The caller holds the
+// tenant's appendMu.
 func (s *Store) full(h *head) bool {
-	return h.rows >= s.opts.HeadMaxRows || h.bytes >= s.opts.HeadMaxBytes
+	return h.rows >= s.opts.HeadMaxRows || h.bytes >= s.opts.HeadMaxBytes || len(h.cols) >= maxColumns
 }
 
 func cloneSet(m map[columnKey]bool) map[columnKey]bool {

@@ -154,7 +154,7 @@ func readDirectory(src []byte) (*directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, src, err := readUvarint(src, min(len(src), math.MaxUint16))
+	n, src, err := readUvarint(src, len(src))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"braid/pkg/block"
 	"braid/pkg/model"
@@ -67,7 +68,6 @@ type sourcePage struct {
 	streams []uint32
 	seqHi   uint64
 	inverse [][]int16 // by column: row -> value + 1, made when needed
-	place   []int32   // row -> row of the page being gathered + 1
 }
 
 // rowRef is a row of a source page.
@@ -92,6 +92,7 @@ type blockWriter struct {
 	maxT    int64
 	buf     []byte
 	vec     vector // being gathered
+	sources []*sourcePage
 }
 
 type writerColumns struct{ time, stream, seqHi, severity int }
@@ -138,14 +139,17 @@ func newBlockWriter(out *block.Writer, columns []blockColumn, streams []stream, 
 func (w *blockWriter) add(refs []rowRef) error {
 	no := len(w.pages)
 	p := pageInfo{rows: len(refs), offset: w.file.Size(), minT: math.MaxInt64, maxT: math.MinInt64}
-	for i, r := range refs {
-		if r.src.place == nil {
-			r.src.place = make([]int32, r.src.rows)
+	w.sources = w.sources[:0]
+	for _, r := range refs {
+		if n := len(w.sources); (n == 0 || w.sources[n-1] != r.src) && !slices.Contains(w.sources, r.src) {
+			w.sources = append(w.sources, r.src)
 		}
-		r.src.place[r.row] = int32(i) + 1
 	}
 	w.buf = w.buf[:0]
 	for col := range w.columns {
+		if !w.anyHas(col) {
+			continue
+		}
 		v := w.gather(col, refs)
 		if v.n == 0 {
 			continue
@@ -157,14 +161,22 @@ func (w *blockWriter) add(refs []rowRef) error {
 		w.buf = w.enc.appendChunk(w.buf, v, len(refs))
 		p.chunks = append(p.chunks, chunkInfo{col, from, len(w.buf) - from})
 	}
-	for _, r := range refs {
-		r.src.place[r.row] = 0
-	}
 	w.minT, w.maxT = min(w.minT, p.minT), max(w.maxT, p.maxT)
 	w.rows += int64(len(refs))
 	w.pages = append(w.pages, p)
 	_, err := w.file.Write(w.buf)
 	return err
+}
+
+// anyHas reports whether a source of the page has values in a column: with
+// thousands of attribute names most have not.
+func (w *blockWriter) anyHas(col int) bool {
+	for _, s := range w.sources {
+		if col < len(s.vecs) && s.vecs[col] != nil || col == w.fixed.seqHi {
+			return true
+		}
+	}
+	return false
 }
 
 // note keeps in the directory what prunes pages.

@@ -100,7 +100,9 @@ func (b *indexBuilder) add(page, col int, v *vector) {
 		b.addIntrinsic(page, c.name, v)
 	case v.form == formText && v.kind == model.KindString:
 		for i := range v.n {
-			b.ids.Add(b.kinds[col].value.Hash(v.str(i)), uint32(page))
+			if s := v.str(i); c.ids == "" || model.Canonical(c.ids, s) == "" { // else it is an id
+				b.ids.Add(b.kinds[col].value.Hash(s), uint32(page))
+			}
 		}
 	}
 	if c.ids != "" {

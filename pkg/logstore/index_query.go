@@ -409,6 +409,11 @@ func (n *fieldNode) columnPages(ix *pageIndex, col int) (bitset, error) {
 		}
 		clear(out)
 	case n.isEq && c.kind == model.KindString:
+		if c.ids != "" {
+			if id := model.Canonical(c.ids, n.equal); id != "" {
+				return out, ix.id(idKind(c.ids).Hash(id), out)
+			}
+		}
 		return out, ix.id(valueKind(c.name).Hash(n.equal), out)
 	}
 	return ix.having(col), nil
