@@ -144,7 +144,12 @@ const manyAttrs = 24
 
 // attr reads one KeyValue and puts it among the others.
 func (d *decoder) attr(r *reader, attrs model.Attrs, dropped *uint32) model.Attrs {
-	kv, err := d.keyValue(r.bytes())
+	b := r.bytes()
+	kv, ok := d.plainKeyValue(b)
+	var err error
+	if !ok {
+		kv, err = d.keyValue(b)
+	}
 	switch {
 	case err != nil:
 		r.in("attribute", err)
@@ -190,6 +195,24 @@ func (d *decoder) find(attrs model.Attrs, key string) int {
 	}
 	b.seen[key] = len(attrs)
 	return -1
+}
+
+// plainKeyValue reads the shape that nearly all attributes have: a key, then a
+// string, each shorter than 128 bytes and nothing else. ok is false for all
+// others, which keyValue reads.
+func (d *decoder) plainKeyValue(b []byte) (kv model.Attr, ok bool) {
+	if len(b) < 6 || b[0] != 1<<3|wireLen {
+		return kv, false
+	}
+	n := int(b[1])
+	if n >= 0x80 || len(b) < n+6 || b[n+2] != 2<<3|wireLen {
+		return kv, false
+	}
+	value := b[n+4:]
+	if int(b[n+3]) != len(value) || value[0] != 1<<3|wireLen || int(value[1]) != len(value)-2 || len(value) >= 0x80 {
+		return kv, false
+	}
+	return model.Attr{Key: d.valid(b[2 : n+2]), Value: model.String(d.valid(value[2:]))}, true
 }
 
 func (d *decoder) keyValue(b []byte) (model.Attr, error) {
