@@ -78,12 +78,16 @@ func (s *server) take(b testing.TB, payload []byte) {
 
 // exports makes the gzipped exports of a fleet at a time.
 func exports(b testing.TB, f *Fleet, n int, at time.Time) [][]byte {
-	out := make([][]byte, n)
+	return exportsOf(b, f, 0, n, at)
+}
+
+func exportsOf(b testing.TB, f *Fleet, from, to int, at time.Time) [][]byte {
+	out := make([][]byte, to-from)
 	var z bytes.Buffer
 	zw, err := gzip.NewWriterLevel(&z, gzip.BestSpeed)
 	require.NoError(b, err)
 	for i := range out {
-		raw, err := f.Export(i, at)
+		raw, err := f.Export(from+i, at)
 		require.NoError(b, err)
 		z.Reset()
 		zw.Reset(&z)
@@ -145,8 +149,47 @@ func BenchmarkSteady(b *testing.B) {
 		b.ReportMetric(perMillion(first, fleet*SamplesPerInstance), "new-cpu-s/Mseries")
 		b.ReportMetric(perMillion(spent, steps*fleet*SamplesPerInstance), "cpu-s/Msample")
 		b.ReportMetric(heapMB()-base, "heap-MB")
+		b.ReportMetric(peakMB(b), "peak-rss-MB")
 		b.ReportMetric(float64(fleet*SamplesPerInstance), "series")
 	}
+}
+
+// BenchmarkMillionSeries: 1,720 instances send for the first time, and once
+// more.
+func BenchmarkMillionSeries(b *testing.B) {
+	const n = 1720
+	for b.Loop() {
+		s := newServer(b, "*")
+		f := NewFleet(n, 1, epoch)
+		var first, second time.Duration
+		for step := range 2 {
+			s.now = s.now.Add(interval)
+			for i := 0; i < n; i += 40 {
+				payloads := exportsOf(b, f, i, i+40, s.now)
+				before := cpu()
+				for _, p := range payloads {
+					s.take(b, p)
+				}
+				if step == 0 {
+					first += cpu() - before
+				} else {
+					second += cpu() - before
+				}
+			}
+		}
+		b.ReportMetric(perMillion(first, n*SamplesPerInstance), "new-cpu-s/Mseries")
+		b.ReportMetric(perMillion(second, n*SamplesPerInstance), "cpu-s/Msample")
+		b.ReportMetric(heapMB(), "heap-MB")
+		b.ReportMetric(peakMB(b), "peak-rss-MB")
+	}
+}
+
+// peakMB is the greatest resident set of the process, the making of exports
+// included.
+func peakMB(b testing.TB) float64 {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return float64(u.Maxrss) / 1024
 }
 
 // BenchmarkHours: 3.5 hours of a smaller fleet at 30 s, head compaction included;
