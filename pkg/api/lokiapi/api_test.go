@@ -213,3 +213,20 @@ func TestPagingWithEqualTimes(t *testing.T) {
 		require.Equal(t, fmt.Sprint("line ", 49-i), l)
 	}
 }
+
+// The bytes of many lines are estimated, from all of the time range.
+func TestStatsOfManyLines(t *testing.T) {
+	mem := &testkit.MemLog{}
+	rows := make([]model.LogRow, 60_000)
+	for i := range rows {
+		rows[i] = model.LogRow{LogRecord: model.LogRecord{Time: at(0) + int64(i)*1e6, Body: model.String(strings.Repeat("x", 10+i%3+10*(i/30_000)))}}
+	}
+	mem.Append(tenant.Default, rows...)
+	w := httptest.NewRecorder()
+	handler(mem).ServeHTTP(w, httptest.NewRequest("GET", "/loki/api/v1/index/stats?query={}&start=1700000000&end=1700000060", nil))
+	var got struct{ Streams, Entries, Bytes int64 }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	require.EqualValues(t, 60_000, got.Entries)
+	require.EqualValues(t, 1, got.Streams)
+	require.InEpsilon(t, 60_000*16, got.Bytes, 0.05)
+}

@@ -148,7 +148,11 @@ func tokenize(out []string, line string) []string {
 			}
 		}
 		for i < len(line) && !inWord(line, i) {
-			out = append(out, line[i:i+1])
+			if line[i] == '<' { // would read as a capture in a pattern
+				out = append(out, wildcard)
+			} else {
+				out = append(out, line[i:i+1])
+			}
 			i++
 		}
 		if len(out) >= maxTokens {

@@ -159,7 +159,7 @@ func (a *api) valuesOf(ctx context.Context, s *scan, name string, limit int) ([]
 }
 
 func (a *api) exists(ctx context.Context, s *scan, filter predicate.Expr) (bool, error) {
-	for rows, err := range a.Source.SelectLogs(ctx, &predicate.LogQuery{Tenant: s.tenant, Range: s.tr, Filter: filter, Limit: 1, Stats: s.stats}) {
+	for rows, err := range a.Source.SelectLogs(ctx, &predicate.LogQuery{Tenant: s.tenant, Range: s.tr, Filter: filter, Limit: 1, Project: []predicate.Field{}, Stats: s.stats}) {
 		if err != nil || len(rows) > 0 {
 			return len(rows) > 0, err
 		}

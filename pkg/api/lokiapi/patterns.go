@@ -72,7 +72,8 @@ func (a *api) mine(ctx context.Context, s *scan, start, end time.Time, step time
 	sampled := map[string][]int{}
 	for i := range n {
 		tr := model.TimeRange{Start: start.Add(time.Duration(i) * step).UnixNano(), End: min(start.Add(time.Duration(i+1)*step).UnixNano(), end.UnixNano())}
-		q := &predicate.LogQuery{Tenant: s.tenant, Range: tr, Filter: s.filter, Limit: max(patternSample/n, 1), Stats: s.stats}
+		q := &predicate.LogQuery{Tenant: s.tenant, Range: tr, Filter: s.filter, Limit: max(patternSample/n, 1),
+			Project: []predicate.Field{predicate.Intrinsic(predicate.Body)}, Stats: s.stats}
 		for rows, err := range a.Source.SelectLogs(ctx, q) {
 			if err != nil {
 				return nil, err

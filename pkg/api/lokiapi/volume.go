@@ -22,6 +22,10 @@ const (
 	maxVolumeBuckets = 11_000
 )
 
+// exactStatsRows is up to how many lines the bytes of index/stats are measured;
+// those of more are estimated, since the editor asks at every pause in typing.
+const exactStatsRows = 50_000
+
 // indexStats says how much a query would read: the hint in the query editor.
 func (a *api) indexStats(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
 	s, err := a.scan(r, t, time.Hour)
@@ -35,12 +39,15 @@ func (a *api) indexStats(w http.ResponseWriter, r *http.Request, t tenant.ID) er
 		Bytes   int64 `json:"bytes"`
 	}
 	err = a.guarded(r, s, "index/stats "+r.Form.Get("query"), func(ctx context.Context) error {
-		groups, err := a.streams(ctx, s, 0, predicate.Numbers)
+		groups, err := a.streams(ctx, s, 0, predicate.CountOnly)
+		if err != nil {
+			return err
+		}
 		for _, g := range groups {
 			out.Streams++
 			out.Entries += int64(g.cells[0].Count)
-			out.Bytes += int64(g.cells[0].Sum)
 		}
+		out.Bytes, err = a.bodyBytes(ctx, s, out.Entries)
 		return err
 	})
 	if err != nil {
@@ -48,6 +55,46 @@ func (a *api) indexStats(w http.ResponseWriter, r *http.Request, t tenant.ID) er
 	}
 	out.Chunks = max(s.stats.Blocks.Load(), min(out.Streams, 1))
 	return writeJSON(w, out)
+}
+
+const (
+	statsSlices      = 8
+	statsSliceSample = 64
+)
+
+// bodyBytes measures the bytes of n lines, or estimates them from a sample
+// spread over the time range.
+func (a *api) bodyBytes(ctx context.Context, s *scan, n int64) (int64, error) {
+	if n <= exactStatsRows {
+		agg, err := a.Source.AggregateLogs(ctx, &predicate.Aggregation{
+			Tenant: s.tenant, Range: s.tr, Filter: s.filter, Measure: predicate.Numbers, Of: predicate.Intrinsic(predicate.Body), Stats: s.stats,
+		})
+		if err != nil {
+			return 0, err
+		}
+		sum := 0.0
+		for i := range agg.Groups {
+			sum += total(agg.Groups[i].Cells)
+		}
+		return int64(sum), nil
+	}
+	body := predicate.Intrinsic(predicate.Body)
+	width := (s.tr.End-s.tr.Start)/statsSlices + 1
+	var lines, bytes int64
+	for i := range int64(statsSlices) {
+		tr := model.TimeRange{Start: s.tr.Start + i*width, End: min(s.tr.Start+(i+1)*width, s.tr.End)}
+		q := &predicate.LogQuery{Tenant: s.tenant, Range: tr, Filter: s.filter, Limit: statsSliceSample, Project: []predicate.Field{body}, Stats: s.stats}
+		for rows, err := range a.Source.SelectLogs(ctx, q) {
+			if err != nil {
+				return 0, err
+			}
+			for k := range rows {
+				lines++
+				bytes += int64(len(rows[k].Body.Text()))
+			}
+		}
+	}
+	return int64(float64(bytes) / float64(max(lines, 1)) * float64(n)), nil
 }
 
 // volumeQuery is what both volume endpoints read.
