@@ -220,34 +220,25 @@ func (a *API) grpcFindIDs(c call) ([]byte, error) {
 // grpcTraceV3 answers api_v3's GetTrace: the id is text.
 func (a *API) grpcTraceV3(c call) error {
 	var text string
-	rng, err := grpcRange(c.body, 2, 3, func(f rawgrpc.Field) { text = string(f.Bytes) })
-	if err != nil {
+	if err := fieldOne(c.body, func(f rawgrpc.Field) { text = string(f.Bytes) }); err != nil {
 		return err
 	}
-	tr, err := a.opts.Engine.TraceByText(c.ctx, c.tenant, text, rng)
+	tr, err := a.opts.Engine.TraceByText(c.ctx, c.tenant, text)
 	if err != nil {
 		return err
 	}
 	return sendTrace(c, tr.Spans, otlp.EncodeTraces)
 }
 
-// grpcRange reads the two timestamps of a request and hands over field 1.
-func grpcRange(body []byte, start, end int, one func(rawgrpc.Field)) (r model.TimeRange, err error) {
-	err = rawgrpc.Each(body, func(f rawgrpc.Field) (err error) {
-		switch int(f.Number) {
-		case start:
-			r.Start, err = f.Seconds()
-		case end:
-			r.End, err = f.Seconds()
-		case 1:
+// fieldOne hands over field 1 of a request for a trace; the time range that
+// follows is a hint that is not needed.
+func fieldOne(body []byte, one func(rawgrpc.Field)) error {
+	return rawgrpc.Each(body, func(f rawgrpc.Field) error {
+		if f.Number == 1 {
 			one(f)
 		}
-		return err
+		return nil
 	})
-	if r.Start != 0 && r.End == 0 {
-		r.End = math.MaxInt64
-	}
-	return r, err
 }
 
 // idBytes reads a trace id of 16 (or, from older clients, 8) bytes.

@@ -21,15 +21,14 @@ func (a *API) grpcTraces(c call) error {
 			return invalid("more than %d traces are asked for", maxLimit)
 		}
 		var raw []byte
-		rng, err := grpcRange(q.Bytes, 2, 3, func(f rawgrpc.Field) { raw = f.Bytes })
-		if err != nil {
+		if err := fieldOne(q.Bytes, func(f rawgrpc.Field) { raw = f.Bytes }); err != nil {
 			return err
 		}
 		id, err := idBytes(raw)
 		if err != nil {
 			return err
 		}
-		tr, err := a.opts.Engine.TraceWithin(c.ctx, c.tenant, id, rng)
+		tr, err := a.opts.Engine.Trace(c.ctx, c.tenant, id)
 		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}

@@ -28,15 +28,14 @@ func (a *API) serviceV2() rawgrpc.Service {
 
 func (a *API) grpcTraceV2(c call) error {
 	var raw []byte
-	rng, err := grpcRange(c.body, 2, 3, func(f rawgrpc.Field) { raw = f.Bytes })
-	if err != nil {
+	if err := fieldOne(c.body, func(f rawgrpc.Field) { raw = f.Bytes }); err != nil {
 		return err
 	}
 	id, err := idBytes(raw)
 	if err != nil {
 		return err
 	}
-	tr, err := a.opts.Engine.TraceWithin(c.ctx, c.tenant, id, rng)
+	tr, err := a.opts.Engine.Trace(c.ctx, c.tenant, id)
 	if err != nil {
 		return err
 	}

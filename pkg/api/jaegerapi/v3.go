@@ -34,11 +34,10 @@ func resultV3(rows []model.SpanRow) any {
 
 func (a *API) traceV3(r *http.Request, t tenant.ID) (any, error) {
 	v := r.URL.Query()
-	rng, err := rangeV3(first(v, "start_time", "startTime"), first(v, "end_time", "endTime"))
-	if err != nil {
+	if _, err := rangeV3(first(v, "start_time", "startTime"), first(v, "end_time", "endTime")); err != nil {
 		return nil, err
 	}
-	tr, err := a.opts.Engine.TraceByText(r.Context(), t, r.PathValue("id"), rng)
+	tr, err := a.opts.Engine.TraceByText(r.Context(), t, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}

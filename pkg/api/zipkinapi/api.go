@@ -215,7 +215,7 @@ func required(r *http.Request, name string) (string, error) {
 }
 
 func (a *API) trace(r *http.Request, t tenant.ID) (any, error) {
-	tr, err := a.opts.Engine.TraceByText(r.Context(), t, r.PathValue("id"), model.TimeRange{})
+	tr, err := a.opts.Engine.TraceByText(r.Context(), t, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (a *API) traceMany(r *http.Request, t tenant.ID) (any, error) {
 	}
 	out := [][]span{}
 	for _, id := range ids {
-		tr, err := a.opts.Engine.TraceByText(r.Context(), t, id, model.TimeRange{})
+		tr, err := a.opts.Engine.TraceByText(r.Context(), t, id)
 		if errors.Is(err, model.ErrNotFound) {
 			continue
 		}

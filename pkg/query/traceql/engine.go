@@ -92,13 +92,8 @@ type Trace struct {
 }
 
 // Trace returns a trace from everything there is; model.ErrNotFound when it is
-// not there.
-func (e *Engine) Trace(ctx context.Context, t tenant.ID, id model.TraceID) (*Trace, error) {
-	return e.TraceWithin(ctx, t, id, model.TimeRange{})
-}
-
-// TraceWithin returns the spans of a trace that start within a range.
-func (e *Engine) TraceWithin(ctx context.Context, t tenant.ID, id model.TraceID, r model.TimeRange) (tr *Trace, err error) {
+// not there. No time range narrows it: a trace is whole or it misleads.
+func (e *Engine) Trace(ctx context.Context, t tenant.ID, id model.TraceID) (tr *Trace, err error) {
 	ctx, done, err := e.begin(ctx, t, "trace "+id.String())
 	if err != nil {
 		return nil, err
@@ -110,9 +105,6 @@ func (e *Engine) TraceWithin(ctx context.Context, t tenant.ID, id model.TraceID,
 			return tr, fmt.Errorf("cannot read trace %s: %w", id, err)
 		}
 		for i := range rows {
-			if !r.Contains(rows[i].Start) {
-				continue
-			}
 			if len(tr.Spans) == e.limits.MaxTraceSpans {
 				tr.Truncated = true
 				tr.Stats.Warn("trace %s has more than %d spans: the rest is left off", id, e.limits.MaxTraceSpans)
@@ -130,7 +122,7 @@ func (e *Engine) TraceWithin(ctx context.Context, t tenant.ID, id model.TraceID,
 
 // TraceByText is Trace for an id in any spelling: the likeliest reading that
 // is there.
-func (e *Engine) TraceByText(ctx context.Context, t tenant.ID, text string, r model.TimeRange) (*Trace, error) {
+func (e *Engine) TraceByText(ctx context.Context, t tenant.ID, text string) (*Trace, error) {
 	readings := model.TraceIDReadings(text)
 	if len(readings) == 0 {
 		return nil, fmt.Errorf("%w: %q is not a trace id: expected up to 32 hex digits", model.ErrInvalid, text)
@@ -138,7 +130,7 @@ func (e *Engine) TraceByText(ctx context.Context, t tenant.ID, text string, r mo
 	var err error
 	for _, id := range readings {
 		var tr *Trace
-		if tr, err = e.TraceWithin(ctx, t, id, r); err == nil {
+		if tr, err = e.Trace(ctx, t, id); err == nil {
 			return tr, nil
 		}
 	}

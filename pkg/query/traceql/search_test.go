@@ -107,12 +107,12 @@ func TestSearchRangeAndOrder(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	e := NewEngine(Options{Source: loadSource(t, "testdata/traces.txt"), Limits: Limits{MaxTraceSpans: 4}})
-	tr, err := e.TraceByText(context.Background(), testTenant, "1", model.TimeRange{})
+	tr, err := e.TraceByText(context.Background(), testTenant, "1")
 	require.NoError(t, err)
 	require.True(t, tr.Truncated)
 	require.Len(t, tr.Spans, 4)
-	_, err = e.TraceByText(context.Background(), testTenant, "abc", model.TimeRange{})
+	_, err = e.TraceByText(context.Background(), testTenant, "abc")
 	require.ErrorIs(t, err, model.ErrNotFound)
-	_, err = e.TraceByText(context.Background(), testTenant, "zz!", model.TimeRange{})
+	_, err = e.TraceByText(context.Background(), testTenant, "zz!")
 	require.ErrorIs(t, err, model.ErrInvalid)
 }
