@@ -149,12 +149,6 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-func writeProto(w http.ResponseWriter, b []byte) error {
-	w.Header().Set("Content-Type", "application/protobuf")
-	_, _ = w.Write(b)
-	return nil
-}
-
 // wantsProto reports whether the client asks for protobuf.
 func wantsProto(r *http.Request) bool {
 	for _, h := range r.Header.Values("Accept") {

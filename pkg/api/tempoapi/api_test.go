@@ -1,6 +1,10 @@
 package tempoapi
 
 import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -8,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"braid/internal/rawgrpc"
 	"braid/internal/testkit"
+	"braid/pkg/model"
 	"braid/pkg/query/traceql"
 	"braid/pkg/tenant"
 )
@@ -35,6 +41,56 @@ func TestTraceIsOTLP(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 4, td.SpanCount())
 	require.Equal(t, "application/protobuf", w.Header().Get("Content-Type"))
+}
+
+// batches yields a trace in two batches, then fails if it is told to.
+type batches struct {
+	*testkit.MemTraces
+	err error
+}
+
+func (b batches) Trace(ctx context.Context, t tenant.ID, id model.TraceID, stats *model.QueryStats) iter.Seq2[[]model.SpanRow, error] {
+	return func(yield func([]model.SpanRow, error) bool) {
+		for rows := range b.MemTraces.Trace(ctx, t, id, stats) {
+			if !yield(rows[:1], nil) || b.err == nil && !yield(rows[1:], nil) {
+				return
+			}
+			if b.err != nil {
+				yield(nil, b.err)
+			}
+		}
+	}
+}
+
+// TestTraceIsSentBatchByBatch: what comes in batches is one message, and what
+// breaks off is no answer.
+func TestTraceIsSentBatchByBatch(t *testing.T) {
+	src := testkit.NewMemTraces()
+	src.Add(tenant.Default, testkit.Shop()...)
+	ask := func(err error, path string) *httptest.ResponseRecorder {
+		a := New(Options{Engine: traceql.NewEngine(traceql.Options{Source: batches{src, err}})})
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Accept", "application/protobuf")
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		return w
+	}
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(ask(nil, "/api/traces/1").Body.Bytes())
+	require.NoError(t, err)
+	require.Equal(t, 4, td.SpanCount())
+
+	var parts []byte
+	require.NoError(t, rawgrpc.Each(ask(nil, "/api/v2/traces/1").Body.Bytes(), func(f rawgrpc.Field) error {
+		if f.Number == fieldTrace {
+			parts = append(parts, f.Bytes...)
+		}
+		return nil
+	}))
+	td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(parts)
+	require.NoError(t, err)
+	require.Equal(t, 4, td.SpanCount())
+
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { ask(errors.New("disk"), "/api/traces/1") })
 }
 
 func TestParseTags(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"braid/internal/rawgrpc"
 	"braid/pkg/model"
 	"braid/pkg/otlp"
 	"braid/pkg/query/traceql"
@@ -34,12 +35,13 @@ func (a *API) trace(r *http.Request, t tenant.ID) (*traceql.Trace, error) {
 // traceV1 answers with the trace itself: tempopb.Trace, whose bytes are those
 // of OTLP's TracesData, or {"batches": […]}.
 func (a *API) traceV1(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+	if wantsProto(r) {
+		_, err := a.streamTrace(w, r, t, func(b []byte) []byte { return b })
+		return err
+	}
 	tr, err := a.trace(r, t)
 	if err != nil {
 		return err
-	}
-	if wantsProto(r) {
-		return writeProto(w, otlp.EncodeTraces(tr.Spans))
 	}
 	return writeJSON(w, map[string]any{"batches": resourceSpans(tr.Spans)})
 }
@@ -57,31 +59,61 @@ const (
 
 // traceV2 wraps the trace and says whether it is whole.
 func (a *API) traceV2(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+	if wantsProto(r) {
+		return a.streamTraceV2(w, r, t)
+	}
 	tr, err := a.trace(r, t)
 	if err != nil {
 		return err
 	}
 	status, message := wholeness(tr.Stats)
-	if wantsProto(r) {
-		var b []byte
-		b = protowire.AppendTag(b, fieldTrace, protowire.BytesType)
-		b = protowire.AppendBytes(b, otlp.EncodeTraces(tr.Spans))
-		b = protowire.AppendTag(b, fieldMetrics, protowire.BytesType)
-		b = protowire.AppendBytes(b, nil)
-		if status == statusPartial {
-			b = protowire.AppendTag(b, fieldStatus, protowire.VarintType)
-			b = protowire.AppendVarint(b, statusPartial)
-			b = protowire.AppendTag(b, fieldMessage, protowire.BytesType)
-			b = protowire.AppendString(b, message)
-		}
-		return writeProto(w, b)
-	}
 	out := map[string]any{"trace": map[string]any{"resourceSpans": resourceSpans(tr.Spans)},
 		"metrics": map[string]any{}, "status": "COMPLETE"}
 	if status == statusPartial {
 		out["status"], out["message"] = "PARTIAL", message
 	}
 	return writeJSON(w, out)
+}
+
+// streamTrace writes a trace batch by batch, so that no trace is too large:
+// protobuf messages that follow each other are one message. frame dresses the
+// bytes of each. An error after the first batch breaks the connection, so that
+// the client does not take a part for the whole.
+func (a *API) streamTrace(w http.ResponseWriter, r *http.Request, t tenant.ID, frame func([]byte) []byte) (*model.QueryStats, error) {
+	if _, err := parseRange(r.URL.Query()); err != nil {
+		return nil, err
+	}
+	begun := false
+	stats, err := a.opts.Engine.TraceBatches(r.Context(), t, r.PathValue("id"), func(rows []model.SpanRow) error {
+		if !begun {
+			w.Header().Set("Content-Type", "application/protobuf")
+			begun = true
+		}
+		_, err := w.Write(frame(otlp.EncodeTraces(rows)))
+		return err
+	})
+	if err != nil && begun {
+		a.opts.Logger.WarnContext(r.Context(), "cannot send the whole trace", "id", r.PathValue("id"), "err", err)
+		panic(http.ErrAbortHandler)
+	}
+	return stats, err
+}
+
+// streamTraceV2 repeats the field trace for each batch, which readers merge.
+func (a *API) streamTraceV2(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+	stats, err := a.streamTrace(w, r, t, func(trace []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, fieldTrace, protowire.BytesType), trace)
+	})
+	if err != nil {
+		return err
+	}
+	var e rawgrpc.Encoder
+	e.Bytes(fieldMetrics, nil)
+	status, message := wholeness(stats)
+	e.Int(fieldStatus, int64(status))
+	e.String(fieldMessage, message)
+	_, _ = w.Write(e.B) // an error means that the client has gone: nobody to tell
+	return nil
 }
 
 // wholeness turns the warnings of a query into Tempo's partial status.

@@ -3,7 +3,6 @@ package traceql
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"braid/pkg/model"
@@ -85,8 +84,8 @@ type Trace struct {
 	ID    model.TraceID
 	Facts model.TraceFacts
 	Spans []model.SpanRow
-	// Truncated: the trace has more spans than Limits.MaxTraceSpans; page
-	// through it with TraceSpans.
+	// Truncated: the trace has more spans than Limits.MaxTraceSpans; read
+	// it with TraceBatches.
 	Truncated bool
 	Stats     *model.QueryStats
 }
@@ -125,7 +124,7 @@ func (e *Engine) Trace(ctx context.Context, t tenant.ID, id model.TraceID) (tr *
 func (e *Engine) TraceByText(ctx context.Context, t tenant.ID, text string) (*Trace, error) {
 	readings := model.TraceIDReadings(text)
 	if len(readings) == 0 {
-		return nil, fmt.Errorf("%w: %q is not a trace id: expected up to 32 hex digits", model.ErrInvalid, text)
+		return nil, notAnID(text)
 	}
 	var err error
 	for _, id := range readings {
@@ -137,9 +136,40 @@ func (e *Engine) TraceByText(ctx context.Context, t tenant.ID, text string) (*Tr
 	return nil, err
 }
 
-// TraceSpans yields the spans of a trace batch by batch, without holding it.
-func (e *Engine) TraceSpans(ctx context.Context, t tenant.ID, id model.TraceID, stats *model.QueryStats) iter.Seq2[[]model.SpanRow, error] {
-	return e.source.Trace(ctx, t, id, stats)
+// TraceBatches gives the spans of a trace to visit as they are read, without
+// holding them: for traces of any size. The id may be in any spelling. An error
+// of visit ends it; model.ErrNotFound when the trace is not there.
+func (e *Engine) TraceBatches(ctx context.Context, t tenant.ID, text string, visit func([]model.SpanRow) error) (stats *model.QueryStats, err error) {
+	readings := model.TraceIDReadings(text)
+	if len(readings) == 0 {
+		return nil, notAnID(text)
+	}
+	ctx, done, err := e.begin(ctx, t, "trace "+text)
+	if err != nil {
+		return nil, err
+	}
+	stats = &model.QueryStats{}
+	defer func() { done(stats, err) }()
+	for _, id := range readings {
+		found := false
+		for rows, err := range e.source.Trace(ctx, t, id, stats) {
+			if err != nil {
+				return stats, fmt.Errorf("cannot read trace %s: %w", id, cause(ctx, err))
+			}
+			found = true
+			if err := visit(rows); err != nil {
+				return stats, err
+			}
+		}
+		if found {
+			return stats, nil
+		}
+	}
+	return stats, fmt.Errorf("trace %s: %w", readings[0], model.ErrNotFound)
+}
+
+func notAnID(text string) error {
+	return fmt.Errorf("%w: %q is not a trace id: expected up to 32 hex digits", model.ErrInvalid, text)
 }
 
 // Source returns what the engine asks.
