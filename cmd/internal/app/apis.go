@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 
+	"braid/pkg/api/boardapi"
 	"braid/pkg/api/lokiapi"
 	"braid/pkg/api/native"
 	"braid/pkg/api/promapi"
@@ -84,6 +85,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	}
 	a.mountJaegerZipkin(mux, tempo)
 	mux.Handle("/api/braid/v1/", a.gateway)
+	boardapi.New(boardapi.Options{Dir: a.dir("dashboards")}).Register(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(proto.OpenAPI)

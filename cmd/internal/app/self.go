@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +54,9 @@ func (a *App) keepOwnMetrics(ctx context.Context) {
 	now := time.Now().UnixNano()
 	batch := model.MetricBatch{Resource: a.ownResource(), Scope: &model.Scope{Name: "braid"}}
 	for _, f := range families {
+		if !telling(f.GetName()) {
+			continue
+		}
 		if m := ownMetric(f, now); len(m.Points) > 0 {
 			batch.Metrics = append(batch.Metrics, m)
 		}
@@ -61,6 +65,19 @@ func (a *App) keepOwnMetrics(ctx context.Context) {
 	if _, err := a.local.metrics.AppendMetrics(ctx, t, 0, &model.Metrics{Batches: []model.MetricBatch{batch}}); err != nil && ctx.Err() == nil {
 		a.log.Warn("cannot keep own metrics", "err", err)
 	}
+}
+
+// tellingPrefixes name the own metrics that are kept as series: what the
+// shipped dashboards and rules ask for. The rest is at /metrics.
+var tellingPrefixes = []string{"braid_", "process_", "go_goroutines", "go_memstats_heap_inuse", "prometheus_rule_", "alertmanager_alerts", "alertmanager_notifications_"}
+
+func telling(name string) bool {
+	for _, p := range tellingPrefixes {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *App) ownResource() *model.Resource {
