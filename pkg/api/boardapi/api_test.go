@@ -15,7 +15,6 @@ import (
 
 func TestDashboards(t *testing.T) {
 	disk := vfs.NewCrashable()
-	require.NoError(t, disk.MkdirAll("/boards"))
 	open := func(fs vfs.FS) func(method, path, who, body string) (int, string) {
 		mux := http.NewServeMux()
 		New(Options{Dir: "/boards", FS: fs, Now: func() time.Time { return time.UnixMilli(5) }, MaxBytes: 200, MaxBoards: 2}).Register(mux)
