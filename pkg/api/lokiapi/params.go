@@ -29,17 +29,23 @@ func parseTime(name, s string) (time.Time, error) {
 		if len(strings.TrimPrefix(s, "-")) <= 10 {
 			return time.Unix(n, 0), nil
 		}
+		if n > maxTime || n < -maxTime {
+			return time.Time{}, invalid("parameter %s=%q lies outside the years 1684 to 2255", name, s)
+		}
 		return time.Unix(0, n), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return time.Time{}, invalid("parameter %s=%q is no time: expected Unix nanoseconds, Unix seconds or RFC 3339", name, s)
 	}
-	if y := t.Year(); y < 1678 || y > 2261 {
-		return time.Time{}, invalid("parameter %s=%q lies outside the years 1678 to 2261", name, s)
+	if s := t.Unix(); s > maxTime/1e9 || s < -maxTime/1e9 {
+		return time.Time{}, invalid("parameter %s=%q lies outside the years 1684 to 2255", name, t.UTC().Format(time.RFC3339))
 	}
 	return t, nil
 }
+
+// maxTime keeps Unix nanoseconds within what an int64 holds, with room.
+const maxTime = 9_000_000_000_000_000_000
 
 func timeParam(r *http.Request, name string, def time.Time) (time.Time, error) {
 	s := r.Form.Get(name)

@@ -200,6 +200,10 @@ func (g *Engine) Eval(ctx context.Context, t tenant.ID, e Expr, p Params) (res *
 	return res, nil
 }
 
+// farPast and farFuture bound the times asked for, so that no sum of a time, a
+// range and an offset overflows: the years 1873 and 2166.
+const farPast, farFuture = -3_060_000_000, 6_200_000_000
+
 func (g *Engine) check(e Expr, p *Params) error {
 	if IsLog(e) {
 		if p.Instant {
@@ -221,6 +225,11 @@ func (g *Engine) check(e Expr, p *Params) error {
 	}
 	if !p.Instant && p.End.Before(p.Start) {
 		return fmt.Errorf("%w: end %s lies before start %s", model.ErrInvalid, p.End.UTC().Format(time.RFC3339Nano), p.Start.UTC().Format(time.RFC3339Nano))
+	}
+	for _, t := range []time.Time{p.Start, p.End} {
+		if s := t.Unix(); !(p.Instant && t == p.Start) && (s < farPast || s > farFuture) {
+			return fmt.Errorf("%w: time %s lies outside the years 1873 to 2166", model.ErrInvalid, t.UTC().Format(time.RFC3339))
+		}
 	}
 	if g.limits.MaxRange > 0 && !p.Instant && p.End.Sub(p.Start) > g.limits.MaxRange {
 		return fmt.Errorf("%w: the time range of %s is above the maximum of %s", model.ErrTooMuch, p.End.Sub(p.Start), g.limits.MaxRange)

@@ -51,7 +51,7 @@ func TestLimits(t *testing.T) {
 		{"inner series, pushed", logql.Limits{MaxInnerSeries: 100}, logql.Params{Expr: `sum by (id) (count_over_time({}[1m]))`, Instant: true}, "makes more than 100 series"},
 		{"points", logql.Limits{MaxPoints: 1000}, logql.Params{Expr: `topk(3, count_over_time({}[1m]))`, Instant: true}, "holds more than 1000 points"},
 		{"steps", logql.Limits{}, logql.Params{Expr: `vector(1)`, Start: time.Unix(0, 0), End: time.Unix(11000, 0), Step: time.Second}, "11001 points a series are above the maximum of 11000"},
-		{"entries", logql.Limits{}, logql.Params{Expr: `{}`, Limit: 5001, End: time.Unix(60, 0)}, "above the maximum of 5000 entries"},
+		{"entries", logql.Limits{}, logql.Params{Expr: `{}`, Limit: 5001, Start: time.Unix(0, 0), End: time.Unix(60, 0)}, "above the maximum of 5000 entries"},
 		{"range", logql.Limits{MaxRange: time.Hour}, logql.Params{Expr: `{}`, Start: time.Unix(0, 0), End: time.Unix(3601, 0)}, "above the maximum of 1h0m0s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,6 +66,27 @@ func TestLimits(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 			require.ErrorIs(t, err, model.ErrTooMuch)
 		})
+	}
+}
+
+func TestFarTimesAreRefused(t *testing.T) {
+	e := logql.NewEngine(logql.Options{Source: manyStreams(3)})
+	for _, p := range []logql.Params{
+		{Expr: `{}`, Start: time.Unix(0, -1<<63), End: time.Unix(0, 1<<63-1)},
+		{Expr: `rate({}[1m])`, Start: time.Unix(0, -1<<63), End: time.Unix(0, 0), Step: 10000 * time.Hour},
+		{Expr: `rate({}[200y])`, Instant: true, End: time.Unix(0, 0)},
+		{Expr: `rate({}[1m] offset 200y)`, Instant: true, End: time.Unix(0, 0)},
+	} {
+		_, err := e.Query(context.Background(), tenant.Default, p)
+		require.ErrorIs(t, err, model.ErrInvalid, p.Expr)
+	}
+	for _, p := range []logql.Params{
+		{Expr: `{}`, Start: time.Date(1875, 1, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2160, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{Expr: `sum(rate({}[49y1ns]))`, Start: time.Date(1875, 1, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2160, 1, 1, 0, 0, 0, 0, time.UTC), Step: 250 * time.Hour},
+		{Expr: `rate({}[49y] offset 49y)`, Instant: true, End: time.Unix(0, 0)},
+	} {
+		_, err := e.Query(context.Background(), tenant.Default, p)
+		require.NoError(t, err, p.Expr)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"time"
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
@@ -118,7 +119,13 @@ func (b *bucketed) cell(k int64) *partial {
 	return &b.cells[len(b.cells)-1]
 }
 
+// maxWindow bounds a range and an offset: see farPast.
+const maxWindow = 50 * 365 * 24 * time.Hour
+
 func (ev *evaluation) rangeAgg(ctx context.Context, r *RangeAgg, needs *rangeNeeds) (value, error) {
+	if r.Range > maxWindow || max(r.Offset, -r.Offset) > maxWindow {
+		return value{}, fmt.Errorf("%w: the range and the offset of %s may be at most %s long", model.ErrInvalid, r.Op, formatDuration(maxWindow))
+	}
 	w := ev.window(r)
 	var groups []*bucketed
 	push := (*pushed)(nil)
