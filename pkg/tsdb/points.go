@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -318,6 +320,7 @@ func (x *txn) build() error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(base, func(a, b labels.Label) int { return strings.Compare(a.Name, b.Name) })
 	x.base, s.base, s.name, s.built = base, base, name, true
 	if foreign {
 		s.flags |= spanForeign
@@ -333,16 +336,26 @@ func (x *txn) seriesLabels(i int) (labels.Labels, error) {
 	s := &x.point
 	suffix, extra, extraValue := seriesSuffix(s.m, s.p, i)
 	x.builder.Reset()
-	x.builder.Add(labels.MetricName, s.name+suffix)
+	// The base is sorted; the name and the extra label are merged into it, in
+	// the order "__name__", "le", "quantile" that they have themselves.
+	name := labels.Label{Name: labels.MetricName, Value: s.name + suffix}
+	own := [2]labels.Label{name, {Name: extra, Value: extraValue}}
+	rest := own[:1]
+	if extra != "" {
+		rest = own[:]
+	}
 	for _, l := range s.base {
+		for len(rest) > 0 && rest[0].Name < l.Name {
+			x.builder.Add(rest[0].Name, rest[0].Value)
+			rest = rest[1:]
+		}
 		if l.Name != extra {
 			x.builder.Add(l.Name, l.Value)
 		}
 	}
-	if extra != "" {
-		x.builder.Add(extra, extraValue)
+	for _, l := range rest {
+		x.builder.Add(l.Name, l.Value)
 	}
-	x.builder.Sort()
 	return x.builder.Labels(), nil
 }
 

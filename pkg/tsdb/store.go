@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/otlptranslator"
 	"golang.org/x/sync/errgroup"
 
 	"braid/internal/vfs"
@@ -47,6 +48,10 @@ func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, errors.New("cannot open the metric store: Options.Dir is empty")
 	}
+	if !knownStrategy(o.Strategy) {
+		return nil, fmt.Errorf("cannot open the metric store: translation strategy %q is not known: use %s, %s, %s or %s", o.Strategy,
+			otlptranslator.UnderscoreEscapingWithSuffixes, otlptranslator.UnderscoreEscapingWithoutSuffixes, otlptranslator.NoUTF8EscapingWithSuffixes, otlptranslator.NoTranslation)
+	}
 	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("cannot open the metric store: %w", err)
 	}
@@ -65,6 +70,15 @@ func Open(o Options) (*Store, error) {
 	s.finished.Add(1)
 	go s.run()
 	return s, nil
+}
+
+func knownStrategy(s otlptranslator.TranslationStrategyOption) bool {
+	switch s {
+	case otlptranslator.UnderscoreEscapingWithSuffixes, otlptranslator.UnderscoreEscapingWithoutSuffixes,
+		otlptranslator.NoUTF8EscapingWithSuffixes, otlptranslator.NoTranslation:
+		return true
+	}
+	return false
 }
 
 // openAll opens the tenants that have a folder, two at a time.
