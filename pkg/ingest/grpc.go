@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -60,7 +61,15 @@ func (p *Pipeline) exportHandler(s Signal, method string) grpc.MethodHandler {
 	}
 }
 
-func (p *Pipeline) export(ctx context.Context, s Signal, method string, in *rawMessage) (any, error) {
+func (p *Pipeline) export(ctx context.Context, s Signal, method string, in *rawMessage) (reply any, err error) {
+	defer func() {
+		// net/http survives a handler's panic, gRPC does not: one bad request must
+		// not end the process for all.
+		if bug := recover(); bug != nil {
+			p.log.Error("request failed by a bug", "where", method, "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
+			reply, err = nil, status.Error(codes.Internal, "a bug in Braid: please report it")
+		}
+	}()
 	header := func(name string) string {
 		if v := metadata.ValueFromIncomingContext(ctx, strings.ToLower(name)); len(v) > 0 {
 			return v[0]

@@ -99,7 +99,7 @@ func run(t *testing.T, o Options, s *sink) string {
 
 func TestTheShopTellsOneStoryInThreeSignals(t *testing.T) {
 	s := &sink{refuse: 2}
-	out := run(t, Options{Backfill: 3 * time.Minute, Rate: 20, Seed: 7}, s)
+	out := run(t, Options{Backfill: 80 * time.Second, Rate: 20, Seed: 7}, s)
 	require.Contains(t, out, "request ids to try:")
 	require.Contains(t, out, "2 retries")
 
@@ -153,7 +153,7 @@ func TestTheShopTellsOneStoryInThreeSignals(t *testing.T) {
 
 func TestDeploysAreEvents(t *testing.T) {
 	s := &sink{}
-	run(t, Options{Backfill: 20 * time.Minute, Rate: 0.2, Seed: 1}, s)
+	run(t, Options{Backfill: 5 * time.Minute, Rate: 0.2, Seed: 1}, s)
 	n := 0
 	for _, l := range s.logs {
 		if l.EventName == "deployment" {
