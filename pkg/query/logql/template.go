@@ -8,6 +8,8 @@ import (
 	"text/template/parse"
 	"time"
 
+	"github.com/grafana/regexp"
+
 	"braid/pkg/predicate"
 )
 
@@ -201,6 +203,8 @@ type templateState struct {
 	e     *entry
 	steps int
 	out   limitedBuilder
+
+	regexps map[string]*regexp.Regexp
 }
 
 // limitedBuilder refuses to grow without bound.

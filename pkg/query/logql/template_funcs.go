@@ -22,7 +22,8 @@ import (
 func (s *templateState) funcs() texttemplate.FuncMap {
 	m := texttemplate.FuncMap{
 		"__line__": s.line, "__timestamp__": s.timestamp, tickFunc: s.tick,
-		"now": func() time.Time { return time.Now() },
+		"now":             func() time.Time { return time.Now() },
+		"regexReplaceAll": s.regexReplaceAll, "regexReplaceAllLiteral": s.regexReplaceAllLiteral, "count": s.countMatches,
 	}
 	for _, set := range []texttemplate.FuncMap{textFuncs, numberFuncs, timeFuncs} {
 		for k, v := range set {
@@ -49,10 +50,7 @@ var textFuncs = texttemplate.FuncMap{
 	"repeat":    repeat, "indent": indent,
 	"nindent":   func(n int, s string) (string, error) { out, err := indent(n, s); return "\n" + out, err },
 	"alignLeft": func(n int, s string) (string, error) { return align(n, s, false) }, "alignRight": func(n int, s string) (string, error) { return align(n, s, true) },
-	"regexReplaceAll":        regexReplaceAll,
-	"regexReplaceAllLiteral": regexReplaceAllLiteral,
-	"count":                  countMatches,
-	"urlencode":              url.QueryEscape, "urldecode": url.QueryUnescape,
+	"urlencode": url.QueryEscape, "urldecode": url.QueryUnescape,
 	"b64enc": func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
 	"b64dec": func(s string) (string, error) { b, err := base64.StdEncoding.DecodeString(s); return string(b), err },
 	"default": func(def string, given ...any) any {
@@ -195,28 +193,47 @@ func align(n int, s string, right bool) (string, error) {
 	return s + pad, err
 }
 
-func regexReplaceAll(re, s, repl string) (string, error) {
-	r, err := compileSearch(re)
+// maxTemplateRegexps bounds the expressions that a template keeps compiled;
+// more than that come out of the data.
+const maxTemplateRegexps = 64
+
+func (s *templateState) regexp(pattern string) (*regexp.Regexp, error) {
+	if r, ok := s.regexps[pattern]; ok {
+		return r, nil
+	}
+	r, err := compileSearch(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if s.regexps == nil || len(s.regexps) >= maxTemplateRegexps {
+		s.regexps = map[string]*regexp.Regexp{}
+	}
+	s.regexps[pattern] = r
+	return r, nil
+}
+
+func (s *templateState) regexReplaceAll(re, text, repl string) (string, error) {
+	r, err := s.regexp(re)
 	if err != nil {
 		return "", err
 	}
-	return r.ReplaceAllString(s, repl), nil
+	return r.ReplaceAllString(text, repl), nil
 }
 
-func regexReplaceAllLiteral(re, s, repl string) (string, error) {
-	r, err := compileSearch(re)
+func (s *templateState) regexReplaceAllLiteral(re, text, repl string) (string, error) {
+	r, err := s.regexp(re)
 	if err != nil {
 		return "", err
 	}
-	return r.ReplaceAllLiteralString(s, repl), nil
+	return r.ReplaceAllLiteralString(text, repl), nil
 }
 
-func countMatches(re, s string) (int, error) {
-	r, err := regexp.Compile(re)
+func (s *templateState) countMatches(re, text string) (int, error) {
+	r, err := s.regexp(re)
 	if err != nil {
 		return 0, err
 	}
-	return len(r.FindAllStringIndex(s, -1)), nil
+	return len(r.FindAllStringIndex(text, -1)), nil
 }
 
 func fromJSON(s string) any {
