@@ -197,6 +197,10 @@ func (p *searchParser) field() (string, bool) {
 	for j := p.i; j < len(p.src); j++ {
 		c := p.src[j]
 		if c == ':' {
+			// A time of day and a URL are no fields.
+			if isDigit(p.src[p.i]) || strings.HasPrefix(p.src[j+1:], "//") {
+				return "", false
+			}
 			name := p.src[p.i:j]
 			p.i = j + 1
 			return name, name != ""
