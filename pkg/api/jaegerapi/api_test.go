@@ -1,6 +1,7 @@
 package jaegerapi
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"braid/internal/testkit"
+	"braid/pkg/model"
 	"braid/pkg/query/traceql"
 	"braid/pkg/tenant"
 )
@@ -33,6 +35,26 @@ func TestV3(t *testing.T) {
 func TestMonitor(t *testing.T) {
 	a := newShop()
 	testkit.RunScript(t, "testdata/monitor.txt", func(q string) string { return testkit.AskHTTP(a, q) })
+}
+
+// busy refuses every query.
+type busy struct{}
+
+func (busy) Begin(context.Context, tenant.ID, string, string) (context.Context, func(*model.QueryStats, error), error) {
+	return nil, nil, &model.OverloadError{Tenant: true, RetryAfter: 2 * time.Second, Reason: "too many queries"}
+}
+
+func TestOverloadIsSaid(t *testing.T) {
+	src := testkit.NewMemTraces()
+	a := New(Options{Engine: traceql.NewEngine(traceql.Options{Source: src, Guard: busy{}}), Guard: busy{}})
+	for _, path := range []string{"/api/traces/1", "/api/traces?service=x", "/api/dependencies", "/api/metrics/calls?service=x",
+		"/api/v3/traces?query.start_time_min=2023-11-14T22:13:20Z&query.start_time_max=2023-11-14T22:13:21Z"} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.Equal(t, http.StatusTooManyRequests, w.Code, path)
+		require.Equal(t, "2", w.Header().Get("Retry-After"))
+		require.Contains(t, w.Body.String(), "too many queries")
+	}
 }
 
 func TestDispatchByAccept(t *testing.T) {

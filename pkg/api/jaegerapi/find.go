@@ -110,18 +110,37 @@ func tagIs(key, value string) predicate.Expr {
 	return either
 }
 
+// begin enters the guard, if there is one.
+func (a *API) begin(ctx context.Context, t tenant.ID, text string) (context.Context, func(*model.QueryStats, error), error) {
+	if a.opts.Guard == nil {
+		return ctx, func(*model.QueryStats, error) {}, nil
+	}
+	return a.opts.Guard.Begin(ctx, t, "jaeger", text)
+}
+
+// edges asks the graph.
+func (a *API) edges(ctx context.Context, t tenant.ID, r model.TimeRange) (out []model.ServiceEdge, err error) {
+	ctx, done, err := a.begin(ctx, t, "dependencies")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { done(nil, err) }()
+	if out, err = a.opts.Graph.Dependencies(ctx, t, r); err != nil {
+		return nil, fmt.Errorf("cannot list dependencies: %w", err)
+	}
+	return out, nil
+}
+
 // find returns the traces that answer, newest first, with all their spans.
 func (a *API) find(ctx context.Context, t tenant.ID, q *question) (out []*model.TraceMatch, err error) {
 	stats := &model.QueryStats{}
 	sq := &predicate.SpanQuery{Tenant: t, Range: q.rng, Filters: []predicate.Expr{q.filter()}, Tree: true,
 		Order: predicate.NewestFirst, Limit: q.limit, Stats: stats}
-	if a.opts.Guard != nil {
-		var done func(*model.QueryStats, error)
-		if ctx, done, err = a.opts.Guard.Begin(ctx, t, "jaeger", sq.Filters[0].String()); err != nil {
-			return nil, err
-		}
-		defer func() { done(stats, err) }()
+	ctx, done, err := a.begin(ctx, t, sq.Filters[0].String())
+	if err != nil {
+		return nil, err
 	}
+	defer func() { done(stats, err) }()
 	spans := 0
 	for m, err := range a.opts.Source.SelectSpans(ctx, sq) {
 		if err != nil {

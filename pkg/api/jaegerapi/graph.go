@@ -17,6 +17,14 @@ import (
 // the range, so a source that keeps the graph itself should be asked instead.
 func GraphOf(src query.TraceSource) Graph { return sourceGraph{src} }
 
+// GraphFunc is a function as a Graph.
+type GraphFunc func(ctx context.Context, t tenant.ID, r model.TimeRange) ([]model.ServiceEdge, error)
+
+// Dependencies implements Graph.
+func (f GraphFunc) Dependencies(ctx context.Context, t tenant.ID, r model.TimeRange) ([]model.ServiceEdge, error) {
+	return f(ctx, t, r)
+}
+
 type sourceGraph struct{ src query.TraceSource }
 
 // Dependencies implements Graph.

@@ -2,7 +2,6 @@ package jaegerapi
 
 import (
 	"errors"
-	"fmt"
 
 	"braid/internal/rawgrpc"
 	"braid/pkg/model"
@@ -58,9 +57,9 @@ func (a *API) grpcDependencies(c call) ([]byte, error) {
 	if rng.End < rng.Start {
 		return nil, invalid("end_time lies before start_time")
 	}
-	edges, err := a.opts.Graph.Dependencies(c.ctx, c.tenant, rng)
+	edges, err := a.edges(c.ctx, c.tenant, rng)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list dependencies: %w", err)
+		return nil, err
 	}
 	var e rawgrpc.Encoder
 	for _, x := range edges {

@@ -142,9 +142,9 @@ func (a *API) dependencies(r *http.Request, t tenant.ID) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	edges, err := a.opts.Graph.Dependencies(r.Context(), t, rng)
+	edges, err := a.edges(r.Context(), t, rng)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list dependencies: %w", err)
+		return nil, err
 	}
 	out := make([]dependency, 0, len(edges))
 	for _, e := range edges {

@@ -64,13 +64,18 @@ type monitorQuestion struct {
 
 // metrics answers latencies, calls and errors from the spans themselves: a
 // point at T tells of the spans that start in the step before T.
-func (a *API) metrics(r *http.Request, t tenant.ID) (any, error) {
+func (a *API) metrics(r *http.Request, t tenant.ID) (_ any, err error) {
 	kind := r.PathValue("kind")
 	q, err := a.monitorQuestion(r, t, kind)
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.opts.Source.AggregateSpans(r.Context(), q.aggregation(kind == "latencies"))
+	ctx, done, err := a.begin(r.Context(), t, kind+" of "+strings.Join(q.services, ", "))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { done(nil, err) }()
+	all, err := a.opts.Source.AggregateSpans(ctx, q.aggregation(kind == "latencies"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot aggregate spans: %w", err)
 	}
@@ -90,7 +95,7 @@ func (a *API) metrics(r *http.Request, t tenant.ID) (any, error) {
 		out.Metrics = q.lines(all, func(_, _ int, c *model.Cell) float64 { return float64(c.Count) / (float64(q.step) / 1e9) })
 	case "errors":
 		q.wantError = true
-		failed, err := a.opts.Source.AggregateSpans(r.Context(), q.aggregation(false))
+		failed, err := a.opts.Source.AggregateSpans(ctx, q.aggregation(false))
 		if err != nil {
 			return nil, fmt.Errorf("cannot aggregate spans: %w", err)
 		}
