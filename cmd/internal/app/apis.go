@@ -10,7 +10,6 @@ import (
 	"braid/pkg/api/lokiapi"
 	"braid/pkg/api/native"
 	"braid/pkg/api/promapi"
-	"braid/pkg/api/tempoapi"
 	"braid/pkg/query/logql"
 	"braid/pkg/query/traceql"
 	"braid/proto"
@@ -78,12 +77,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	mux.Handle("/loki/", loki)
 	mux.Handle("/api/prom/", loki)
 
-	tempo := tempoapi.New(tempoapi.Options{Engine: a.engines.traceql, Logger: a.log.With("part", "tempo API"), Version: tempoVersion})
-	for _, p := range []string{"/tempo/", "/api/echo", "/api/search", "/api/search/", "/api/v2/search/", "/api/v2/traces/", "/api/metrics/query", "/api/metrics/query_range",
-		"/api/metrics/summary", "/api/status/buildinfo"} {
-		mux.Handle(p, tempo)
-	}
-	a.mountJaegerZipkin(mux, tempo)
+	a.dialects.mount(mux)
 	mux.Handle("/api/braid/v1/", a.gateway)
 	boardapi.New(boardapi.Options{Dir: a.dir("dashboards")}).Register(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -93,9 +87,6 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	mux.Handle("/", ui.Handler())
 	return nil
 }
-
-// tempoVersion is the version of Tempo whose API is spoken.
-const tempoVersion = "2.9.0"
 
 // nativeService joins what the native API needs.
 func (a *App) nativeService() *native.Service {

@@ -74,12 +74,13 @@ type App struct {
 	front  *front
 	stops  []stop
 
-	local   *stores // ingester role
-	sources *sources
-	engines *engines
-	alerts  *alerting
-	gateway http.Handler // REST form of the native API
-	ports   ports
+	local    *stores // ingester role
+	sources  *sources
+	engines  *engines
+	alerts   *alerting
+	dialects *dialects    // querier role
+	gateway  http.Handler // REST form of the native API
+	ports    ports
 
 	reloadMu sync.Mutex // one reload at a time
 }

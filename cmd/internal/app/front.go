@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/collector/config/configtls"
+	"google.golang.org/grpc"
 
 	"braid/cmd/internal/config"
 	"braid/pkg/ingest"
@@ -23,6 +25,9 @@ import (
 // else is 503 until the APIs are there.
 type front struct {
 	apis atomic.Pointer[http.Handler]
+	// grpc answers gRPC on the same port: Grafana's Tempo data source streams
+	// from where it asks over HTTP.
+	grpc atomic.Pointer[grpc.Server]
 }
 
 // listen opens a port, with TLS when the settings say so.
@@ -138,6 +143,12 @@ func (a *App) guardRequest(next http.Handler) http.Handler {
 }
 
 func (a *App) handleAPIs(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		if srv := a.front.grpc.Load(); srv != nil {
+			srv.ServeHTTP(w, r)
+			return
+		}
+	}
 	if h := a.front.apis.Load(); h != nil {
 		(*h).ServeHTTP(w, r)
 		return

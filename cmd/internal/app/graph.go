@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"braid/pkg/api/jaegerapi"
+	"braid/pkg/api/tempoapi"
 	"braid/pkg/api/zipkinapi"
 	"braid/pkg/correlation"
 	"braid/pkg/model"
@@ -27,17 +28,38 @@ func (g serviceGraph) Dependencies(ctx context.Context, t tenant.ID, r model.Tim
 	return out, nil
 }
 
-// mountJaegerZipkin adds the two APIs beside Tempo's. The path of a single
-// trace is Tempo's and Jaeger's both: the client's Accept header tells.
-func (a *App) mountJaegerZipkin(mux *http.ServeMux, tempo http.Handler) {
+// tempoVersion is the version of Tempo whose API is spoken.
+const tempoVersion = "2.9.0"
+
+// dialects are the three trace APIs, over HTTP and gRPC.
+type dialects struct {
+	tempo  *tempoapi.API
+	jaeger *jaegerapi.API
+	zipkin *zipkinapi.API
+}
+
+func (a *App) newDialects() *dialects {
 	graph := serviceGraph{a.engines.finder}
-	jaeger := jaegerapi.New(jaegerapi.Options{Engine: a.engines.traceql, Graph: graph, Guard: a.guard, Logger: a.log.With("part", "jaeger API")})
-	for _, p := range jaegerapi.Patterns() {
-		mux.Handle(p, jaeger)
+	return &dialects{
+		tempo:  tempoapi.New(tempoapi.Options{Engine: a.engines.traceql, Logger: a.log.With("part", "tempo API"), Version: tempoVersion}),
+		jaeger: jaegerapi.New(jaegerapi.Options{Engine: a.engines.traceql, Graph: graph, Guard: a.guard, Logger: a.log.With("part", "jaeger API")}),
+		zipkin: zipkinapi.New(zipkinapi.Options{Engine: a.engines.traceql, Graph: graph, Guard: a.guard, Logger: a.log.With("part", "zipkin API")}),
 	}
-	mux.Handle("/api/traces/", jaegerapi.Dispatch(tempo, jaeger))
-	zipkin := zipkinapi.New(zipkinapi.Options{Engine: a.engines.traceql, Graph: graph, Guard: a.guard, Logger: a.log.With("part", "zipkin API")})
+}
+
+// mount adds the HTTP APIs. The path of a single trace is Tempo's and Jaeger's
+// both: the client's Accept header tells.
+func (d *dialects) mount(mux *http.ServeMux) {
+	for _, p := range tempoapi.Patterns() {
+		if p != "/api/traces/" {
+			mux.Handle(p, d.tempo)
+		}
+	}
+	for _, p := range jaegerapi.Patterns() {
+		mux.Handle(p, d.jaeger)
+	}
+	mux.Handle("/api/traces/", jaegerapi.Dispatch(d.tempo, d.jaeger))
 	for _, p := range zipkinapi.Patterns() {
-		mux.Handle(p, zipkin)
+		mux.Handle(p, d.zipkin)
 	}
 }

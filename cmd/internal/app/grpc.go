@@ -19,13 +19,23 @@ import (
 // the querier role, the native API; the latter also in memory, where the REST
 // gateway calls it.
 func (a *App) openGRPC(ctx context.Context) error {
-	opts := []grpc.ServerOption{grpc.MaxRecvMsgSize(remote.MaxMessage), grpc.MaxSendMsgSize(remote.MaxMessage)}
-	srv := grpc.NewServer(opts...)
+	var opts []grpc.ServerOption
+	if a.local != nil { // OTLP on this port too: Jaeger writes its spans where it reads them
+		opts = a.local.pipeline.ServerOptions()
+	}
+	srv := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(remote.MaxMessage), grpc.MaxSendMsgSize(remote.MaxMessage))...)
+	if a.local != nil {
+		a.local.pipeline.RegisterGRPC(srv)
+	}
 	remote.Register(srv, remote.Sources{Metrics: a.sources.metrics, Logs: a.sources.logs, Traces: a.sources.traces})
 	hs := health.NewServer()
 	healthv1.RegisterHealthServer(srv, hs)
 	if a.o.Role.has(Querier) {
 		a.nativeService().Register(srv)
+		a.dialects = a.newDialects()
+		a.dialects.tempo.Register(srv)
+		a.dialects.jaeger.Register(srv)
+		a.front.grpc.Store(srv)
 	}
 	ln, err := listen(ctx, a.cfg.Load().GRPC)
 	if err != nil {
