@@ -7,8 +7,8 @@ export interface Piece {
 
 const colors = ["--text-3", "--error", "--ok", "--warn", "--series-1", "--series-4", "--series-3", "--text"];
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are control characters
-const escape = /\x1b(?:\[([0-9;]*)([A-Za-z])|\][^\x07]*\x07|[()][0-9A-B])/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these sequences are made of control characters
+const sequence = /\x1b(?:\[([0-9;]*)([A-Za-z])|\][^\x07]*\x07|[()][0-9A-B])/g;
 
 export const hasAnsi = (text: string) => text.includes("\x1b");
 
@@ -17,7 +17,7 @@ export function ansi(text: string): Piece[] {
   let style: { color?: string; bold?: boolean } = {};
   let from = 0;
   const push = (t: string) => t && out.push({ text: t, ...style });
-  for (const m of text.matchAll(escape)) {
+  for (const m of text.matchAll(sequence)) {
     push(text.slice(from, m.index));
     from = m.index + m[0].length;
     if (m[2] === "m") style = sgr(style, m[1] ?? "");

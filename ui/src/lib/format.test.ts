@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { byUnit, bytes, clip, count, duration, guessUnit, percent, plural, shortId } from "./format";
 
 test.each([
-  [0, "0 ns"],
+  [0, "0"],
   [999, "999 ns"],
   [1500, "1.5 µs"],
   [2_345_678, "2.35 ms"],

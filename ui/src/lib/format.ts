@@ -15,6 +15,7 @@ function three(n: number): string {
 /** 950 ns, 1.2 ms, 3.4 s, 2 m 5 s, 1 h 12 m. */
 export function duration(ns: number): string {
   if (!Number.isFinite(ns)) return "–";
+  if (ns === 0) return "0";
   const sign = ns < 0 ? "-" : "";
   const a = Math.abs(ns);
   if (a < 1000) return `${sign}${trim(a, 0)} ns`;

@@ -181,6 +181,7 @@ function options(
         ticks: { show: false },
         font: "11px system-ui, sans-serif",
         space: 90,
+        size: 26,
         values: (_u, splits, _i, _s, incr) =>
           splits.map((s, i) => axisTime(s * 1000, incr, zone, i === 0 ? undefined : splits[i - 1]! * 1000)),
       },

@@ -82,13 +82,15 @@ export function Heatmap({ data, range, format, height = 200, label, selected, on
     g.fillStyle = ramp[0]!;
     g.fillRect(left, 0, plotW, plotH);
     const max = Math.max(1e-12, ...data.cells.flat());
+    // Logarithmic: one burst must not turn everything else dark.
+    const scale = max < 50 ? 50 / max : 1;
     const tall = plotH / rows;
     data.cells.forEach((row, r) => {
       row.forEach((v, i) => {
         if (v <= 0) return;
         const x0 = Math.max(left, x(data.times[i]!));
         const x1 = Math.min(width, x(data.times[i]! + data.stepMs));
-        g.fillStyle = shade(ramp, Math.sqrt(v / max));
+        g.fillStyle = shade(ramp, 0.15 + 0.85 * (Math.log1p(v * scale) / Math.log1p(max * scale)));
         g.fillRect(x0, plotH - (r + 1) * tall, Math.max(1, x1 - x0 - 0.5), Math.max(1, tall - 0.5));
       });
     });

@@ -34,7 +34,7 @@ service:
     ${s}:
       receivers: [otlp]
       exporters: [otlphttp/braid]`,
-  "Demo data": () => `braid generate --otlp.endpoint http://${host()}:4318`,
+  "Demo data": () => `braid generate --endpoint http://${host()}:4318`,
 };
 
 export function HowToSend({ signal }: { signal: Signal }) {

@@ -19,7 +19,7 @@ export interface Exportable {
   canvas?: () => HTMLCanvasElement | null | undefined;
 }
 
-export function ShareMenu({ data }: { data?: Exportable }) {
+export function ShareMenu({ data, small = false }: { data?: Exportable; small?: boolean }) {
   const { range } = useRange();
   const [params] = useParams();
   const link = (fixed: boolean) => {
@@ -31,8 +31,8 @@ export function ShareMenu({ data }: { data?: Exportable }) {
   return (
     <Menu
       trigger={
-        <button type="button" className="btn">
-          <Download size={14} /> <span className="hide-narrow">Share</span>
+        <button type="button" className={small ? "btn small ghost" : "btn"}>
+          <Download size={small ? 13 : 14} /> <span className="hide-narrow">{small ? "Export" : "Share"}</span>
         </button>
       }
     >

@@ -10,6 +10,8 @@ export interface Column<T> {
   /** What the column sorts by; absent: it does not sort. */
   sort?: (row: T) => string | number;
   num?: boolean;
+  /** Takes the room that is left, and is cut rather than wrapped. */
+  grow?: boolean;
   width?: string;
 }
 
@@ -75,7 +77,7 @@ export function Table<T>({ label, columns, rows, rowKey, initial, onRow, selecte
               style={onRow && { cursor: "pointer" }}
             >
               {columns.map((c) => (
-                <td key={c.id} className={c.num ? "num" : undefined}>
+                <td key={c.id} className={c.num ? "num" : c.grow ? "cut-cell" : undefined}>
                   {c.cell(r)}
                 </td>
               ))}

@@ -1,7 +1,7 @@
 /** The time range of the page: typed, preset, moved, zoomed; and how often it refreshes. */
 import { ChevronDown, ChevronLeft, ChevronRight, Clock, RefreshCw, ZoomOut } from "lucide-react";
 import { useIsFetching } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Menu, MenuCheck, Popover } from "@/parts/overlay";
 import { settings, useSettings } from "@/lib/settings";
 import {
@@ -94,6 +94,7 @@ function RangeForm({ choose }: { choose: (r: RawRange) => void }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLInputElement>(null);
   const parsed = text ? parseRange(text, nowMs) : undefined;
+  useEffect(() => field.current?.focus(), []);
   return (
     <div className="row" style={{ alignItems: "flex-start", gap: 16, width: "min(560px, 90vw)" }}>
       <form
@@ -106,10 +107,8 @@ function RangeForm({ choose }: { choose: (r: RawRange) => void }) {
       >
         <label className="field">
           <span>Type a range</span>
-          {/* biome-ignore lint/a11y/noAutofocus: the popover was opened to type here */}
           <input
             ref={field}
-            autoFocus
             className="input"
             value={text}
             onChange={(e) => setText(e.target.value)}

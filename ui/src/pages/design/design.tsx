@@ -272,13 +272,11 @@ export default function DesignPage() {
           startMs={range.fromMs}
           stepMs={60_000}
           buckets={60}
-          stacks={levels
-            .slice(1, 5)
-            .map((l, s) => ({
-              name: l,
-              color: levelColor(l),
-              counts: Array.from({ length: 60 }, (_, i) => Math.round((s + 1) ** 3 * (1.3 + Math.sin(i / 5 + s)))),
-            }))}
+          stacks={levels.slice(1, 5).map((l, s) => ({
+            name: l,
+            color: levelColor(l),
+            counts: Array.from({ length: 60 }, (_, i) => Math.round((s + 1) ** 3 * (1.3 + Math.sin(i / 5 + s)))),
+          }))}
           onZoom={() => toast("Zoom")}
         />
         <Heatmap

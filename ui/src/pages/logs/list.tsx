@@ -114,7 +114,7 @@ interface HeadProps {
 
 const Head = memo(function Head({ line, columns, needles, open, time, onToggle }: HeadProps) {
   return (
-    // The button inside does the same by keyboard.
+    // biome-ignore lint/a11y/noStaticElementInteractions: the button inside does the same by keyboard
     <div
       className="head"
       onClick={() => window.getSelection()?.isCollapsed !== false && onToggle(line.key)}

@@ -265,6 +265,7 @@ function Records({
             <Columns3 size={13} /> Fields
           </button>
           <ShareMenu
+            small
             data={{
               name: "logs",
               json: () => q.lines,

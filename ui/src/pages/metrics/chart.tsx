@@ -97,6 +97,7 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
             Make alert
           </A>
           <ShareMenu
+            small
             data={{
               name: "metrics",
               canvas: () => host.current?.querySelector("canvas"),

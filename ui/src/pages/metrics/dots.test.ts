@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { toDots, valueAt } from "./dots";
+import { spread, toDots, valueAt } from "./dots";
 import { dotsOf, pointsOf } from "./use-metrics";
 
 const line = {
@@ -30,4 +30,12 @@ test("exemplars name their request whatever the label is called", () => {
 
 test("native histograms draw their mean", () => {
   expect(pointsOf({ histograms: [[1, { count: "4", sum: "2" }]] })).toEqual([[1000, 0.5]]);
+});
+
+test("many dots are spread over their time, the extremes of each moment kept", () => {
+  const dots = Array.from({ length: 1000 }, (_, i) => ({ ms: i, value: i % 100, id: String(i), labels: {} }));
+  const some = spread(dots, 20);
+  expect(some).toHaveLength(20);
+  expect(new Set(some.map((d) => Math.floor(d.ms / 100))).size).toBe(10);
+  expect(some.some((d) => d.value === 99) && some.some((d) => d.value === 0)).toBe(true);
 });

@@ -9,7 +9,7 @@ import type { Line } from "@/parts/align";
  */
 export function toDots(dots: readonly Dot[], lines: readonly Line[], unit: string | undefined, most = 250): Dot[] {
   const sameScale = unit === "s" || unit === "ms" || unit === "By";
-  const newest = [...dots].sort((a, b) => b.ms - a.ms).slice(0, most);
+  const newest = spread(dots, most);
   if (sameScale || lines.length === 0) return newest;
   return newest.flatMap((d) => {
     const y = valueAt(lines[0]!, d.ms);
@@ -30,4 +30,22 @@ export function valueAt(l: Line, ms: number): number | undefined {
     } else hi = mid - 1;
   }
   return found;
+}
+
+/** At most so many dots, spread over the time that they cover: the greatest of each moment, then the least. */
+export function spread(dots: readonly Dot[], most: number): Dot[] {
+  if (dots.length <= most) return [...dots];
+  const from = dots.reduce((n, d) => Math.min(n, d.ms), Number.POSITIVE_INFINITY);
+  const to = dots.reduce((n, d) => Math.max(n, d.ms), 0);
+  const slots = Math.max(1, Math.floor(most / 2));
+  const high = new Map<number, Dot>();
+  const low = new Map<number, Dot>();
+  for (const d of dots) {
+    const slot = Math.min(slots - 1, Math.floor(((d.ms - from) / Math.max(1, to - from)) * slots));
+    const h = high.get(slot);
+    if (!h || d.value > h.value) high.set(slot, d);
+    const l = low.get(slot);
+    if (!l || d.value < l.value) low.set(slot, d);
+  }
+  return [...new Set([...high.values(), ...low.values()])];
 }

@@ -1,6 +1,6 @@
 /** Metrics: several queries on one chart, by code or builder, with the requests behind every point. */
 import { Play, Plus, X } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useState } from "react";
 import { rangeParams } from "@/api/prom";
 import { firstQuery, expand, toBuilder } from "@/lib/promql";
 import { chooseStep } from "@/lib/time";
@@ -27,7 +27,7 @@ export default function MetricsPage() {
   const window = range.toMs - range.fromMs > 7_200_000 ? "5m" : "1m";
   const last = slots.findLastIndex((_, i) => params[paramOf(i)] !== undefined);
   const texts = slots.slice(0, Math.max(1, last + 1)).map((_, i) => params[paramOf(i)] ?? "");
-  const queries = useMemo(() => Object.fromEntries(texts.map((t, i) => [slots[i]!, t])), [texts.join("\0")]); // biome-ignore lint/correctness/useExhaustiveDependencies: the texts are the state
+  const queries = Object.fromEntries(texts.map((t, k) => [slots[k]!, t]));
   const off = new Set((params.off ?? "").split(",").filter(Boolean));
   const shown = texts
     .map((t, i) => ({ slot: slots[i]!, query: expand(t, queries) }))

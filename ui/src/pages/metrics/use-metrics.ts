@@ -59,7 +59,9 @@ export function useMetricLines(
       }
       const name = q.legend
         ? q.legend.replace(/\{\{\s*([\w.]+)\s*\}\}/g, (_, k: string) => s.metric[k] ?? "")
-        : shortName(s.metric, keys);
+        : Object.keys(s.metric).length === 0
+          ? q.query.slice(0, 120)
+          : shortName(s.metric, keys);
       lines.push({
         name: offsetMs ? `${name} (before)` : queries.length > 1 ? `$${q.slot} ${name}` : name,
         color: seriesVar(lines.length),

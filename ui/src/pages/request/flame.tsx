@@ -32,6 +32,7 @@ export function buildFlame(f: Forest): FlameNode {
     children: new Map(),
   });
   const root = make("all", "", 0);
+  root.count = f.nodes.length;
   const stack = f.roots.map((r) => ({ span: r, into: root }));
   while (stack.length) {
     const { span, into } = stack.pop()!;

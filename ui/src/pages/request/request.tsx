@@ -169,7 +169,7 @@ function Summary({ r, total }: { r: CorrelateResponse; total: number }) {
         <span>{plural(r.spans?.length ?? 0, "span")}</span>
         <span>{plural(r.logs?.length ?? 0, "log record")}</span>
         <span className={errors ? "badge error" : "badge ok"}>{errors ? plural(errors, "error") : "no errors"}</span>
-        {r.cost && (
+        {r.cost && Number(r.cost.bytes ?? 0) > 0 && (
           <span className="faint small">
             read {bytes(Number(r.cost.bytes ?? 0))} in {Number(r.cost.blocks ?? 0)} blocks,{" "}
             {duration((r.cost.seconds ?? 0) * 1e9)}

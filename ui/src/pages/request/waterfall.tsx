@@ -363,7 +363,7 @@ function Lane({ row, forest, at }: { row: Row; forest: Forest; at: (ns: number) 
       <>
         <i
           className="wf-logmark"
-          style={{ left: `${x}%`, background: levelColor(levelOf(l.log.level || l.log.severityText)) }}
+          style={{ left: `min(${x}%, 100% - 3px)`, background: levelColor(levelOf(l.log.level || l.log.severityText)) }}
         />
         <span
           className="wf-logline"
@@ -426,7 +426,7 @@ function Bar({
       ? { left: `${Math.max(0, right)}%` }
       : left > 18
         ? { right: `${100 - left}%` }
-        : { left: `${Math.max(0, left)}%`, color: "var(--text)" };
+        : { left: `${Math.max(0, left)}%`, color: "var(--bg)" };
   return (
     <>
       <i

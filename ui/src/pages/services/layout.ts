@@ -72,7 +72,7 @@ export function layoutMap(
       return above.length ? above.reduce((a, b) => a + b, 0) / above.length : 0;
     };
     here.sort((a, b) => near(a) - near(b) || a.localeCompare(b));
-    here.forEach((name, row) => placed.set(name, { name, column: c, row }));
+    for (const [row, name] of here.entries()) placed.set(name, { name, column: c, row });
     rows = Math.max(rows, here.length);
   }
   return { placed, columns, rows };

@@ -8,7 +8,7 @@ import { href, useGo } from "@/shell/url";
 import { layoutMap } from "./layout";
 import { edgeQuery, healthOf, serviceHref } from "./services";
 
-const boxW = 178;
+const boxW = 190;
 const boxH = 50;
 const gapY = 20;
 
@@ -145,8 +145,9 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
                 strokeWidth={h === "ok" ? 1 : 2}
               />
               <circle cx={p.x + 14} cy={p.y + 17} r={5} fill={`var(--${h})`} />
-              <text x={p.x + 26} y={p.y + 21} fill="var(--text)" fontSize={13} fontWeight={600}>
-                {(n.name ?? "").length > 20 ? `${n.name?.slice(0, 19)}…` : n.name}
+              <text x={p.x + 26} y={p.y + 21} fill="var(--text)" fontSize={12.5} fontWeight={600}>
+                <title>{n.name}</title>
+                {(n.name ?? "").length > 19 ? `${n.name?.slice(0, 18)}…` : n.name}
               </text>
               <text x={p.x + 26} y={p.y + 39} fill="var(--text-2)" fontSize={11}>
                 {isService

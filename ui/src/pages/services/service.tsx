@@ -60,7 +60,7 @@ export default function ServicePage() {
           </A>
         </span>
       </div>
-      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(380px, 1fr))", gap: 12 }}>
+      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
         <TraceMetric title="Requests a second" query={`${inbound} | rate()`} height={190} />
         <TraceMetric
           title="Failed requests a second"
@@ -74,7 +74,7 @@ export default function ServicePage() {
         />
       </div>
       <Operations service={name} />
-      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(380px, 1fr))", gap: 12 }}>
+      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
         <Neighbours
           title="Called by"
           list={(map.data?.edges ?? []).filter((e) => e.server === name).map((e) => ({ ...e, other: e.client ?? "" }))}

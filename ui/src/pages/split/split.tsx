@@ -66,10 +66,10 @@ export default function SplitPage() {
       <iframe ref={right} title="Right half" src={start.right} style={{ flexBasis: `${100 - share}%` }} />
       <div style={{ position: "absolute", right: 14, bottom: 12, display: "flex", gap: 6 }}>
         <button type="button" className="btn small" onClick={() => close(left.current)}>
-          <X size={12} /> Right
+          <X size={12} /> Close right
         </button>
         <button type="button" className="btn small" onClick={() => close(right.current)}>
-          <X size={12} /> Left
+          <X size={12} /> Close left
         </button>
       </div>
     </div>

@@ -126,6 +126,7 @@ function Cardinality() {
                   {
                     id: "name",
                     head: "Name",
+                    grow: true,
                     cell: (r) => (l.link ? <A to={l.link(r.name)}>{r.name}</A> : <bdi>{r.name}</bdi>),
                     sort: (r) => r.name,
                   },

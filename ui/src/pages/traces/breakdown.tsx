@@ -45,7 +45,7 @@ export function Breakdown({ query }: { query: string }) {
           ))}
         </select>
       </label>
-      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(420px, 1fr))", gap: 12 }}>
+      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(330px, 100%), 1fr))", gap: 12 }}>
         <TraceMetric title="Rate" query={`${filter} | rate() ${group}`} height={220} />
         <TraceMetric
           title="Errors"

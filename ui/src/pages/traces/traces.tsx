@@ -122,6 +122,7 @@ const columns: Column<TraceSummary>[] = [
   {
     id: "name",
     head: "Request",
+    grow: true,
     cell: (t) => (
       <A to={requestHref(t.traceID, { span: matched(t)[0]?.spanID })}>
         <bdi>{(t.rootTraceName || matched(t)[0]?.name || "(root span not received)").slice(0, 160)}</bdi>
@@ -218,6 +219,7 @@ export function TraceList({ query }: { query: string }) {
         )}
         <span className="push">
           <ShareMenu
+            small
             data={{
               name: "traces",
               json: () => rows,
