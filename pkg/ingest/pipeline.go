@@ -216,6 +216,9 @@ func (p *Pipeline) commit(ctx context.Context, rec *Record, apply func(context.C
 	if err := ticket.Wait(ctx); err != nil {
 		return rej, fmt.Errorf("cannot write to the ingest log: %w", err)
 	}
+	if applyErr != nil {
+		p.withdraw(ctx, rec, ticket.Position())
+	}
 	return rej, applyErr
 }
 

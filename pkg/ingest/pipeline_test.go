@@ -73,6 +73,21 @@ func TestReplayLeavesOutWhatNobodyReads(t *testing.T) {
 	require.Len(t, f.store.spans["default"], 1)
 }
 
+func TestRefusedRequestIsNotReplayed(t *testing.T) {
+	f := newFixture(t, nil)
+	f.store.fail = &model.OverloadError{Reason: "head is full"}
+	_, err := f.sendJSON(SignalLogs, "acme", logsWith(`"body":{"stringValue":"once"}`))
+	require.True(t, isOverload(err))
+	f.store.fail = nil
+	_, err = f.sendJSON(SignalLogs, "acme", logsWith(`"body":{"stringValue":"once"}`)) // the sender tries again
+	require.NoError(t, err)
+	require.Len(t, f.log.records(t), 3, "the request, the note that it was refused, the request again")
+	f.store.logs = map[tenant.ID][]model.LogRecord{}
+	require.NoError(t, f.Replay(ctx))
+	require.Len(t, f.store.logs["acme"], 1)
+	require.EqualValues(t, 4, f.flight.oldest())
+}
+
 func TestReplayStopsWhenAStoreFails(t *testing.T) {
 	f := newFixture(t, nil)
 	_, err := f.sendJSON(SignalTraces, "default", goodSpan(""))

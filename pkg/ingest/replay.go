@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,41 @@ func splitEncoding(s string) (proto string, c Compression) {
 	return proto, Compression(packed)
 }
 
+// withdrawn is the encoding of a record that takes back an earlier one: its body
+// is the other's position.
+const withdrawn = "braid-withdrawn"
+
+// withdraw notes in the log that a store did not take a record that is there
+// already: its sender will send it again, and a replay must not give it twice.
+func (p *Pipeline) withdraw(ctx context.Context, rec *Record, pos model.Position) {
+	token := p.flight.enter()
+	defer p.flight.leave(token)
+	note := &Record{Tenant: rec.Tenant, Signal: rec.Signal, Encoding: withdrawn, Received: rec.Received, Body: binary.AppendUvarint(nil, uint64(pos))}
+	ticket, err := p.opts.Log.Append(ctx, note)
+	if err == nil {
+		p.flight.placed(token, ticket.Position())
+		err = ticket.Wait(ctx)
+	}
+	if err != nil {
+		p.log.Warn("a refused request stays in the ingest log; a replay may store it beside its retry", "position", pos, "tenant", rec.Tenant, "err", err)
+	}
+}
+
+// findWithdrawn reads the log once for the positions that were taken back.
+func (p *Pipeline) findWithdrawn(ctx context.Context) (map[model.Position]bool, error) {
+	out := map[model.Position]bool{}
+	err := p.opts.Log.Replay(ctx, 0, func(pos model.Position, rec *Record) error {
+		if rec.Encoding == withdrawn {
+			if at, n := binary.Uvarint(rec.Body); n > 0 {
+				out[model.Position(at)] = true
+			}
+			out[pos] = true // the note itself is nothing to apply
+		}
+		return ctx.Err()
+	})
+	return out, err
+}
+
 // replayReport is how often a long replay says where it is.
 const replayReport = 5 * time.Second
 
@@ -34,11 +70,18 @@ const replayReport = 5 * time.Second
 func (p *Pipeline) Replay(ctx context.Context) error {
 	begun, said := p.opts.Now(), p.opts.Now()
 	var records, failed, bytes int64
-	err := p.opts.Log.Replay(ctx, 0, func(pos model.Position, rec *Record) error {
+	skip, err := p.findWithdrawn(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.opts.Log.Replay(ctx, 0, func(pos model.Position, rec *Record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p.flight.reached(pos)
+		if skip[pos] {
+			return nil
+		}
 		records++
 		bytes += int64(len(rec.Body))
 		bad, err := p.replayOne(ctx, pos, rec)
