@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/api"
+	"github.com/prometheus/alertmanager/cluster"
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/eventrecorder"
@@ -27,6 +29,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/route"
+
+	"braid/internal/vfs"
 )
 
 // Options of an Alertmanager.
@@ -44,9 +48,18 @@ type Options struct {
 	// Maintenance is how often the notification log is written to disk; 0
 	// means 15 s. What is not yet there at a crash is paged again.
 	Maintenance time.Duration
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	// Observe learns what became of every notification; it must not block.
+	Observe func(Outcome)
+	// Cluster joins other Alertmanagers, so that one of several pages.
+	Cluster    Cluster
+	FS         vfs.FS // of the journal of alerts; nil means the operating system's
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	failures prometheus.Counter
 }
+
+func (o *Options) alertsDir() string { return filepath.Join(o.Dir, "alerts") }
 
 // nobody is the configuration used when there is none.
 const nobody = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -55,7 +68,7 @@ const nobody = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 // Close.
 type Alertmanager struct {
 	o         Options
-	alerts    *mem.Alerts
+	alerts    *keeper
 	silences  *silence.Silences
 	silencer  *silence.Silencer
 	nflog     *nflog.Log
@@ -65,9 +78,12 @@ type Alertmanager struct {
 	api       *api.API
 	handler   http.Handler
 	recorder  eventrecorder.Recorder
+	peer      *cluster.Peer // nil when alone
 	stop      chan struct{}
+	logged    shared       // saves of the notification log
+	inFlight  atomic.Int64 // notifications at a receiver, not yet logged
 	wg        sync.WaitGroup
-	saving    sync.Mutex // one snapshot of the silences at a time
+	saving    sync.Mutex // one snapshot at a time
 
 	reloading  sync.Mutex // one reload at a time
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
@@ -97,6 +113,11 @@ func New(ctx context.Context, o Options) (*Alertmanager, error) {
 	}
 	conf, err := readConfig(o.ConfigFile)
 	if err != nil {
+		return nil, err
+	}
+	o.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_alert_state_failures_total",
+		Help: "Times that alerts, or that they were paged, could not be written to disk."})
+	if err := o.Registerer.Register(o.failures); err != nil {
 		return nil, err
 	}
 	a := &Alertmanager{o: o, groups: marker.NewGroupMarker(), stop: make(chan struct{})}
@@ -135,9 +156,19 @@ func (a *Alertmanager) build(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot open the silences: %w", err)
 	}
 	a.silencer = silence.NewSilencer(a.silences, a.o.Logger, a.recorder)
-	a.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, a.silencer, a.o.Logger, a.recorder, reg, flags)
+	inMemory, err := mem.NewAlerts(ctx, 30*time.Minute, 0, a.silencer, a.o.Logger, a.recorder, reg, flags)
 	if err != nil {
 		return fmt.Errorf("cannot make the alert store: %w", err)
+	}
+	if a.alerts, err = openKeeper(&a.o, inMemory); err != nil {
+		inMemory.Close()
+		return err
+	}
+	if err := a.alerts.restore(ctx, time.Now(), a.nflog, a.saveLog); err != nil {
+		return errors.Join(fmt.Errorf("cannot restore the firing alerts: %w", err), a.alerts.close())
+	}
+	if err := a.join(); err != nil {
+		return errors.Join(err, a.alerts.close())
 	}
 	a.pipelines = amnotify.NewPipelineBuilder(reg, flags, a.recorder)
 	a.metrics = dispatch.NewDispatcherMetrics(false, reg, flags)
@@ -147,7 +178,7 @@ func (a *Alertmanager) build(ctx context.Context) (err error) {
 		return err
 	}
 	a.api, err = api.New(api.Options{Alerts: a.alerts, Silences: a.silences, GroupMutedFunc: a.groups.Muted, Timeout: 30 * time.Second,
-		Logger: a.o.Logger.With("component", "api"), Registry: reg, RequestDuration: duration,
+		Logger: a.o.Logger.With("component", "api"), Registry: reg, RequestDuration: duration, Peer: a.clusterPeer(),
 		GroupFunc: func(ctx context.Context, routes func(*dispatch.Route) bool, alerts func(*alert.Alert, time.Time) bool) (dispatch.AlertGroups, map[model.Fingerprint][]string, error) {
 			return a.dispatcher.Load().Groups(ctx, routes, alerts)
 		}})
@@ -158,7 +189,13 @@ func (a *Alertmanager) build(ctx context.Context) (err error) {
 	a.wg.Add(2)
 	go func() {
 		defer a.wg.Done()
-		a.nflog.Maintenance(a.o.Maintenance, a.file("nflog"), a.stop, nil)
+		a.nflog.Maintenance(a.o.Maintenance, a.file("nflog"), a.stop, func() (int64, error) {
+			a.alerts.expire(time.Now())
+			if _, err := a.nflog.GC(); err != nil {
+				return 0, err
+			}
+			return 0, a.saveLog()
+		})
 	}()
 	go func() {
 		defer a.wg.Done()
@@ -181,6 +218,10 @@ func (a *Alertmanager) Put(ctx context.Context, alerts ...*alert.Alert) error {
 	}
 	return nil
 }
+
+// Hold writes firing alerts to disk without paging them yet: if the process
+// ends before Put, the next one pages them.
+func (a *Alertmanager) Hold(alerts ...*alert.Alert) error { return a.alerts.write(alerts) }
 
 // Active returns the alerts that have not ended.
 func (a *Alertmanager) Active() []*alert.Alert {
@@ -220,14 +261,16 @@ func (a *Alertmanager) Handler() http.Handler {
 func (a *Alertmanager) Close() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
+	a.quiesce()
 	if i := a.inhibitor.Load(); i != nil {
 		i.Stop()
 	}
 	if d := a.dispatcher.Load(); d != nil {
 		d.Stop()
 	}
+	a.quiesce() // what began between the two
 	close(a.stop)
 	a.wg.Wait()
-	a.alerts.Close()
-	return nil
+	_, err := a.saveSilences()
+	return errors.Join(a.saveLog(), err, a.leave(), a.alerts.close())
 }

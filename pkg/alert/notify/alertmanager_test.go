@@ -60,7 +60,7 @@ func start(t *testing.T, o Options) *Alertmanager {
 }
 
 func hookConfig(url string) string {
-	return fmt.Sprintf("route: {receiver: hook, group_by: [alertname], group_wait: 10ms, group_interval: 1h, repeat_interval: 4h}\nreceivers: [{name: hook, webhook_configs: [{url: %q, send_resolved: false}]}]\n", url)
+	return fmt.Sprintf("route: {receiver: hook, group_by: [alertname], group_wait: 100ms, group_interval: 1h, repeat_interval: 4h}\nreceivers: [{name: hook, webhook_configs: [{url: %q, send_resolved: false}]}]\n", url)
 }
 
 func TestGroupedPageSilenceAndRestart(t *testing.T) {

@@ -48,15 +48,17 @@ func (a *Alertmanager) apply(conf *config.Config) error {
 		intervals[ti.Name] = ti.TimeIntervals
 	}
 
+	a.quiesce()
 	if old := a.inhibitor.Load(); old != nil {
 		old.Stop()
 	}
 	if old := a.dispatcher.Load(); old != nil {
 		old.Stop()
+		a.quiesce() // what began between the two
 	}
 	inhibitor := inhibit.NewInhibitor(a.alerts, conf.InhibitRules, a.o.Logger, a.recorder)
-	pipeline := a.pipelines.New(receivers, func() time.Duration { return 0 }, inhibitor, a.silencer,
-		timeinterval.NewIntervener(intervals), a.groups, a.nflog, nil)
+	pipeline := a.pipelines.New(receivers, a.turn, inhibitor, a.silencer,
+		timeinterval.NewIntervener(intervals), a.groups, pageLog{a}, a.settled())
 	a.api.Update(conf, func(ctx context.Context, ls model.LabelSet) {
 		a.inhibitor.Load().Mutes(ctx, ls)
 		a.silencer.Mutes(ctx, ls)
@@ -86,7 +88,7 @@ func (a *Alertmanager) receivers(conf *config.Config, routes *dispatch.Route, tm
 		if err != nil {
 			return nil, fmt.Errorf("alertmanager receiver %q: %w", rc.Name, err)
 		}
-		out[rc.Name] = list
+		out[rc.Name] = a.watch(rc.Name, list)
 	}
 	return out, nil
 }

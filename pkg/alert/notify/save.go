@@ -3,23 +3,32 @@ package notify
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
 )
 
-// saveSilences writes all silences durably: a new file, synced, renamed over
-// the old one, the folder synced.
-func (a *Alertmanager) saveSilences() (int64, error) {
+// saveSilences writes all silences durably.
+func (a *Alertmanager) saveSilences() (int64, error) { return a.save("silences", a.silences.Snapshot) }
+
+// saveLog writes the notification log durably.
+func (a *Alertmanager) saveLog() error {
+	_, err := a.save("nflog", a.nflog.Snapshot)
+	return err
+}
+
+// save writes a snapshot: a new file, synced, renamed over the old one, the
+// folder synced.
+func (a *Alertmanager) save(name string, snapshot func(io.Writer) (int64, error)) (int64, error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
-	path := a.file("silences")
-	f, err := os.CreateTemp(a.o.Dir, "silences-*")
+	f, err := os.CreateTemp(a.o.Dir, name+"-*")
 	if err != nil {
-		return 0, fmt.Errorf("cannot save the silences: %w", err)
+		return 0, fmt.Errorf("cannot save %s: %w", name, err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	n, err := a.silences.Snapshot(f)
+	n, err := snapshot(f)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -27,13 +36,13 @@ func (a *Alertmanager) saveSilences() (int64, error) {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(f.Name(), a.file(name))
 	}
 	if err == nil {
 		err = syncDir(a.o.Dir)
 	}
 	if err != nil {
-		return n, fmt.Errorf("cannot save the silences: %w", err)
+		return n, fmt.Errorf("cannot save %s: %w", name, err)
 	}
 	return n, nil
 }
