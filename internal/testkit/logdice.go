@@ -137,6 +137,11 @@ func (d LogDice) names() string { return d.of("", d.name(), d.name()+", "+d.name
 func (d LogDice) Metric() string {
 	rng := d.of("[3s]", "[10s]", "[7s]", "[10s] offset 2s")
 	var in string
+	if d.IntN(8) == 0 { // as Logs Drilldown asks
+		f := d.of("user", "status", "app", "deep_n", "took")
+		return "sum by (" + d.of(f, f+", detected_level") + ") (" + d.of("count_over_time", "rate") + "(" + d.Selection() + d.of(" | json", " | json | logfmt", " | logfmt") +
+			" | drop __error__, __error_details__ | " + f + d.of(`!=""`, `=~"a|1|20"`, `="a"`) + " " + rng + "))"
+	}
 	switch d.IntN(4) {
 	case 0:
 		unwrap := " | unwrap " + d.of("status", "deep_n", "duration(took)", "bytes(took)", "status")

@@ -132,7 +132,12 @@ func explainRange(b *strings.Builder, line func(string, ...any), r *RangeAgg, ne
 		}
 		return
 	}
-	line("%s over %s, from rows", r.Op, formatDuration(r.Range))
+	if sp := planSplit(r, needs); sp != nil {
+		line("%s over %s, counted at the source where %s by %v", r.Op, formatDuration(r.Range), sp.stored.filter, sp.stored.by.Fields)
+		line("and from rows where %s", sp.rest)
+	} else {
+		line("%s over %s, from rows", r.Op, formatDuration(r.Range))
+	}
 	sel := prunedSelection(r, needs)
 	explain(b, sel, depth+1)
 }

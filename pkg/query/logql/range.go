@@ -139,8 +139,15 @@ func (ev *evaluation) rangeAgg(ctx context.Context, r *RangeAgg, needs *rangeNee
 			return value{}, err
 		}
 	}
+	if push == nil && !ev.g.fullScan {
+		if sp := planSplit(r, needs); sp != nil {
+			if groups, done, err = ev.splitRange(ctx, sp, r, needs, &w); err != nil {
+				return value{}, err
+			}
+		}
+	}
 	if !done {
-		if groups, err = ev.rows(ctx, r, needs, &w); err != nil {
+		if groups, err = ev.rows(ctx, r, needs, &w, nil); err != nil {
 			return value{}, err
 		}
 	}
@@ -150,8 +157,9 @@ func (ev *evaluation) rangeAgg(ctx context.Context, r *RangeAgg, needs *rangeNee
 	return ev.windows(ctx, r, groups, &w)
 }
 
-// rows streams the rows of the range through the pipeline into buckets.
-func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, w *window) ([]*bucketed, error) {
+// rows streams the rows of the range that also satisfy extra (nil: all) through
+// the pipeline into buckets.
+func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, w *window, extra predicate.Expr) ([]*bucketed, error) {
 	sel := r.Log
 	if !ev.g.fullScan {
 		sel = prunedSelection(r, needs)
@@ -161,7 +169,7 @@ func (ev *evaluation) rows(ctx context.Context, r *RangeAgg, needs *rangeNeeds, 
 	if err != nil {
 		return nil, err
 	}
-	q := &predicate.LogQuery{Tenant: ev.tenant, Filter: filter, Range: w.timeRange(ev.steps), Order: predicate.OldestFirst, Stats: ev.stats}
+	q := &predicate.LogQuery{Tenant: ev.tenant, Filter: predicate.AllOf(filter, extra), Range: w.timeRange(ev.steps), Order: predicate.OldestFirst, Stats: ev.stats}
 	if !ev.g.fullScan {
 		rd := readsOfRange(r, needs, matchers, stages)
 		q.Project, s.pipe.e.want = rd.project(), rd.wanted()
