@@ -35,39 +35,44 @@ type blockReader struct {
 
 // openBlock opens a block's files. side, when not nil, is its sidecar already
 // decoded; otherwise it is read and checked now.
-func openBlock(fsys vfs.FS, b *block.Block, c *sidecarCache, side *sidecar) (r *blockReader, err error) {
-	r = &blockReader{Block: b, fs: fsys, zstd: c.zstd, cache: c}
+func openBlock(fsys vfs.FS, b *block.Block, c *sidecarCache, side *sidecar) (*blockReader, error) {
+	r := &blockReader{Block: b, fs: fsys, zstd: c.zstd, cache: c}
 	r.refs.Store(1)
-	defer func() {
-		if err != nil {
-			r.closeFiles()
-		}
-	}()
-	if side != nil {
-		c.put(r, side)
-	} else if _, err := c.get(r); err != nil {
+	if err := r.open(side); err != nil {
+		r.closeFiles()
+		c.drop(r)
 		return nil, err
+	}
+	return r, nil
+}
+
+func (r *blockReader) open(side *sidecar) (err error) {
+	b, fsys := r.Block, r.fs
+	if side != nil {
+		r.cache.put(r, side)
+	} else if _, err := r.cache.get(r); err != nil {
+		return err
 	}
 	if r.spans, err = b.Open(fsys, fileSpans); err != nil {
-		return nil, err
+		return err
 	}
 	if r.idf, err = b.Open(fsys, fileIDs); err != nil {
-		return nil, err
+		return err
 	}
 	f, _ := b.File(fileIDs)
 	if f.Size <= maxResidentIDs {
 		var raw []byte
 		if raw, err = b.ReadFile(fsys, fileIDs); err != nil {
-			return nil, err
+			return err
 		}
 		r.ids, err = idindex.Open(raw)
 	} else {
 		r.ids, err = idindex.OpenReaderAt(r.idf, f.Size)
 	}
 	if err != nil {
-		return nil, block.Corruptionf(b.Path(fileIDs), -1, "%v", err)
+		return block.Corruptionf(b.Path(fileIDs), -1, "%v", err)
 	}
-	return r, nil
+	return nil
 }
 
 // maxResidentIDs is the size up to which an id index is held in memory: a

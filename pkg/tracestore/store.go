@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"braid/internal/vfs"
 	"braid/pkg/block"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
@@ -60,7 +61,7 @@ func Open(o Options) (*Store, error) {
 
 // load opens the blocks that are there.
 func (s *Store) load(ctx context.Context) error {
-	if err := s.opts.FS.MkdirAll(s.opts.Dir); err != nil {
+	if err := vfs.MkdirAllDurable(s.opts.FS, s.opts.Dir); err != nil {
 		return err
 	}
 	l, err := block.List(ctx, s.opts.FS, s.opts.Dir)

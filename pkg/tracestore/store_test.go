@@ -45,6 +45,8 @@ type spanMaker struct {
 	made      []model.SpanRow
 }
 
+var testSpec = model.NewKeySpec(nil)
+
 const second = int64(1e9)
 
 func newSpanMaker(seed uint64) *spanMaker {
