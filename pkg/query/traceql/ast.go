@@ -13,7 +13,11 @@ type Query struct {
 	Pipeline *Pipeline
 	// Metrics is nil for a search.
 	Metrics *Metrics
-	Hints   []Hint
+	// Math is arithmetic on metrics queries; Pipeline is then empty. Second
+	// works on its result.
+	Math   Math
+	Second []SecondStage
+	Hints  []Hint
 	// Source is the text that was parsed.
 	Source string
 }
@@ -201,6 +205,12 @@ func (q *Query) String() string {
 	s := q.Pipeline.String()
 	if q.Metrics != nil {
 		s += " | " + q.Metrics.String()
+	}
+	if q.Math != nil {
+		s = q.Math.String()
+		for _, x := range q.Second {
+			s += x.String()
+		}
 	}
 	if len(q.Hints) > 0 {
 		h := make([]string, len(q.Hints))

@@ -5,8 +5,9 @@
 // meant; plan.go lowers every span filter to a predicate (lower.go), decides
 // which spans and attributes must travel, and prints itself as EXPLAIN;
 // search.go and metrics.go ask the query.TraceSource; spanset.go evaluates what
-// the source could not: structure (tree.go), groups, aggregates. metrics_*.go
-// turn counts into series.
+// the source could not: structure (tree.go, structure.go), groups, aggregates.
+// metrics_series.go turns counts into series, metrics_compare.go compares a
+// selection with the rest, metrics_math.go joins series.
 //
 // The same package holds what is said of one whole trace: its tree with clock
 // skew, orphans and cycles flagged (tree.go), the critical path and the self

@@ -72,11 +72,22 @@ func (e *Engine) Explain(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := NewPlan(q)
-	if err != nil {
-		return "", err
+	if q.Math == nil {
+		p, err := NewPlan(q)
+		if err != nil {
+			return "", err
+		}
+		return p.String(), nil
 	}
-	return p.String(), nil
+	text = ""
+	err = eachQuery(q.Math, func(inner *Query) error {
+		p, err := NewPlan(inner)
+		if err == nil {
+			text += p.String() + "\n"
+		}
+		return err
+	})
+	return text + "join: " + q.Math.String() + "\n", err
 }
 
 // Trace is one whole trace. Spans are ordered by start, then id.

@@ -118,12 +118,8 @@ func (e *Engine) metrics(ctx context.Context, t tenant.ID, p MetricsParams) (res
 	if err != nil {
 		return nil, err
 	}
-	if q.Metrics == nil {
+	if q.Metrics == nil && q.Math == nil {
 		return nil, fmt.Errorf("%w: expected a metrics function such as rate() at the end of the query: %s", model.ErrInvalid, q)
-	}
-	plan, err := NewPlan(q)
-	if err != nil {
-		return nil, err
 	}
 	p.Exemplars = exemplars(q, p.Exemplars)
 	ctx, done, err := e.begin(ctx, t, p.Query)
@@ -132,19 +128,36 @@ func (e *Engine) metrics(ctx context.Context, t tenant.ID, p MetricsParams) (res
 	}
 	res = &MetricsResult{Start: p.Start, End: p.End, Step: p.Step, Stats: &model.QueryStats{}}
 	defer func() { done(res.Stats, err) }()
-	if q.Metrics.Compare != nil {
-		res.Series, err = e.compare(ctx, t, plan, p, res.Stats)
-		return res, err
+	if q.Math != nil {
+		if res.Series, _, err = e.evalMath(ctx, t, q.Math, p, res.Stats); err != nil {
+			return res, err
+		}
+		for _, s := range q.Second {
+			res.Series = secondStage(s, res.Series)
+		}
+		return res, nil
 	}
-	agg, err := e.aggregate(ctx, t, plan, p, res.Stats)
+	plan, err := NewPlan(q)
 	if err != nil {
-		return res, fmt.Errorf("cannot aggregate spans: %w", cause(ctx, err))
+		return nil, err
+	}
+	res.Series, err = e.metricSeries(ctx, t, plan, p, res.Stats)
+	return res, err
+}
+
+// metricSeries answers one metrics query.
+func (e *Engine) metricSeries(ctx context.Context, t tenant.ID, plan *Plan, p MetricsParams, stats *model.QueryStats) ([]Series, error) {
+	if plan.query.Metrics.Compare != nil {
+		return e.compare(ctx, t, plan, p, stats)
+	}
+	agg, err := e.aggregate(ctx, t, plan, p, stats)
+	if err != nil {
+		return nil, fmt.Errorf("cannot aggregate spans: %w", cause(ctx, err))
 	}
 	if agg.Dropped > 0 {
-		res.Stats.Warn("the query has more than %d series: %d spans of the others are left out; group by fewer attributes", e.maxGroups(p), agg.Dropped)
+		stats.Warn("the query has more than %d series: %d spans of the others are left out; group by fewer attributes", e.maxGroups(p), agg.Dropped)
 	}
-	res.Series = finish(q.Metrics, agg, p)
-	return res, nil
+	return finish(plan.query.Metrics, agg, p), nil
 }
 
 // maxExemplars bounds what a hint may ask for.

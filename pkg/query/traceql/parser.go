@@ -87,22 +87,17 @@ func (p *parser) enter() error {
 
 func (p *parser) query() (*Query, error) {
 	q := &Query{Pipeline: &Pipeline{}}
-	for {
-		if m, err := p.metrics(len(q.Pipeline.Stages) > 0); err != nil || m != nil {
-			if err != nil {
-				return nil, err
-			}
-			q.Metrics = m
-			break
-		}
-		s, _, err := p.stage(len(q.Pipeline.Stages) == 0, false)
-		if err != nil {
-			return nil, err
-		}
-		q.Pipeline.Stages = append(q.Pipeline.Stages, s)
-		if !p.accept("|") {
-			break
-		}
+	var err error
+	if q.Math, err = p.math(); err != nil {
+		return nil, err
+	}
+	if q.Math != nil {
+		q.Second, err = p.secondStages()
+	} else {
+		err = p.stages(q)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if p.peek().kind == tokIdent && p.peek().text == "with" {
 		p.next()
@@ -111,12 +106,31 @@ func (p *parser) query() (*Query, error) {
 		}
 	}
 	if p.peek().kind != tokEOF {
-		if q.Metrics != nil {
+		if q.Metrics != nil || q.Math != nil {
 			return nil, p.expected(`"|", "with", a comparison or the end of the query`)
 		}
 		return nil, p.expected(`"|", a spanset operator, "with" or the end of the query`)
 	}
 	return q, nil
+}
+
+// stages reads a pipeline up to its metrics function, if it has one.
+func (p *parser) stages(q *Query) error {
+	for {
+		m, err := p.metrics(len(q.Pipeline.Stages) > 0)
+		if err != nil || m != nil {
+			q.Metrics = m
+			return err
+		}
+		s, _, err := p.stage(len(q.Pipeline.Stages) == 0, false)
+		if err != nil {
+			return err
+		}
+		q.Pipeline.Stages = append(q.Pipeline.Stages, s)
+		if !p.accept("|") {
+			return nil
+		}
+	}
 }
 
 // pipelineInner reads the stages inside parentheses. A pipeline may end in a

@@ -248,7 +248,9 @@ func (p *parser) metrics(allowed bool) (*Metrics, error) {
 			return nil, err
 		}
 	}
-	return m, p.secondStages(m)
+	var err error
+	m.Second, err = p.secondStages()
+	return m, err
 }
 
 func (p *parser) metricsArgs(m *Metrics) error {
@@ -314,45 +316,46 @@ func (p *parser) compareArgs(m *Metrics) error {
 	return nil
 }
 
-func (p *parser) secondStages(m *Metrics) error {
+// secondStages reads what works on series: topk, bottomk and comparisons.
+func (p *parser) secondStages() (out []SecondStage, err error) {
 	for {
 		t := p.peek()
 		if t.kind == tokPunct && isComparison(t.text) && t.text != "=~" && t.text != "!~" {
 			p.next()
 			s, err := p.static()
 			if err != nil {
-				return err
+				return nil, err
 			}
 			v, ok := s.Value.Float()
 			if !ok {
 				p.i--
-				return p.expected("a number")
+				return nil, p.expected("a number")
 			}
 			if s.Type == TypeDuration {
 				v /= 1e9
 			}
-			m.Second = append(m.Second, SecondStage{Op: t.text, Value: v})
+			out = append(out, SecondStage{Op: t.text, Value: v})
 			continue
 		}
 		if !p.accept("|") {
-			return nil
+			return out, nil
 		}
 		t = p.peek()
 		if t.kind != tokIdent || t.text != "topk" && t.text != "bottomk" {
-			return p.expected("topk or bottomk")
+			return nil, p.expected("topk or bottomk")
 		}
 		p.next()
 		if err := p.expect("(", `"("`); err != nil {
-			return err
+			return nil, err
 		}
 		n := p.peek()
 		if n.kind != tokNumber || n.lit.Type != TypeInt || n.lit.Value.AsInt() < 1 || n.lit.Value.AsInt() > 1<<20 {
-			return p.expected("how many series to keep: a positive integer")
+			return nil, p.expected("how many series to keep: a positive integer")
 		}
 		p.next()
-		m.Second = append(m.Second, SecondStage{Op: t.text, N: int(n.lit.Value.AsInt())})
+		out = append(out, SecondStage{Op: t.text, N: int(n.lit.Value.AsInt())})
 		if err := p.expect(")", `")"`); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -71,6 +71,7 @@ func FuzzParse(f *testing.F) {
 		`({ .a } | avg(duration) > 1s) && { .b } | by(.c) | coalesce() | select(name, .x)`,
 		`{ nestedSetParent < 0 } | quantile_over_time(duration, .5, .99) by (resource.service.name) | topk(3) with(exemplars=true)`,
 		`{} | compare({ status = error }, 10, 1, 2)`, `{ -.a ^ 2 * 3 > -1 && .b = ["x", "y"] }`, `({}|count()) > ({.x}|count()) + 1`,
+		`(({} | rate()) / 2 + ({ .a } | rate() by(b))) * 3 > 1 | topk(2)`,
 		"{ .a = `raw` } !&>> {}", `{ parent.span.a = nil } &!>> {}`, `{ 1h30m > 1d }`,
 	} {
 		f.Add(q)

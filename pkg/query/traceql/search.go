@@ -80,7 +80,7 @@ func (e *Engine) Search(ctx context.Context, t tenant.ID, p Params) (res *Search
 	if err != nil {
 		return nil, err
 	}
-	if q.Metrics != nil {
+	if q.Metrics != nil || q.Math != nil {
 		return nil, errMetrics
 	}
 	if err := p.normalise(q, e.limits); err != nil {

@@ -29,6 +29,15 @@ type validator struct {
 
 func validate(q *Query) error {
 	v := &validator{src: q.Source}
+	if q.Math != nil {
+		n := 0
+		return eachQuery(q.Math, func(inner *Query) error {
+			if n++; n > maxMathQueries {
+				return errorAt(q.Source, 0, "at most %d metrics queries can be joined", maxMathQueries)
+			}
+			return validate(inner)
+		})
+	}
 	if err := v.pipeline(q.Pipeline); err != nil {
 		return err
 	}
