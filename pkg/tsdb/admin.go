@@ -25,16 +25,31 @@ type Admin struct {
 	id tenant.ID
 }
 
-// Delete removes the samples of [mint, maxt] (Unix ms) of the series that
-// match. They are gone from answers at once and from the disk at the next
-// compaction.
-func (a *Admin) Delete(ctx context.Context, mint, maxt int64, ms ...*labels.Matcher) error {
+// with runs f on the tenant's database, which stays open meanwhile; a tenant
+// without one is left alone.
+func (a *Admin) with(what string, f func(*promtsdb.DB) error) error {
 	t := a.s.lookup(a.id)
 	if t == nil {
 		return nil
 	}
-	if err := t.db.Delete(ctx, mint, maxt, ms...); err != nil {
-		return fmt.Errorf("cannot delete series of tenant %q: %w", a.id, err)
+	t.readers.RLock()
+	defer t.readers.RUnlock()
+	if err := f(t.db); err != nil {
+		return fmt.Errorf("cannot %s of tenant %q: %w", what, a.id, err)
+	}
+	return nil
+}
+
+// Delete removes the samples of [mint, maxt] (Unix ms) of the series that
+// match. They are gone from answers at once and from the disk at the next
+// compaction.
+func (a *Admin) Delete(ctx context.Context, mint, maxt int64, ms ...*labels.Matcher) error {
+	if err := a.with("delete series", func(db *promtsdb.DB) error { return db.Delete(ctx, mint, maxt, ms...) }); err != nil {
+		return err
+	}
+	t := a.s.lookup(a.id)
+	if t == nil {
+		return nil
 	}
 	t.pos.touch()
 	return t.sync()
@@ -42,14 +57,7 @@ func (a *Admin) Delete(ctx context.Context, mint, maxt int64, ms ...*labels.Matc
 
 // CleanTombstones rewrites the blocks without what was deleted.
 func (a *Admin) CleanTombstones() error {
-	t := a.s.lookup(a.id)
-	if t == nil {
-		return nil
-	}
-	if err := t.db.CleanTombstones(); err != nil {
-		return fmt.Errorf("cannot clean tombstones of tenant %q: %w", a.id, err)
-	}
-	return nil
+	return a.with("clean tombstones", (*promtsdb.DB).CleanTombstones)
 }
 
 // Snapshot makes dir hold blocks with all samples (those of the head only if
@@ -59,8 +67,8 @@ func (a *Admin) Snapshot(dir string, withHead bool) error {
 	if t == nil {
 		return fmt.Errorf("cannot take a snapshot: tenant %q has no metrics", a.id)
 	}
-	if err := t.db.Snapshot(dir, withHead); err != nil {
-		return fmt.Errorf("cannot take a snapshot of tenant %q: %w", a.id, err)
+	if err := a.with("take a snapshot", func(db *promtsdb.DB) error { return db.Snapshot(dir, withHead) }); err != nil {
+		return err
 	}
 	return errors.Join(t.exemplars.snapshot(filepath.Join(dir, "exemplars")), t.meta.snapshot(filepath.Join(dir, "metadata.jsonl")))
 }
@@ -100,11 +108,12 @@ func (s *metaStore) snapshot(path string) error {
 
 // Stats counts the head's series, by metric, label and value.
 func (a *Admin) Stats(byLabel string, limit int) (*promtsdb.Stats, error) {
-	t := a.s.lookup(a.id)
-	if t == nil {
-		return &promtsdb.Stats{IndexPostingStats: &index.PostingsStats{}}, nil
-	}
-	return t.db.Head().Stats(byLabel, limit), nil
+	stats := &promtsdb.Stats{IndexPostingStats: &index.PostingsStats{}}
+	err := a.with("count series", func(db *promtsdb.DB) error {
+		stats = db.Head().Stats(byLabel, limit)
+		return nil
+	})
+	return stats, err
 }
 
 // WALReplayStatus says how far the log's replay is: an open store has ended it.
@@ -114,22 +123,16 @@ func (a *Admin) WALReplayStatus() (promtsdb.WALReplayStatus, error) {
 
 // BlockMetas describes the tenant's blocks.
 func (a *Admin) BlockMetas() ([]promtsdb.BlockMeta, error) {
-	t := a.s.lookup(a.id)
-	if t == nil {
-		return []promtsdb.BlockMeta{}, nil
-	}
-	return t.db.BlockMetas(), nil
+	metas := []promtsdb.BlockMeta{}
+	err := a.with("list blocks", func(db *promtsdb.DB) error {
+		metas = db.BlockMetas()
+		return nil
+	})
+	return metas, err
 }
 
 // Compact turns what is ripe of the head into blocks and merges blocks, as
 // happens by itself every minute.
 func (a *Admin) Compact(ctx context.Context) error {
-	t := a.s.lookup(a.id)
-	if t == nil {
-		return nil
-	}
-	if err := t.db.Compact(ctx); err != nil {
-		return fmt.Errorf("cannot compact metrics of tenant %q: %w", a.id, err)
-	}
-	return nil
+	return a.with("compact metrics", func(db *promtsdb.DB) error { return db.Compact(ctx) })
 }
