@@ -8,6 +8,8 @@ import (
 
 	"braid/internal/testkit"
 	"braid/pkg/model"
+	"braid/pkg/predicate"
+	"braid/pkg/query"
 	"braid/pkg/query/logql"
 	"braid/pkg/tenant"
 )
@@ -83,5 +85,29 @@ func BenchmarkRangeFromRows(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// groupsSource counts without looking.
+type groupsSource struct {
+	query.LogSource
+	agg *model.Aggregate
+}
+
+func (g groupsSource) AggregateLogs(context.Context, *predicate.Aggregation) (*model.Aggregate, error) {
+	return g.agg, nil
+}
+
+func BenchmarkTopOfManyGroups(b *testing.B) {
+	agg := &model.Aggregate{Buckets: 1}
+	for i := range 50_000 {
+		agg.Groups = append(agg.Groups, model.AggGroup{Key: []model.Value{model.String(fmt.Sprint("user-", i))}, Cells: []model.Cell{{Count: uint64(i * 7919 % 1000)}}})
+	}
+	e := logql.NewEngine(logql.Options{Source: groupsSource{agg: agg}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Query(context.Background(), tenant.Default, logql.Params{Expr: `topk(10, sum by (user_id) (count_over_time({}[1h])))`, Instant: true, End: time.Unix(1e9, 0)}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -384,9 +384,28 @@ func (ev *evaluation) windows(ctx context.Context, r *RangeAgg, groups []*bucket
 	return out, nil
 }
 
+// single is slide where a window is one bucket.
+func (ev *evaluation) single(s *series, b *bucketed, r *RangeAgg, w *window) {
+	s.pts = make([]pt, 0, len(b.at))
+	for i, k := range b.at {
+		step := k / w.perStep
+		if k%w.perStep != 0 || step >= int64(ev.steps) || b.cells[i].count == 0 {
+			continue
+		}
+		to := w.first + step*w.step
+		if v, ok := b.cells[i].value(r.Op, r.Unwrap != nil, to-w.width, to); ok {
+			s.pts = append(s.pts, pt{int32(step), v})
+		}
+	}
+}
+
 // slide moves the window over the buckets. The window is kept as two stacks of
 // partials, so that every bucket is joined twice however many windows hold it.
 func (ev *evaluation) slide(s *series, b *bucketed, r *RangeAgg, w *window) {
+	if w.perWindow == 1 {
+		ev.single(s, b, r, w)
+		return
+	}
 	var front []partial // front[i] is the join of the front's oldest i.. pieces
 	var frontAt []int64
 	var back partial

@@ -14,7 +14,9 @@ func (ev *evaluation) vectorAgg(ctx context.Context, e *VectorAgg) (value, error
 	if r, ok := e.Of.(*RangeAgg); ok {
 		needs := needsOf(e, r)
 		needs.result = needs.collapse && e == ev.top
-		v, err = ev.rangeAgg(ctx, r, needs)
+		if v, err = ev.rangeAgg(ctx, r, needs); err == nil && needs.collapse {
+			return v, nil // one series a group already
+		}
 	} else {
 		v, err = ev.eval(ctx, e.Of)
 	}
@@ -176,9 +178,14 @@ func (ev *evaluation) topk(ctx context.Context, e *VectorAgg, v value) (value, e
 			kept = kept[:0]
 			for _, i := range groups[k] {
 				pts := v.series[i].pts
-				if next[i] < len(pts) && int(pts[next[i]].step) == step {
-					kept = append(kept, ranked{pts[next[i]].v, i})
-					next[i]++
+				if next[i] >= len(pts) || int(pts[next[i]].step) != step {
+					continue
+				}
+				kept = append(kept, ranked{pts[next[i]].v, i})
+				next[i]++
+				if len(kept) >= 2*e.Param+1024 { // keep the memory and the sorting small
+					slices.SortFunc(kept, worse)
+					kept = kept[:e.Param]
 				}
 			}
 			slices.SortFunc(kept, worse)
