@@ -63,6 +63,9 @@ type Options struct {
 	Version string
 	// Retention is told to Logs Drilldown; 0 means for ever.
 	Retention time.Duration
+	// AllowedOrigins are hosts (patterns as path.Match reads them) whose pages may
+	// tail beside those of this server.
+	AllowedOrigins []string
 	// MaxTails bounds the tails open at once (64).
 	MaxTails int
 }

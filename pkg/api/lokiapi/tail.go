@@ -63,9 +63,9 @@ func (a *api) tail(w http.ResponseWriter, r *http.Request) {
 		writeText(w, http.StatusTooManyRequests, "too many tails are open at once, at most "+strconv.Itoa(a.MaxTails)+" are allowed")
 		return
 	}
-	// Clients are Grafana's server and logcli, and browsers behind whatever
-	// checks origins for the other endpoints: tail is read only like they are.
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	// A page of another site could otherwise read the logs through its visitor's
+	// browser. Grafana's server and logcli send no Origin.
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: a.AllowedOrigins, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}

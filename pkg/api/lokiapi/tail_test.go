@@ -2,6 +2,7 @@ package lokiapi_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -106,4 +107,14 @@ func TestTailRefusesMetricQueries(t *testing.T) {
 	defer res.Body.Close()
 	require.Equal(t, 400, res.StatusCode)
 	srv.Client().CloseIdleConnections()
+}
+
+func TestTailRefusesPagesOfOtherSites(t *testing.T) {
+	_, srv := tailServer(t, &testkit.MemLog{})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http")+`/loki/api/v1/tail?query={a="b"}`,
+		&websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
+	require.Error(t, err)
+	require.Equal(t, http.StatusForbidden, res.StatusCode)
 }
