@@ -123,7 +123,8 @@ func New(o Options) http.Handler {
 	mux.Handle("/api/prom/query", a.wrap(a.legacyQuery))
 	mux.HandleFunc("/loki/api/v1/tail", a.tail)
 	mux.HandleFunc("/api/prom/tail", a.tail)
-	mux.HandleFunc("/loki/api/v1/delete", a.delete)
+	// A page of another site must not delete through its visitor's browser.
+	mux.Handle("/loki/api/v1/delete", http.NewCrossOriginProtection().Handler(http.HandlerFunc(a.delete)))
 	mux.HandleFunc("/", notFound)
 	return mux
 }
