@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The real program and a real browser: starts braid serve on ports of its own,
+# feeds it the shop, and runs the UI's end-to-end tests against it.
+# Installs Debian's Chromium when there is none.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if ! command -v chromium >/dev/null; then
+  sudo=""
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+fi
+
+dir=$(mktemp -d)
+pid=""
+cleanup() {
+  [ -z "$pid" ] || { kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; }
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+
+bin/braid serve --data-dir "$dir/data" --http.listen 127.0.0.1:0 --grpc.listen 127.0.0.1:0 \
+  --otlp.http.listen 127.0.0.1:0 --otlp.grpc.listen 127.0.0.1:0 --rules 'test/e2e/rules/*.yml' >"$dir/out" 2>"$dir/log" &
+pid=$!
+for _ in $(seq 300); do
+  grep -q 'gRPC  ' "$dir/out" && break
+  kill -0 "$pid" 2>/dev/null || { cat "$dir/log"; echo "braid did not start"; exit 1; }
+  sleep 0.2
+done
+url=$(awk '/UI and every query API/ {print $NF}' "$dir/out")
+otlp=$(awk '/Send OTLP\/HTTP to/ {print $NF}' "$dir/out")
+bin/braid generate --endpoint "$otlp" --seed 7 --backfill 40m --backfill-only --incident --hostile >"$dir/generate"
+
+if ! BRAID_URL="$url" npm --prefix ui run e2e; then
+  tail -n 20 "$dir/log"
+  exit 1
+fi
