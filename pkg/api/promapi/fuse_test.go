@@ -100,7 +100,7 @@ func TestFusedAnswersAreTheEngines(t *testing.T) {
 		require.NoError(t, err)
 		defer plain.Close()
 		fused := NewFusedEngine(plain, Options{})
-		for range 60 {
+		for range 20 {
 			fn := []string{"rate", "increase"}[r.IntN(2)]
 			by := []string{"", "by (g)", "without (n)", "by (g, h, none)", "by (n)", "without (g, __name__)"}[r.IntN(6)]
 			window := []string{"10s", "1m", "5m", "20m", "1h"}[r.IntN(5)]
