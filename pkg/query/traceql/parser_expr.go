@@ -193,14 +193,19 @@ func (p *parser) exprList() ([]Expr, error) {
 	return out, err
 }
 
-func (p *parser) fieldList() ([]Field, error) {
-	var out []Field
-	err := p.list(func() error {
+// fieldList also returns the names of the fields as they are written; of
+// attributes the one way to write them.
+func (p *parser) fieldList() (out []Field, names []string, err error) {
+	err = p.list(func() error {
+		name := p.peek().text
 		f, err := p.field()
-		out = append(out, f)
+		if f.Scope != ScopeIntrinsic {
+			name = f.String()
+		}
+		out, names = append(out, f), append(names, name)
 		return err
 	})
-	return out, err
+	return out, names, err
 }
 
 // list reads ( item, item, … ).
@@ -244,7 +249,7 @@ func (p *parser) metrics(allowed bool) (*Metrics, error) {
 	if p.peek().kind == tokIdent && p.peek().text == "by" {
 		p.next()
 		var err error
-		if m.By, err = p.fieldList(); err != nil {
+		if m.By, m.labels, err = p.fieldList(); err != nil {
 			return nil, err
 		}
 	}
