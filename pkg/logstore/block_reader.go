@@ -196,11 +196,11 @@ func readDirectory(src []byte) (*directory, error) {
 }
 
 func readColumn(c *blockColumn, src []byte) ([]byte, error) {
-	if len(src) == 0 || src[0] >= 32 {
+	if len(src) == 0 || src[0] >= 64 {
 		return nil, errShort
 	}
 	c.kind, c.intrinsic = model.ValueKind(src[0]&7), src[0]&8 != 0
-	hasDict := src[0]&16 != 0
+	hasDict, hasTemplates := src[0]&16 != 0, src[0]&32 != 0
 	var err error
 	if c.name, src, err = readString(src[1:]); err != nil {
 		return nil, err
@@ -210,20 +210,32 @@ func readColumn(c *blockColumn, src []byte) ([]byte, error) {
 		return nil, err
 	}
 	c.rows = int64(rows)
-	if c.ids, src, err = readString(src); err != nil || !hasDict {
-		return src, err
-	}
-	n, src, err := readUvarint(src, len(src))
-	if err != nil {
+	if c.ids, src, err = readString(src); err != nil {
 		return nil, err
 	}
-	c.dict = make([]string, n)
-	for i := range c.dict {
-		if c.dict[i], src, err = readString(src); err != nil {
+	if hasDict {
+		if c.dict, src, err = readStrings(src); err != nil {
 			return nil, err
 		}
 	}
-	return src, nil
+	if hasTemplates {
+		c.templates, src, err = readStrings(src)
+	}
+	return src, err
+}
+
+func readStrings(src []byte) ([]string, []byte, error) {
+	n, src, err := readUvarint(src, len(src))
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]string, n)
+	for i := range out {
+		if out[i], src, err = readString(src); err != nil {
+			return nil, nil, err
+		}
+	}
+	return out, src, nil
 }
 
 func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
@@ -330,7 +342,7 @@ func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, 
 	if !ok {
 		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", p.no, d.columns[col].name)
 	}
-	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict)
+	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict, d.columns[col].templates)
 	if err != nil {
 		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: %v", p.no, d.columns[col].name, err)
 	}

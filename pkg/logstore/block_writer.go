@@ -56,6 +56,9 @@ type blockColumn struct {
 	dict []string // nil: values are kept as they are
 	rows int64    // rows that have a value
 	ids  string   // the kind of correlation id that its values were indexed as
+	// templates of the values kept as they are: see column_template.go.
+	templates []string
+	set       *templateSet // while the block is written
 }
 
 // sourcePage is a run of rows that pages are gathered from: a chunk of a sealed
@@ -158,7 +161,7 @@ func (w *blockWriter) add(refs []rowRef) error {
 		w.note(&p, col, v)
 		w.index.add(no, col, v)
 		from := len(w.buf)
-		w.buf = w.enc.appendChunk(w.buf, v, len(refs))
+		w.buf = w.enc.appendChunk(w.buf, v, len(refs), w.templates(col))
 		p.chunks = append(p.chunks, chunkInfo{col, from, len(w.buf) - from})
 	}
 	w.minT, w.maxT = min(w.minT, p.minT), max(w.maxT, p.maxT)
@@ -166,6 +169,15 @@ func (w *blockWriter) add(refs []rowRef) error {
 	w.pages = append(w.pages, p)
 	_, err := w.file.Write(w.buf)
 	return err
+}
+
+// templates returns the templates of a column of texts.
+func (w *blockWriter) templates(col int) *templateSet {
+	c := &w.columns[col]
+	if c.set == nil && c.dict == nil && c.kind == model.KindString {
+		c.set = &templateSet{}
+	}
+	return c.set
 }
 
 // anyHas reports whether a source of the page has values in a column: with
@@ -326,14 +338,24 @@ func appendColumn(b []byte, c *blockColumn) []byte {
 	if c.dict != nil {
 		flags |= 16
 	}
+	if c.set != nil && len(c.set.texts) > 0 {
+		flags |= 32
+	}
 	b = appendString(append(b, flags), c.name)
 	b = binary.AppendUvarint(b, uint64(c.rows))
 	b = appendString(b, c.ids)
-	if c.dict == nil {
-		return b
+	if c.dict != nil {
+		b = appendStrings(b, c.dict)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.dict)))
-	for _, s := range c.dict {
+	if flags&32 != 0 {
+		b = appendStrings(b, c.set.texts)
+	}
+	return b
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
 		b = appendString(b, s)
 	}
 	return b

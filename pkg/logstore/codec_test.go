@@ -81,18 +81,18 @@ func TestTextsComeBack(t *testing.T) {
 			v := textVector(rows, texts...)
 			enc, err := newEncoder()
 			require.NoError(t, err)
-			chunk := enc.appendChunk(nil, v, total)
+			chunk := enc.appendChunk(nil, v, total, nil)
 			body, ok := checked(chunk)
 			require.True(t, ok)
 			key := columnKey{false, "x", model.KindString}
-			got, err := chunkReader{}.read(body, key, total, nil)
+			got, err := chunkReader{}.read(body, key, total, nil, nil)
 			require.NoError(t, err, name)
-			got.expand()
+			require.NoError(t, got.expand())
 			only := newBitset(total)
 			only.set(v.row(len(texts) - 1))
-			one, err := chunkReader{mem: &arena{}, only: only}.read(body, key, total, nil)
+			one, err := chunkReader{mem: &arena{}, only: only}.read(body, key, total, nil, nil)
 			require.NoError(t, err, name)
-			one.expand()
+			require.NoError(t, one.expand())
 			for i, s := range texts {
 				require.Equal(t, v.row(i), got.row(i), name)
 				require.Equal(t, s, got.str(i), name)
@@ -111,9 +111,9 @@ func TestDoublesComeBack(t *testing.T) {
 		}
 		enc, err := newEncoder()
 		require.NoError(t, err)
-		body, ok := checked(enc.appendChunk(nil, v, len(vals)))
+		body, ok := checked(enc.appendChunk(nil, v, len(vals), nil))
 		require.True(t, ok)
-		got, err := chunkReader{}.read(body, columnKey{false, "x", model.KindDouble}, len(vals), nil)
+		got, err := chunkReader{}.read(body, columnKey{false, "x", model.KindDouble}, len(vals), nil, nil)
 		require.NoError(t, err)
 		require.Equal(t, v.nums, got.nums, "%v", vals)
 	}
@@ -191,7 +191,7 @@ func FuzzChunk(f *testing.F) {
 	enc, err := newEncoder()
 	require.NoError(f, err)
 	for _, texts := range [][]string{{"0af3c2d1-0000-4abc-8def-0123456789ab"}, {"00ff12ab"}, {"user-1", "user-2"}, {strings.Repeat("abc ", 100), "x"}} {
-		chunk := enc.appendChunk(nil, textVector(nil, texts...), len(texts))
+		chunk := enc.appendChunk(nil, textVector(nil, texts...), len(texts), nil)
 		f.Add(chunk[:len(chunk)-crcSize], uint8(model.KindString), len(texts))
 	}
 	f.Add([]byte{encDict, 2, 0, 1, 2}, uint8(model.KindString), 2)
@@ -200,11 +200,13 @@ func FuzzChunk(f *testing.F) {
 		if rows < 0 || rows > 2048 || kind > uint8(model.KindMap) {
 			return
 		}
-		v, err := chunkReader{}.read(data, columnKey{false, "x", model.ValueKind(kind)}, rows, []string{"a", "b", "c"})
+		v, err := chunkReader{}.read(data, columnKey{false, "x", model.ValueKind(kind)}, rows, []string{"a", "b", "c"}, []string{"no variable", "x \x01 y", "\x01\x01"})
 		if err != nil {
 			return
 		}
-		v.expand()
+		if v.expand() != nil {
+			return
+		}
 		full := fullBitset(max(rows, 1))
 		v.present(full)
 		for i := range v.n {

@@ -34,6 +34,7 @@ type vector struct {
 	n     int
 	// counter holds the texts of a block's page until expand makes them.
 	counter *counter
+	tmpl    *templates // likewise
 }
 
 // index finds the value of a row, -1 when the row has none.
@@ -207,8 +208,8 @@ type page struct {
 // vector returns a column, nil when no row of the page has a value in it.
 func (p *page) vector(col int) (*vector, error) {
 	v, err := p.raw(col)
-	if v != nil && v.counter != nil {
-		v.expand()
+	if v != nil && (v.counter != nil || v.tmpl != nil) {
+		err = v.expand()
 	}
 	return v, err
 }

@@ -12,18 +12,19 @@ import (
 // The encodings of a chunk. Their numbers are on disk: never renumber. Bit 7 of
 // the byte says that not every row has a value: where they are comes first.
 const (
-	encNone    byte = 0 // presence is all
-	encDict    byte = 1 // codes of the block's dictionary
-	encInts    byte = 2
-	encRaw64   byte = 3 // bits as they are
-	encDecimal byte = 4 // doubles that are an integer over a power of ten
-	encText    byte = 5 // one zstd frame
-	encPlain   byte = 6 // text as it is
-	encUUID    byte = 7
-	encHex     byte = 8
-	encCounter byte = 9 // a prefix and a number
-	encIDs     byte = 10
-	encSparse  byte = 0x80
+	encNone     byte = 0 // presence is all
+	encDict     byte = 1 // codes of the block's dictionary
+	encInts     byte = 2
+	encRaw64    byte = 3 // bits as they are
+	encDecimal  byte = 4 // doubles that are an integer over a power of ten
+	encText     byte = 5 // one zstd frame
+	encPlain    byte = 6 // text as it is
+	encUUID     byte = 7
+	encHex      byte = 8
+	encCounter  byte = 9 // a prefix and a number
+	encIDs      byte = 10
+	encTemplate byte = 11
+	encSparse   byte = 0x80
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -32,8 +33,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const crcSize = 4
 
 // appendChunk encodes a vector of a page of so many rows, checksum included.
-// Codes of a formDict vector must be the block's.
-func (e *encoder) appendChunk(dst []byte, v *vector, rows int) []byte {
+// Codes of a formDict vector must be the block's. t, if not nil, holds the
+// templates of the column in the block.
+func (e *encoder) appendChunk(dst []byte, v *vector, rows int, t *templateSet) []byte {
 	from := len(dst)
 	dst = append(dst, 0)
 	if v.n < rows {
@@ -47,7 +49,7 @@ func (e *encoder) appendChunk(dst []byte, v *vector, rows int) []byte {
 	case formNums:
 		enc, dst = e.appendNums(dst, v)
 	case formText:
-		enc, dst = e.appendText(dst, v)
+		enc, dst = e.appendText(dst, v, t)
 	case formFixed:
 		enc = encIDs
 		dst = append(dst, v.data...)
@@ -147,7 +149,7 @@ func (e *encoder) appendCodes(dst []byte, codes []uint32) []byte {
 
 func (r chunkReader) codes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err error) {
 	k, src, err := readUvarint(src, n)
-	if err != nil || k == 0 && n > 0 {
+	if err != nil || k == 0 && n > 0 || dictLen == 0 && n > 0 {
 		return nil, nil, errShort
 	}
 	local := r.mem.getCodes(k)
@@ -220,7 +222,7 @@ type chunkReader struct {
 func (r chunkReader) wants(v *vector, i int) bool { return r.only == nil || r.only.has(v.row(i)) }
 
 // read decodes a chunk whose checksum has been verified and removed.
-func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string) (*vector, error) {
+func (r chunkReader) read(src []byte, key columnKey, rows int, dict, templates []string) (*vector, error) {
 	if len(src) == 0 {
 		return nil, errShort
 	}
@@ -246,6 +248,9 @@ func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string) (*
 	case encText, encPlain, encUUID, encHex, encCounter:
 		v.form = formText
 		err = r.text(v, enc&^encSparse, src)
+	case encTemplate:
+		v.form = formText
+		err = r.templated(v, src, templates)
 	case encIDs:
 		v.form = formFixed
 		if v.n == 0 || len(src)%v.n != 0 {

@@ -23,11 +23,12 @@ const (
 // encoder holds what encoding chunks needs again and again. Not safe for
 // concurrent use.
 type encoder struct {
-	zstd  *zstd.Encoder
-	ints  []int64
-	local []uint32
-	slot  []uint32 // by code: 1 + its place in local, if it is there
-	buf   []byte
+	zstd    *zstd.Encoder
+	ints    []int64
+	local   []uint32
+	slot    []uint32 // by code: 1 + its place in local, if it is there
+	buf     []byte
+	slotBuf []byte
 }
 
 func newEncoder() (*encoder, error) {
@@ -42,9 +43,12 @@ var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 })
 
 // appendText encodes strings by what they look like.
-func (e *encoder) appendText(dst []byte, v *vector) (byte, []byte) {
+func (e *encoder) appendText(dst []byte, v *vector, t *templateSet) (byte, []byte) {
 	if enc, out, ok := e.shaped(dst, v); ok {
 		return enc, out
+	}
+	if out, ok := e.appendTemplates(dst, v, t); ok {
+		return encTemplate, out
 	}
 	e.ints = e.ints[:0]
 	for i := range v.n {
@@ -72,13 +76,13 @@ func (e *encoder) shaped(dst []byte, v *vector) (byte, []byte, bool) {
 			return encUUID, out, true
 		}
 	}
+	if out, ok := e.appendCounters(dst, v); ok {
+		return encCounter, out, true
+	}
 	if len(first) >= 8 && len(first)%2 == 0 && len(first) <= 128 {
 		if out, ok := appendHexes(dst, v, len(first)); ok {
 			return encHex, out, true
 		}
-	}
-	if out, ok := e.appendCounters(dst, v); ok {
-		return encCounter, out, true
 	}
 	return 0, dst, false
 }
@@ -196,16 +200,10 @@ func (r chunkReader) text(v *vector, enc byte, src []byte) error {
 	if err != nil {
 		return err
 	}
-	v.offs = r.mem.getCodes(v.n + 1)
-	v.offs[0] = 0
-	at := int64(0)
-	for i, n := range lens {
-		if n < 0 || n > maxPageText || at+n > math.MaxUint32 {
-			return errShort
-		}
-		at += n
-		v.offs[i+1] = uint32(at)
+	if v.offs, err = r.offsets(lens); err != nil {
+		return err
 	}
+	at := int64(v.offs[v.n])
 	if enc == encPlain {
 		if int64(len(src)) != at {
 			return errShort
@@ -301,10 +299,16 @@ type counter struct {
 }
 
 // expand makes the texts of a vector that does not have them yet.
-func (v *vector) expand() {
+func (v *vector) expand() error {
 	c := v.counter
-	if c == nil || v.offs != nil {
-		return
+	if v.offs != nil {
+		return nil
+	}
+	if v.tmpl != nil {
+		return v.tmpl.build(v, v.tmpl.r.only)
+	}
+	if c == nil {
+		return nil
 	}
 	size := len(c.prefix) + 19
 	v.offs = c.r.mem.getCodes(v.n + 1)
@@ -316,6 +320,7 @@ func (v *vector) expand() {
 		}
 		v.offs[i+1] = uint32(len(v.data))
 	}
+	return nil
 }
 
 func (c *counter) append(dst []byte, x int64) []byte {

@@ -80,8 +80,11 @@ func (c *compiler) expr(e predicate.Expr) node {
 		return c.field(e.Field, c.leaf(e, func() leaf { return compareLeaf(e) }))
 	case predicate.Match:
 		return c.field(e.Field, c.leaf(e, func() leaf {
-			return leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false),
+			l := leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false),
 				match: newMatcher("^(?s:"+e.Pattern()+")$", e.MatchText)}
+			l.varParts = partsOf(l.words, nil)
+			l.needVars = len(l.varParts) > 0
+			return l
 		}))
 	case predicate.Text:
 		return c.field(e.Field, c.leaf(e, func() leaf { return textLeaf(e) }))
@@ -199,9 +202,13 @@ type leaf struct {
 	// wholeText: words hold for the text of any kind of body; else for strings
 	// only, since the elements of an array are tried without their JSON quoting.
 	wholeText bool
-	isID      bool // a correlation id: its kind and itself
-	idType    string
-	idOf      string
+	// varParts are the parts of words that must be in no variable of a page for its
+	// templates to tell; with needVars there are some.
+	varParts []string
+	needVars bool
+	isID     bool // a correlation id: its kind and itself
+	idType   string
+	idOf     string
 }
 
 func compareLeaf(e predicate.Compare) leaf {
@@ -218,6 +225,8 @@ func textLeaf(e predicate.Text) leaf {
 	l := leaf{holds: func(v model.Value) bool { return e.Holds(v.Text()) }, text: e.Holds, price: 30, wholeText: true}
 	if l.find = newSearcher(e); l.find != nil {
 		l.price = 10
+		l.varParts, _ = l.find.staticOnly()
+		l.needVars = len(l.varParts) > 0
 	}
 	switch e.Mode {
 	case predicate.Contains:
@@ -233,6 +242,8 @@ func textLeaf(e predicate.Text) leaf {
 			pattern = "(?i:" + pattern + ")"
 		}
 		l.match = newMatcher(pattern, e.Holds)
+		l.varParts = partsOf(l.words, nil)
+		l.needVars = len(l.varParts) > 0
 	}
 	return l
 }
@@ -253,6 +264,9 @@ type fieldNode struct {
 	t       *table
 	sources []source
 	memos   []dictMemo // by source
+	inVars  []bitset   // by source: the pages whose variables may have a part of what is searched; nil: not known
+	tmu     sync.Mutex // guards tmemos
+	tmemos  map[int]templateMemo
 }
 
 // dictMemo remembers which strings of a dictionary pass.
@@ -504,7 +518,7 @@ func (n *fieldNode) evalTime(p *page, left, out bitset) error {
 
 // evalColumn tests the values of one column.
 func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) error {
-	v, err := p.vector(n.sources[si].col)
+	v, err := p.raw(n.sources[si].col)
 	if err != nil || v == nil {
 		return err
 	}
@@ -513,8 +527,13 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 		v.present(has)
 		has.and(left)
 		out.or(has)
-	} else {
-		n.test(p, v, si, left, out)
+	} else if done, err := n.testTemplates(p, v, si, left, out); err != nil {
+		return err
+	} else if !done {
+		if err := v.expand(); err != nil {
+			return err
+		}
+		n.test(v, si, left, out)
 	}
 	if more {
 		has := make(bitset, len(left))
@@ -524,7 +543,72 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 	return nil
 }
 
-func (n *fieldNode) test(p *page, v *vector, si int, left, out bitset) {
+// testTemplates answers by the templates of texts where these tell; false when
+// the texts must be made. Only rows of templates that may match are made for a
+// regular expression.
+func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) (bool, error) {
+	if v.tmpl == nil || v.offs != nil || n.find == nil && n.match == nil || v.kind != model.KindString {
+		return false, nil
+	}
+	memo := n.templateMemo(v.tmpl, si)
+	if !memo.ok {
+		return false, nil
+	}
+	clear := len(n.inVars) > si && n.inVars[si] != nil && !n.inVars[si].has(p.no)
+	if !clear && n.needVars {
+		return false, nil
+	}
+	if n.find != nil {
+		eachValue(v, left, func(i, row int) {
+			if memo.pass[v.tmpl.codes[i]] {
+				out.set(row)
+			}
+		})
+		return true, nil
+	}
+	rows := newBitset(p.rows)
+	eachValue(v, left, func(i, row int) {
+		if memo.pass[v.tmpl.codes[i]] {
+			rows.set(row)
+		}
+	})
+	if rows.empty() {
+		return true, nil
+	}
+	made := &vector{form: formText, kind: v.kind, rows: v.rows, n: v.n}
+	if err := v.tmpl.build(made, rows); err != nil {
+		return false, err
+	}
+	n.match.scan(made, rows, out)
+	return true, nil
+}
+
+// templateMemo tries the search on the templates of a column, once.
+func (n *fieldNode) templateMemo(t *templates, si int) templateMemo {
+	n.tmu.Lock()
+	defer n.tmu.Unlock()
+	m, ok := n.tmemos[si]
+	if ok {
+		return m
+	}
+	if n.find != nil {
+		if _, static := n.find.staticOnly(); static {
+			m = n.find.inTemplates(t.texts)
+		}
+	} else if n.words != nil {
+		m = templateMemo{pass: make([]bool, len(t.texts)), ok: true}
+		for i, text := range t.texts {
+			m.pass[i] = mayMatch(n.words, foldTemplate(text))
+		}
+	}
+	if n.tmemos == nil {
+		n.tmemos = map[int]templateMemo{}
+	}
+	n.tmemos[si] = m
+	return m
+}
+
+func (n *fieldNode) test(v *vector, si int, left, out bitset) {
 	if v.form == formText && v.kind == model.KindString {
 		if n.find != nil && n.find.scan(v, left, out) {
 			return

@@ -66,7 +66,7 @@ func newFieldReader(f predicate.Field, t *table) *fieldReader {
 
 // eachSource yields, source by source, the rows of need whose value is there:
 // the first source that has one wins.
-func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *vector, left bitset), constant func(si int, left bitset) error) error {
+func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *vector, left bitset) error, constant func(si int, left bitset) error) error {
 	left := append(bitset(nil), need...)
 	for si := range r.sources {
 		s := &r.sources[si]
@@ -86,7 +86,9 @@ func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *ve
 		if v == nil {
 			continue
 		}
-		column(si, v, left)
+		if err := column(si, v, left); err != nil {
+			return err
+		}
 		if si < len(r.sources)-1 {
 			has := make(bitset, len(left))
 			v.present(has)
@@ -104,8 +106,8 @@ func (r *fieldReader) values(p *page, need bitset, in *interner, full bool) ([]u
 	}
 	out := r.out[:p.rows]
 	clear(out)
-	err := r.eachSource(p, need, func(si int, v *vector, left bitset) {
-		r.columnValues(si, v, left, in, full, out)
+	err := r.eachSource(p, need, func(si int, v *vector, left bitset) error {
+		return r.columnValues(si, v, left, in, full, out)
 	}, func(si int, left bitset) error {
 		if r.sources[si].level {
 			return r.levelValues(si, p, left, in, full, out)
@@ -122,7 +124,7 @@ func (r *fieldReader) memo(si, size int) []uint32 {
 	return r.memos[si]
 }
 
-func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner, full bool, out []uint32) {
+func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner, full bool, out []uint32) error {
 	if v.form == formDict {
 		m := r.memo(si, len(v.dict))
 		eachValue(v, left, func(i, row int) {
@@ -137,7 +139,7 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 			}
 			out[row] = m[c] - 1
 		})
-		return
+		return nil
 	}
 	if c := v.counter; c != nil {
 		var buf []byte
@@ -145,13 +147,15 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 			buf = c.append(buf[:0], x)
 			return model.Raw(v.kind, 0, view(buf))
 		}) {
-			return
+			return nil
 		}
 	}
 	if v.form == formNums && v.kind == model.KindInt && r.intValues(v, asInts(v.nums), counterKey{kind: v.kind}, left, in, full, out, model.Int) {
-		return
+		return nil
 	}
-	v.expand()
+	if err := v.expand(); err != nil {
+		return err
+	}
 	var last model.Value
 	lastID := uint32(0)
 	eachValue(v, left, func(i, row int) {
@@ -161,6 +165,7 @@ func (r *fieldReader) columnValues(si int, v *vector, left bitset, in *interner,
 		}
 		out[row] = lastID
 	})
+	return nil
 }
 
 // maxCounterMemo bounds the table of numbers met: 16 MiB.
@@ -293,8 +298,10 @@ func (r *fieldReader) numbers(out []measured, p *page, need bitset, q *predicate
 		}
 		return measured{f, ok}
 	}
-	err := r.eachSource(p, need, func(_ int, v *vector, left bitset) {
-		v.expand()
+	err := r.eachSource(p, need, func(_ int, v *vector, left bitset) error {
+		if err := v.expand(); err != nil {
+			return err
+		}
 		switch {
 		case v.form == formNums && v.kind == model.KindInt && !r.body:
 			eachValue(v, left, func(i, row int) { out[row] = measured{float64(int64(v.nums[i])), true} })
@@ -305,6 +312,7 @@ func (r *fieldReader) numbers(out []measured, p *page, need bitset, q *predicate
 		default:
 			eachValue(v, left, func(i, row int) { out[row] = number(v.value(i)) })
 		}
+		return nil
 	}, func(si int, left bitset) error {
 		s := &r.sources[si]
 		if s.level {

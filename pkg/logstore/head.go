@@ -29,6 +29,7 @@ type head struct {
 	gen       uint32 // high half of every Seq
 	born      time.Time
 	chunkRows int
+	writing   bool // a flush is under way; guarded by the tenant's mu
 
 	mu        sync.Mutex // guards all below
 	cols      []headColumn

@@ -304,20 +304,30 @@ func (n andNode) pages(ix *pageIndex) (bitset, error) {
 }
 
 func (n orNode) pages(ix *pageIndex) (bitset, error) {
-	out := ix.none()
+	out, all := ix.none(), false
 	for _, part := range n {
 		got, err := part.pages(ix)
-		if err != nil || got == nil {
+		if err != nil {
 			return nil, err
 		}
-		out.or(got)
+		if got == nil {
+			all = true // the other parts are asked all the same: they prepare their scans
+		} else {
+			out.or(got)
+		}
+	}
+	if all {
+		return nil, nil
 	}
 	return out, nil
 }
 
 // pages of a negation are all: an index says where something is, not where it
 // is not.
-func (n notNode) pages(*pageIndex) (bitset, error) { return nil, nil }
+func (n notNode) pages(ix *pageIndex) (bitset, error) {
+	_, err := n.x.pages(ix) // which prepares the scan
+	return nil, err
+}
 
 func (n *fieldNode) pages(ix *pageIndex) (bitset, error) {
 	out := ix.none()
@@ -336,6 +346,31 @@ func (n *fieldNode) pages(ix *pageIndex) (bitset, error) {
 				return nil, err
 			}
 			out.or(got)
+			if c := &ix.d.columns[s.col]; n.needVars && c.intrinsic && c.name == colBody && c.templates != nil {
+				if n.inVars == nil {
+					n.inVars = make([]bitset, len(n.sources))
+				}
+				if n.inVars[i], err = n.variablePages(ix); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// variablePages returns the pages where a word with a digit in it may have a part
+// of what is searched; nil when that is not known.
+func (n *fieldNode) variablePages(ix *pageIndex) (bitset, error) {
+	w, err := ix.wordIndex()
+	if err != nil {
+		return nil, err
+	}
+	out := ix.none()
+	flagged(ix.d.flags.partial, out)
+	for _, part := range n.varParts {
+		if ok, err := w.infix(fieldPart, part, false, false, out); err != nil || !ok {
+			return nil, err
 		}
 	}
 	return out, nil

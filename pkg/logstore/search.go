@@ -20,6 +20,8 @@ type searcher struct {
 	rare  int  // index of the byte of query to look for first: fold
 	start bool // a word must not begin before it
 	end   bool // nor go on behind it
+	// bounded: the query's first byte begins a word, if it is of one
+	bounded bool
 }
 
 // newSearcher returns the searcher of a Text, nil when only the definition will
@@ -43,6 +45,7 @@ func newSearcher(e predicate.Text) *searcher {
 		}
 	}
 	if e.Mode == predicate.Word || e.Mode == predicate.Prefix {
+		s.bounded = true
 		s.start = predicate.WordByte(e.Query[0])
 		s.end = e.Mode == predicate.Word && predicate.WordByte(e.Query[len(e.Query)-1])
 	}

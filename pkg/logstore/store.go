@@ -256,7 +256,13 @@ func (s *Store) rotate(t *tenantState) {
 	s.startFlush(t, h)
 }
 
+// startFlush writes a sealed head in the background, unless that is under way
+// already. The caller holds t.mu.
 func (s *Store) startFlush(t *tenantState, h *head) {
+	if h.writing {
+		return
+	}
+	h.writing = true
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
@@ -281,6 +287,7 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	h.writing = false
 	if err != nil {
 		s.metrics.flushFailures.Inc()
 		s.opts.Logger.Error("cannot flush; the records stay in memory and the ingest log", "tenant", t.id, "err", err)

@@ -1,0 +1,484 @@
+package logstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strings"
+
+	"braid/pkg/predicate"
+)
+
+// Lines of one origin differ in their numbers. A template is a text whose
+// variables, the words that have a digit in them, are each replaced by one byte.
+// A block keeps the templates of a column once, a page for each value which of
+// them, and the variables slot by slot: numbers as integers, the others as text.
+// A search for something without digits is then answered by the templates alone.
+const (
+	placeholder = 1
+	// maxTemplates bounds the templates of a column in a block; maxNewTemplates
+	// is the share of values of a page that may bring new ones: texts without a
+	// common shape are kept as they are.
+	maxTemplates    = 4096
+	maxNewTemplates = 8
+	// minTemplated is the average length below which it is not tried.
+	minTemplated = 24
+	// maxFailed is after how many pages without a shape no more are tried.
+	maxFailed = 3
+	// minSlot is how many values a slot of its own needs.
+	minSlot = 6
+)
+
+// templateSet is the templates of a column of a block being written.
+type templateSet struct {
+	texts  []string
+	codes  map[string]uint32
+	failed int // pages without a common shape
+
+	// of the page being encoded
+	text  []byte
+	vars  [][2]uint32 // bytes of the vector's data
+	first []uint32    // by value: its first variable
+	of    []uint32    // by value: its template
+	rows  []uint32    // values by template
+	slot  vector
+	rest  vector
+}
+
+// appendTemplates encodes texts by template; false when they have no common
+// shape.
+func (e *encoder) appendTemplates(dst []byte, v *vector, t *templateSet) ([]byte, bool) {
+	if t == nil || t.failed >= maxFailed || v.n < 16 || len(v.data) < minTemplated*v.n {
+		return dst, false
+	}
+	if known := len(t.texts); !t.cut(v) {
+		for _, text := range t.texts[known:] {
+			delete(t.codes, text)
+		}
+		t.texts = t.texts[:known]
+		t.failed++
+		return dst, false
+	}
+	dst = e.appendCodes(dst, t.of)
+	// values sorted by template
+	start := make([]uint32, len(t.texts)+1)
+	for _, c := range t.of {
+		start[c+1]++
+	}
+	for i := 1; i < len(start); i++ {
+		start[i] += start[i-1]
+	}
+	t.rows = append(t.rows[:0], make([]uint32, v.n)...)
+	at := append([]uint32(nil), start...)
+	for i, c := range t.of {
+		t.rows[at[c]] = uint32(i)
+		at[c]++
+	}
+	resetText(&t.rest)
+	for c := range t.texts {
+		rows := t.rows[start[c]:start[c+1]]
+		if len(rows) == 0 {
+			continue
+		}
+		end := len(t.vars)
+		if i := int(rows[0]); i+1 < v.n {
+			end = int(t.first[i+1])
+		}
+		for slot := range end - int(t.first[rows[0]]) {
+			dst = e.appendSlot(dst, v, t, rows, slot)
+		}
+	}
+	return e.appendRest(dst, &t.rest), true
+}
+
+func resetText(v *vector) {
+	v.form, v.n, v.data, v.offs = formText, 0, v.data[:0], append(v.offs[:0], 0)
+}
+
+func addText(v *vector, s []byte) {
+	v.data = append(v.data, s...)
+	v.offs = append(v.offs, uint32(len(v.data)))
+	v.n++
+}
+
+// cut finds the template and the variables of every value.
+func (t *templateSet) cut(v *vector) bool {
+	if t.codes == nil {
+		t.codes = map[string]uint32{}
+	}
+	t.vars, t.first, t.of = t.vars[:0], t.first[:0], t.of[:0]
+	fresh := 0
+	for i := range v.n {
+		t.first = append(t.first, uint32(len(t.vars)))
+		if !t.cutOne(v.data, int(v.offs[i]), int(v.offs[i+1])) {
+			return false
+		}
+		code, ok := t.codes[string(t.text)]
+		if !ok {
+			if fresh++; fresh > 16+v.n/maxNewTemplates || len(t.texts) >= maxTemplates || len(t.text) > 4096 {
+				return false
+			}
+			code = uint32(len(t.texts))
+			t.texts = append(t.texts, string(t.text))
+			t.codes[t.texts[code]] = code
+		}
+		t.of = append(t.of, code)
+	}
+	return true
+}
+
+// cutOne cuts the text in data[from:to]; false when it has the placeholder.
+func (t *templateSet) cutOne(data []byte, from, to int) bool {
+	t.text = t.text[:0]
+	static := from
+	for i := from; i < to; {
+		c := byteClass[data[i]]
+		if c == 0 {
+			if data[i] == placeholder {
+				return false
+			}
+			i++
+			continue
+		}
+		word, seen := i, uint16(0)
+		for {
+			seen |= c
+			if i++; i == to {
+				break
+			}
+			if c = byteClass[data[i]]; c == 0 {
+				break
+			}
+		}
+		if seen&classDigit != 0 {
+			t.text = append(append(t.text, data[static:word]...), placeholder)
+			t.vars = append(t.vars, [2]uint32{uint32(word), uint32(i)})
+			static = i
+		}
+	}
+	t.text = append(t.text, data[static:to]...)
+	return true
+}
+
+// appendSlot encodes one variable of all values of a template: in a shape, or
+// into the rest.
+func (e *encoder) appendSlot(dst []byte, v *vector, t *templateSet, rows []uint32, slot int) []byte {
+	to := &t.rest
+	if len(rows) >= minSlot {
+		resetText(&t.slot)
+		to = &t.slot
+	}
+	for _, i := range rows {
+		p := t.vars[int(t.first[i])+slot]
+		addText(to, v.data[p[0]:p[1]])
+	}
+	if to == &t.rest {
+		return dst
+	}
+	enc, out, ok := e.shaped(e.slotBuf[:0], &t.slot)
+	if !ok {
+		for i := range t.slot.n {
+			addText(&t.rest, t.slot.data[t.slot.offs[i]:t.slot.offs[i+1]])
+		}
+		return append(dst, 0)
+	}
+	e.slotBuf = out
+	dst = binary.AppendUvarint(append(dst, enc), uint64(len(out)))
+	return append(dst, out...)
+}
+
+// appendRest encodes the variables without a shape.
+func (e *encoder) appendRest(dst []byte, v *vector) []byte {
+	lens := make([]int64, v.n)
+	for i := range lens {
+		lens[i] = int64(v.offs[i+1] - v.offs[i])
+	}
+	dst = appendInts(dst, lens)
+	if len(v.data) < plainBelow {
+		return append(append(dst, 0), v.data...)
+	}
+	e.buf = e.zstd.EncodeAll(v.data, e.buf[:0])
+	return append(append(dst, 1), e.buf...)
+}
+
+// templates is what templated texts are before somebody asks for the texts.
+type templates struct {
+	r     chunkReader
+	texts []string
+	codes []uint32
+	src   []byte // the variables, encoded
+}
+
+// templated reads the codes; the variables are decoded when texts are made.
+func (r chunkReader) templated(v *vector, src []byte, texts []string) (err error) {
+	t := &templates{r: r, texts: texts}
+	if t.codes, t.src, err = r.codes(src, v.n, len(texts)); err != nil {
+		return err
+	}
+	v.tmpl = t
+	return nil
+}
+
+// slots are the decoded variables of the values of one template.
+type slots struct {
+	vecs []*vector // nil: in the rest
+	rest []int     // by slot: the first of its values in the rest
+	n    int       // values so far
+}
+
+// build makes the texts of the values whose rows are in only (nil: all) into v.
+func (t *templates) build(v *vector, only bitset) error {
+	by, rest, err := t.variables()
+	if err != nil {
+		return err
+	}
+	r := t.r
+	v.offs = r.mem.getCodes(len(t.codes) + 1)
+	v.offs[0] = 0
+	v.data = r.mem.getBytes(160 * len(t.codes))[:0]
+	for i, c := range t.codes {
+		s := &by[c]
+		k := s.n
+		s.n++
+		if only == nil || only.has(v.row(i)) {
+			v.data = t.line(v.data, s, k, t.texts[c], rest)
+		}
+		if len(v.data) > maxPageText {
+			return errShort
+		}
+		v.offs[i+1] = uint32(len(v.data))
+	}
+	return nil
+}
+
+// line appends the k-th value of a template.
+func (t *templates) line(dst []byte, s *slots, k int, text string, rest *vector) []byte {
+	for slot := 0; ; slot++ {
+		p := strings.IndexByte(text, placeholder)
+		if p < 0 {
+			return append(dst, text...)
+		}
+		dst = append(dst, text[:p]...)
+		text = text[p+1:]
+		switch v := s.vecs[slot]; {
+		case v == nil:
+			i := s.rest[slot] + k
+			dst = append(dst, rest.data[rest.offs[i]:rest.offs[i+1]]...)
+		case v.counter != nil:
+			dst = v.counter.append(dst, v.counter.ints[k])
+		default:
+			dst = append(dst, v.data[v.offs[k]:v.offs[k+1]]...)
+		}
+	}
+}
+
+// variables decodes all slots.
+func (t *templates) variables() ([]slots, *vector, error) {
+	by := make([]slots, len(t.texts))
+	count := make([]int, len(t.texts))
+	for _, c := range t.codes {
+		count[c]++
+	}
+	src, inRest := t.src, 0
+	full := chunkReader{mem: t.r.mem}
+	for c, n := range count {
+		if n == 0 {
+			continue
+		}
+		k := strings.Count(t.texts[c], string(rune(placeholder)))
+		by[c].vecs, by[c].rest = make([]*vector, k), make([]int, k)
+		for slot := range k {
+			enc := byte(0)
+			if n >= minSlot {
+				if len(src) == 0 {
+					return nil, nil, errShort
+				}
+				enc, src = src[0], src[1:]
+			}
+			if enc == 0 {
+				by[c].rest[slot] = inRest
+				inRest += n
+				continue
+			}
+			size, rest, err := readUvarint(src, len(src))
+			if err != nil || size > len(rest) || enc != encUUID && enc != encHex && enc != encCounter {
+				return nil, nil, errShort
+			}
+			v := &vector{form: formText, n: n}
+			if err := full.text(v, enc, rest[:size]); err != nil {
+				return nil, nil, err
+			}
+			by[c].vecs[slot] = v
+			src = rest[size:]
+		}
+	}
+	rest, err := full.rest(src, inRest)
+	return by, rest, err
+}
+
+func (r chunkReader) rest(src []byte, n int) (*vector, error) {
+	v := &vector{form: formText, n: n}
+	lens, src, err := readInts(asInts(r.mem.getWords(n)), src, n)
+	if err != nil {
+		return nil, err
+	}
+	if v.offs, err = r.offsets(lens); err != nil || len(src) == 0 {
+		return nil, errShort
+	}
+	size := int(v.offs[n])
+	if src[0] == 0 {
+		v.data = src[1:]
+	} else {
+		z, err := decoder()
+		if err != nil {
+			return nil, err
+		}
+		src = src[1:]
+		if v.data, err = z.DecodeAll(src, r.mem.getBytes(min(size, len(src)<<8+1024))[:0]); err != nil {
+			return nil, errShort
+		}
+	}
+	if len(v.data) != size {
+		return nil, errShort
+	}
+	return v, nil
+}
+
+// offsets adds lengths up.
+func (r chunkReader) offsets(lens []int64) ([]uint32, error) {
+	offs := r.mem.getCodes(len(lens) + 1)
+	offs[0] = 0
+	at := int64(0)
+	for i, n := range lens {
+		if n < 0 || n > maxPageText || at+n > math.MaxUint32 {
+			return nil, errShort
+		}
+		at += n
+		offs[i+1] = uint32(at)
+	}
+	return offs, nil
+}
+
+// templateMemo remembers which templates of a block a search is in.
+type templateMemo struct {
+	pass []bool
+	ok   bool // the templates tell
+}
+
+// staticOnly reports whether a search can be found in templates alone as long as
+// no variable of the page has a part of it, and which parts: the words at the
+// open ends of the query, folded. ok is false when variables must be looked at.
+func (s *searcher) staticOnly() (parts []string, ok bool) {
+	q := string(s.query)
+	for i := range len(q) {
+		if byteClass[q[i]]&(classDigit|classForeign) != 0 || q[i] == placeholder {
+			return nil, false
+		}
+	}
+	from, to := 0, len(q)
+	for from < len(q) && byteClass[q[from]] != 0 {
+		from++
+	}
+	for to > 0 && byteClass[q[to-1]] != 0 {
+		to--
+	}
+	if !s.bounded && from > 0 {
+		parts = append(parts, foldWord(q[:from]))
+	}
+	if !s.end && to < len(q) && (from <= to || s.bounded) {
+		parts = append(parts, foldWord(q[to:]))
+	}
+	for _, p := range parts {
+		if len(p) < minPart || len(p) > maxTerm {
+			return nil, false
+		}
+	}
+	return parts, true
+}
+
+// inTemplates tries a search on the templates of a block.
+func (s *searcher) inTemplates(texts []string) templateMemo {
+	m := templateMemo{pass: make([]bool, len(texts)), ok: true}
+	for i, text := range texts {
+		if s.fold {
+			for _, f := range foreignFolds {
+				if strings.Contains(text, string(f)) {
+					return templateMemo{}
+				}
+			}
+		}
+		data := []byte(text)
+		for at := 0; at < len(data) && !m.pass[i]; at++ {
+			k := s.next(data[at:])
+			if k < 0 {
+				break
+			}
+			at += k
+			end := at + len(s.query)
+			m.pass[i] = !(s.start && at > 0 && predicate.WordByte(data[at-1]) || s.end && end < len(data) && predicate.WordByte(data[end]))
+		}
+	}
+	return m
+}
+
+// mayMatch reports whether a text of a template can have the words asked for;
+// parts of words are taken to be in no variable.
+func mayMatch(q wordQuery, folded []byte) bool {
+	switch q := q.(type) {
+	case allWords:
+		for _, p := range q {
+			if !mayMatch(p, folded) {
+				return false
+			}
+		}
+	case anyWords:
+		for _, p := range q {
+			if p == nil || mayMatch(p, folded) {
+				return true
+			}
+		}
+		return false
+	case wholeWord:
+		return hasDigit(string(q)) || bytes.Contains(folded, []byte(q))
+	case wordPart:
+		return bytes.Contains(folded, []byte(q.text))
+	}
+	return true
+}
+
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }
+
+// partsOf collects the parts of words that a query asks for.
+func partsOf(q wordQuery, into []string) []string {
+	switch q := q.(type) {
+	case allWords:
+		for _, p := range q {
+			into = partsOf(p, into)
+		}
+	case anyWords:
+		for _, p := range q {
+			into = partsOf(p, into)
+		}
+	case wordPart:
+		into = append(into, q.text)
+	}
+	return into
+}
+
+// foldTemplate folds the words of a template.
+func foldTemplate(text string) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		if byteClass[text[i]] == 0 {
+			out = append(out, text[i])
+			i++
+			continue
+		}
+		from := i
+		for i < len(text) && byteClass[text[i]] != 0 {
+			i++
+		}
+		out = appendFolded(out, text[from:i])
+	}
+	return out
+}
