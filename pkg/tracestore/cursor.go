@@ -87,6 +87,9 @@ type pageCursor struct {
 	memo  []memo    // by leaf and column
 	fault error
 
+	// The trace of the row asked for last: its number, rows and facts.
+	trace   uint32
+	lo, hi  uint32
 	factsOf uint32 // trace, +1
 	fact    model.TraceFacts
 }
@@ -220,7 +223,16 @@ func (p *pageCursor) duration(n uint32) int64 {
 }
 
 func (p *pageCursor) traceID(n uint32) model.TraceID {
-	return p.side.traces.ids[p.side.traces.ofRow(n)]
+	return p.side.traces.ids[p.traceOf(n)]
+}
+
+// traceOf returns the trace of a row: mostly that of the row before.
+func (p *pageCursor) traceOf(n uint32) uint32 {
+	if n < p.lo || n >= p.hi {
+		p.trace = p.side.traces.ofRow(n)
+		p.lo, p.hi = p.side.traces.first[p.trace], p.side.traces.first[p.trace+1]
+	}
+	return p.trace
 }
 
 func (p *pageCursor) spanID(n uint32) (id model.SpanID) {
@@ -251,9 +263,10 @@ func (p *pageCursor) links(n uint32) []model.SpanLink {
 	return nil
 }
 
+// facts are without Services: no field of a trace asks for them.
 func (p *pageCursor) facts(n uint32) *model.TraceFacts {
-	if t := p.side.traces.ofRow(n); p.factsOf != t+1 {
-		p.factsOf, p.fact = t+1, p.side.facts(t)
+	if t := p.traceOf(n); p.factsOf != t+1 {
+		p.factsOf, p.fact = t+1, p.side.brief(t)
 	}
 	return &p.fact
 }

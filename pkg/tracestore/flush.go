@@ -31,6 +31,9 @@ func (s *Store) flushLoop(ctx context.Context) {
 				continue
 			}
 		}
+		if !s.opts.Manual {
+			s.relieve()
+		}
 		for _, t := range s.allTenants() {
 			if !s.opts.Manual {
 				t.rotateOld(s.opts.Now().Add(-s.opts.HeadMaxAge))
@@ -40,6 +43,34 @@ func (s *Store) flushLoop(ctx context.Context) {
 				s.opts.Logger.Error("cannot write spans to disk; they stay in memory and in the ingest log, and it is tried again", "tenant", t.id, "error", err)
 			}
 		}
+	}
+}
+
+// relieve sends the largest heads to disk while all together take more than
+// their half of the memory budget: many small tenants weigh as much as a large.
+func (s *Store) relieve() {
+	type weighed struct {
+		t     *tenantStore
+		bytes int64
+	}
+	var heads []weighed
+	total := int64(0)
+	for _, t := range s.allTenants() {
+		t.mu.RLock()
+		if t.head != nil {
+			n := t.head.set.bytes()
+			heads = append(heads, weighed{t, n})
+			total += n
+		}
+		t.mu.RUnlock()
+	}
+	slices.SortFunc(heads, func(a, b weighed) int { return cmp.Compare(b.bytes, a.bytes) })
+	for _, h := range heads {
+		if total <= s.opts.MemoryBudget/2 {
+			return
+		}
+		h.t.rotateOld(s.opts.Now().Add(time.Hour))
+		total -= h.bytes
 	}
 }
 

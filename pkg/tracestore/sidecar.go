@@ -75,17 +75,23 @@ func (t *traceTable) ofRow(row uint32) uint32 {
 
 func (s *sidecar) facts(t uint32) model.TraceFacts {
 	tt := &s.traces
-	r := tt.root[t]
-	f := model.TraceFacts{
-		ID: tt.ids[t], Start: tt.start[t], End: tt.end[t],
-		RootService: s.strs.str(r.service), RootName: s.strs.str(r.name), RootStart: r.start, RootDuration: r.duration,
-		Spans: int(tt.first[t+1] - tt.first[t]), Errors: int(tt.errors[t]),
-		Services: make(map[string]model.ServiceStats, tt.service0[t+1]-tt.service0[t]),
-	}
+	f := s.brief(t)
+	f.Services = make(map[string]model.ServiceStats, tt.service0[t+1]-tt.service0[t])
 	for _, x := range tt.services[tt.service0[t]:tt.service0[t+1]] {
 		f.Services[s.strs.str(x.service)] = model.ServiceStats{Spans: int(x.spans), Errors: int(x.errors)}
 	}
 	return f
+}
+
+// brief is facts without Services.
+func (s *sidecar) brief(t uint32) model.TraceFacts {
+	tt := &s.traces
+	r := tt.root[t]
+	return model.TraceFacts{
+		ID: tt.ids[t], Start: tt.start[t], End: tt.end[t],
+		RootService: s.strs.str(r.service), RootName: s.strs.str(r.name), RootStart: r.start, RootDuration: r.duration,
+		Spans: int(tt.first[t+1] - tt.first[t]), Errors: int(tt.errors[t]),
+	}
 }
 
 // bytes tells about how much memory the sidecar takes.
