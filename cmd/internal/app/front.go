@@ -102,7 +102,10 @@ func (a *App) openFront(ctx context.Context) error {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Handler: a.guardRequest(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	// A page of another site must not be able to silence an alert or delete
+	// data with a user's browser.
+	sameOrigin := http.NewCrossOriginProtection()
+	srv := &http.Server{Handler: a.guardRequest(sameOrigin.Handler(mux)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, Protocols: protocols}
 	go func() {
 		if err := srv.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
