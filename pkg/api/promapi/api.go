@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/promql"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
 
 	"braid/pkg/tenant"
@@ -42,7 +43,10 @@ func New(o Options) (*Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot make the PromQL engine: %w", err)
 		}
-		h.opts.Engine, h.engine = NewFusedEngine(e, o), e
+		h.opts.Engine, h.engine = e, e
+	}
+	if e, ok := h.opts.Engine.(*promql.Engine); ok && !o.PlainEngine {
+		h.opts.Engine = NewFusedEngine(e, o)
 	}
 	cfg, err := config.Load("", o.Logger)
 	if err != nil {

@@ -182,3 +182,21 @@ func TestTenantInstancesAreBounded(t *testing.T) {
 		require.LessOrEqual(t, len(h.tenants), 2)
 	}
 }
+
+func TestAGivenEngineIsFusedUnlessItMustNotBe(t *testing.T) {
+	h, s := newTest(t)
+	require.IsType(t, &FusedEngine{}, h.opts.Engine)
+	e, err := NewEngine(Options{})
+	require.NoError(t, err)
+	defer e.Close()
+	fused, err := New(Options{Source: s, Engine: e})
+	require.NoError(t, err)
+	require.IsType(t, &FusedEngine{}, fused.opts.Engine)
+	plain, err := New(Options{Source: s, Engine: e, PlainEngine: true})
+	require.NoError(t, err)
+	require.Same(t, e, plain.opts.Engine)
+	want := call(plain, "GET", "/api/v1/query?query=sum(increase(up[5m]))&time=1700000000&stats=all", "a").Body.String()
+	require.Contains(t, want, "totalQueryableSamples\":10", "a request for statistics counts every sample")
+	require.JSONEq(t, call(plain, "GET", "/api/v1/query?query=sum(increase(up[5m]))&time=1700000000", "a").Body.String(),
+		call(fused, "GET", "/api/v1/query?query=sum(increase(up[5m]))&time=1700000000", "a").Body.String())
+}

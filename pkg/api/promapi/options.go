@@ -32,8 +32,11 @@ type Source interface {
 // Options of the API. Source is needed; the zero value of the rest works.
 type Options struct {
 	Source Source
-	// Engine evaluates PromQL; nil makes one from the fields below.
-	Engine promql.QueryEngine
+	// Engine evaluates PromQL; nil makes one from the fields below. Sums of
+	// rates are answered in one pass (see FusedEngine), unless PlainEngine is
+	// set, as it must be for an engine that uses start timestamps.
+	Engine      promql.QueryEngine
+	PlainEngine bool
 	// Guard bounds and logs queries per tenant; nil means unbounded.
 	Guard *engine.Guard
 	// MaxSamples bounds the samples that one query may hold in memory; 0 means
