@@ -34,7 +34,7 @@ func (a *App) openAPIs(context.Context) error {
 	if !a.o.Role.has(Querier) {
 		mux.HandleFunc("/", notFound)
 	}
-	var h http.Handler = mux
+	h := a.traceRequests(mux)
 	a.front.apis.Store(&h)
 	return nil
 }
