@@ -96,12 +96,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		compressed(h.guarded(id, h.serveFederate(id))).ServeHTTP(w, r)
 	case kindSearch:
 		h.guarded(id, h.own(id)).ServeHTTP(w, r)
-	case kindQuery:
+	case kindRead:
 		h.guarded(id, h.shared).ServeHTTP(w, r)
+	case kindQuery:
+		zstdOr(h.guarded(id, h.shared)).ServeHTTP(w, r)
 	case kindAdmin:
 		h.own(id).ServeHTTP(w, r)
 	default:
-		h.shared.ServeHTTP(w, r)
+		zstdOr(h.shared).ServeHTTP(w, r)
 	}
 }
 

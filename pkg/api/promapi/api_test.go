@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -170,6 +171,33 @@ func TestResponsesAreCompressedOnRequest(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(b), "up")
 	}
+}
+
+func TestZstdIsPreferred(t *testing.T) {
+	h, _ := newTest(t)
+	for _, target := range []string{"/api/v1/query?query=up&time=1700000000", "/api/v1/metadata", "/federate?match[]=up", "/api/v1/labels", "/api/v1/query?query=up{"} {
+		for accept, want := range map[string]string{"gzip, deflate, br, zstd": "zstd", "gzip, zstd;q=0": "gzip", "zstd;q=0.5": "zstd", "identity": ""} {
+			if want == "gzip" && strings.HasSuffix(target, "{") {
+				continue
+			}
+			w := call(h, "GET", target, "a", "Accept-Encoding", accept)
+			require.Equal(t, want, w.Header().Get("Content-Encoding"), "%s %s", target, accept)
+			if want != "zstd" {
+				continue
+			}
+			d, err := zstd.NewReader(w.Body)
+			require.NoError(t, err)
+			b, err := io.ReadAll(d)
+			require.NoError(t, err)
+			d.Close()
+			plain := call(h, "GET", target, "a", "Accept-Encoding", "identity")
+			require.Equal(t, plain.Body.String(), string(b))
+			require.Equal(t, plain.Code, w.Code)
+		}
+	}
+	w := call(h, "OPTIONS", "/api/v1/query", "a", "Accept-Encoding", "zstd")
+	require.Equal(t, 204, w.Code)
+	require.Empty(t, w.Header().Get("Content-Encoding"))
 }
 
 func TestTenantInstancesAreBounded(t *testing.T) {

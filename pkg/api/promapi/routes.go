@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-
-	"github.com/prometheus/prometheus/util/httputil"
 )
 
 type routeKind uint8
@@ -13,6 +11,7 @@ type routeKind uint8
 const (
 	kindPlain    routeKind = iota
 	kindQuery              // takes a place among the tenant's queries
+	kindRead               // likewise; frames that are compressed already
 	kindMetadata           // answered here
 	kindFederate
 	kindWrite
@@ -61,7 +60,7 @@ var routes = map[string]routeInfo{
 	"/status/flags": {get, kindPlain}, "/status/tsdb": {get, kindAdmin}, "/status/tsdb/blocks": {get, kindAdmin},
 	"/status/walreplay": {get, kindAdmin}, "/features": {get, kindPlain},
 	"/notifications": {get, kindPlain},
-	"/read":          {post, kindQuery}, "/write": {post, kindWrite}, "/otlp/v1/metrics": {post, kindOTLP},
+	"/read":          {post, kindRead}, "/write": {post, kindWrite}, "/otlp/v1/metrics": {post, kindOTLP},
 	"/search/metric_names": {getPost, kindSearch}, "/search/label_names": {getPost, kindSearch}, "/search/label_values": {getPost, kindSearch},
 	"/admin/tsdb/delete_series": {postPut, kindAdmin}, "/admin/tsdb/clean_tombstones": {postPut, kindAdmin},
 	"/admin/tsdb/snapshot": {postPut, kindAdmin},
@@ -105,5 +104,3 @@ func respond(w http.ResponseWriter, status int, body any) {
 	// A failed write means that the client has gone: there is nobody to tell.
 	_ = json.NewEncoder(w).Encode(body)
 }
-
-func compressed(h http.Handler) http.Handler { return httputil.CompressionHandler{Handler: h} }
