@@ -7,28 +7,46 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"time"
+	"slices"
+	"sync"
 
-	"github.com/prometheus/alertmanager/alert"
-	commonmodel "github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
 
+	"braid/pkg/alert/evidence"
 	"braid/pkg/alert/notify"
 	"braid/pkg/alert/rule"
+	"braid/pkg/api/alertapi"
 	"braid/pkg/correlation"
 	"braid/pkg/model"
+	"braid/pkg/query/logql"
+	"braid/pkg/query/traceql"
 	"braid/pkg/tenant"
 )
 
-// alerting is what an alerter runs: the rules of the default tenant, and the
-// Alertmanager that pages.
+// alerting is what an alerter runs: for each tenant its rules and an
+// Alertmanager of its own, so that no tenant sees or silences another's alerts;
+// the evidence of all; and the Alertmanagers elsewhere, if they page.
 type alerting struct {
+	a        *App
+	api      http.Handler // Alertmanager's API, of the request's tenant
+	rulesAPI *alertapi.API
+	store    *rule.Store
+	history  *evidence.Keeper
+	external *url.URL
+	outside  *notify.Outside // nil when the built-in one pages
+
+	mu      sync.Mutex // guards below
+	tenants map[tenant.ID]*tenantAlerts
+	started bool
+}
+
+// tenantAlerts are one tenant's parts.
+type tenantAlerts struct {
 	rules   *rule.Manager
 	manager *notify.Alertmanager
-	api     http.Handler
 }
 
 func (a *App) openAlerting(ctx context.Context) error {
@@ -37,22 +55,149 @@ func (a *App) openAlerting(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("external_url: %w", err)
 	}
-	al := &alerting{}
-	al.manager, err = notify.New(context.WithoutCancel(ctx), notify.Options{ConfigFile: c.Alerting.AlertmanagerConfig, Dir: filepath.Join(a.dir("alerting")),
-		ExternalURL: external, Logger: a.log.With("part", "alertmanager"), Registerer: a.reg})
+	al := &alerting{a: a, external: external, tenants: map[tenant.ID]*tenantAlerts{}}
+	al.api = http.HandlerFunc(al.serveAlertmanager)
+	log := a.log.With("part", "alerting")
+	al.store, err = rule.OpenStore(rule.StoreOptions{Dir: filepath.Join(a.dir("alerting"), "rules"), Parser: a.engines.parser, Logger: log})
 	if err != nil {
 		return err
 	}
-	a.onStop("alertmanager", func(context.Context) error { return al.manager.Close() })
-	al.api = al.manager.Handler()
-
-	queryable := a.engines.metrics.Queryable(tenant.Default)
-	al.rules = rule.New(context.WithoutCancel(ctx), rule.Options{Files: c.Alerting.Rules, Interval: c.Alerting.Interval.Std(),
-		Query: rules.EngineQueryFunc(a.engines.promql, queryable), Queryable: queryable, Appendable: a.recordTo(tenant.Default),
-		Notify: al.notify(a), Parser: a.engines.parser, ExternalURL: external, Logger: a.log.With("part", "rules"), Registerer: a.reg})
+	if len(c.Alerting.AlertmanagerURLs) > 0 {
+		al.outside, err = notify.NewOutside(notify.OutsideOptions{URLs: c.Alerting.AlertmanagerURLs, Logger: log, Registerer: a.reg})
+		if err != nil {
+			return fmt.Errorf("alerting.alertmanager_urls: %w", err)
+		}
+		a.onStop("alertmanagers elsewhere", func(context.Context) error { return al.outside.Close() })
+	}
+	a.onStop("alerting", func(context.Context) error { return al.close() })
+	al.history, err = evidence.Open(evidence.Options{Dir: filepath.Join(a.dir("alerting"), "history"), Source: &evidenceSource{a: a}, Pager: pager{al},
+		ExternalURL: external, Logger: log, Registerer: a.reg})
+	if err != nil {
+		return err
+	}
+	a.onStop("evidence", func(context.Context) error { return al.history.Close() })
+	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Logger: log})
 	a.alerts = al
-	return al.rules.Reload()
+	stored, err := al.store.Tenants()
+	if err != nil {
+		return err
+	}
+	for _, t := range append([]tenant.ID{tenant.Default}, stored...) {
+		if _, err := al.tenant(t); err != nil {
+			return fmt.Errorf("tenant %q: %w", t, err)
+		}
+	}
+	return nil
 }
+
+// tenant returns a tenant's parts, made when they are not there yet.
+func (al *alerting) tenant(t tenant.ID) (*tenantAlerts, error) {
+	al.mu.Lock()
+	defer al.mu.Unlock()
+	if x := al.tenants[t]; x != nil {
+		return x, nil
+	}
+	a, c := al.a, al.a.cfg.Load()
+	dir := filepath.Join(a.dir("alerting"), "tenants", string(t))
+	reg := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": string(t)}, a.reg)
+	log := a.log.With("part", "alerting", "tenant", string(t))
+	x := &tenantAlerts{}
+	var err error
+	x.manager, err = notify.New(context.Background(), notify.Options{ConfigFile: c.Alerting.AlertmanagerConfig, Dir: dir, ExternalURL: al.external,
+		Observe: func(o notify.Outcome) { al.observe(t, o) }, Logger: log, Registerer: reg})
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	if t == tenant.Default {
+		files = c.Alerting.Rules
+	}
+	queryable := a.engines.metrics.Queryable(t)
+	x.rules = rule.New(context.Background(), rule.Options{Files: files, More: func() ([]string, error) { return al.store.Files(t) },
+		Interval: c.Alerting.Interval.Std(), Query: rules.EngineQueryFunc(a.engines.promql, queryable), Queryable: queryable,
+		Appendable: a.recordTo(t), Notify: al.notify(t), Parser: a.engines.parser, Virtual: checkVirtual, Any: al.any(t),
+		ExternalURL: al.external, Logger: log, Registerer: reg})
+	if err := x.rules.Reload(); err != nil {
+		return nil, errors.Join(err, x.manager.Close())
+	}
+	if al.started {
+		x.rules.Start()
+	}
+	al.tenants[t] = x
+	return x, nil
+}
+
+// known returns a tenant's parts, nil when there are none.
+func (al *alerting) known(t tenant.ID) *tenantAlerts {
+	al.mu.Lock()
+	defer al.mu.Unlock()
+	return al.tenants[t]
+}
+
+func (al *alerting) all() (out []*tenantAlerts) {
+	al.mu.Lock()
+	defer al.mu.Unlock()
+	for _, x := range al.tenants {
+		out = append(out, x)
+	}
+	return out
+}
+
+// changed loads a tenant's rules again after the API has changed them.
+func (al *alerting) changed(_ context.Context, t tenant.ID) error {
+	x, err := al.tenant(t)
+	if err != nil {
+		return err
+	}
+	return x.rules.Reload()
+}
+
+func (al *alerting) states(t tenant.ID) []rule.State {
+	if x := al.known(t); x != nil {
+		return x.rules.States()
+	}
+	return nil
+}
+
+// register mounts the rule API, evidence and history.
+func (al *alerting) register(mux *http.ServeMux) { al.rulesAPI.Register(mux) }
+
+// alertingPaths are what an alerter answers beside Alertmanager's API: a
+// querier without one hands them on.
+func alertingPaths() []string {
+	out := []string{"/api/braid/v1/alerts/"}
+	for prefix := range alertapi.RulePrefixes {
+		out = append(out, prefix, prefix+"/")
+	}
+	slices.Sort(out)
+	return out
+}
+
+// serveAlertmanager answers with the tenant's Alertmanager. A tenant that has
+// none is only given one when it writes; until then it sees an empty one.
+func (al *alerting) serveAlertmanager(w http.ResponseWriter, r *http.Request) {
+	t, err := tenant.FromHTTP(r)
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	x := al.known(t)
+	if x == nil {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			t = noTenant
+		}
+		if x, err = al.tenant(t); err != nil {
+			al.a.log.Error("cannot open the alertmanager of a tenant", "tenant", t, "err", err)
+			writeJSON(w, http.StatusInternalServerError, "cannot open the alertmanager of tenant "+string(t))
+			return
+		}
+	}
+	x.manager.Handler().ServeHTTP(w, r)
+}
+
+// noTenant answers for tenants that have no alerts. A request cannot name it:
+// tenant.Parse does not allow the sign.
+const noTenant tenant.ID = "~none"
 
 // recordTo is where rules write: the local store, or an ingester elsewhere.
 func (a *App) recordTo(t tenant.ID) storage.Appendable {
@@ -68,53 +213,47 @@ func (a *App) recordTo(t tenant.ID) storage.Appendable {
 
 // startRules begins to evaluate once everything answers.
 func (a *App) startRules(context.Context) error {
-	a.alerts.rules.Start()
-	a.onStop("rules", func(context.Context) error { a.alerts.rules.Stop(); return nil })
+	al := a.alerts
+	al.mu.Lock()
+	defer al.mu.Unlock()
+	al.started = true
+	for _, x := range al.tenants {
+		x.rules.Start()
+	}
+	a.onStop("rules", func(context.Context) error {
+		for _, x := range al.all() {
+			x.rules.Stop()
+		}
+		return nil
+	})
 	return nil
 }
 
-func (al *alerting) reload() error { return errors.Join(al.rules.Reload(), al.manager.Reload()) }
-
-// keepFiring is how long an alert counts as firing without being sent again:
-// several evaluation and resend intervals.
-const keepFiring = 4 * time.Minute
-
-// notify hands the rules' alerts to the Alertmanager.
-func (al *alerting) notify(a *App) rules.NotifyFunc {
-	return func(ctx context.Context, expr string, list ...*rules.Alert) {
-		if len(list) == 0 {
-			return
-		}
-		now := time.Now()
-		out := make([]*alert.Alert, 0, len(list))
-		for _, r := range list {
-			x := &alert.Alert{Alert: commonmodel.Alert{Labels: labelSet(r.Labels), Annotations: labelSet(r.Annotations), StartsAt: r.FiredAt,
-				EndsAt: r.ValidUntil, GeneratorURL: a.url() + "/metrics?expr=" + url.QueryEscape(expr)}, UpdatedAt: now}
-			if !r.ResolvedAt.IsZero() {
-				x.EndsAt = r.ResolvedAt
-			} else if x.EndsAt.IsZero() {
-				x.EndsAt, x.Timeout = now.Add(keepFiring), true
-			}
-			out = append(out, x)
-		}
-		if err := al.manager.Put(ctx, out...); err != nil {
-			a.log.Error("cannot hand alerts to the alertmanager", "err", err, "alerts", len(out))
-		}
+// reload reads rules and Alertmanager's configuration again, for all tenants.
+func (al *alerting) reload() error {
+	var errs []error
+	for _, x := range al.all() {
+		errs = append(errs, x.rules.Reload(), x.manager.Reload())
 	}
+	return errors.Join(errs...)
 }
 
-func labelSet(ls labels.Labels) commonmodel.LabelSet {
-	out := commonmodel.LabelSet{}
-	ls.Range(func(l labels.Label) { out[commonmodel.LabelName(l.Name)] = commonmodel.LabelValue(l.Value) })
-	return out
+func (al *alerting) close() error {
+	var errs []error
+	for _, x := range al.all() {
+		errs = append(errs, x.manager.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // retriever gives the Prometheus API the rules of a tenant.
 func (a *App) retriever(t tenant.ID) apiv1.RulesRetriever {
-	if a.alerts == nil || t != tenant.Default {
-		return noRules{}
+	if a.alerts != nil {
+		if x := a.alerts.known(t); x != nil {
+			return x.rules
+		}
 	}
-	return a.alerts.rules
+	return noRules{}
 }
 
 type noRules struct{}
@@ -127,18 +266,38 @@ type alertsDuring struct{ a *App }
 
 // AlertsDuring implements correlation.AlertSource.
 func (d alertsDuring) AlertsDuring(_ context.Context, t tenant.ID, r model.TimeRange) ([]correlation.Alert, error) {
+	if d.a.alerts == nil {
+		return nil, nil
+	}
 	var out []correlation.Alert
-	for _, ar := range d.a.retriever(t).AlertingRules() {
-		for _, x := range ar.ActiveAlerts() {
-			if x.State != rules.StateFiring || x.FiredAt.UnixNano() >= r.End {
-				continue
-			}
-			if !x.ResolvedAt.IsZero() && x.ResolvedAt.UnixNano() < r.Start {
-				continue
-			}
-			out = append(out, correlation.Alert{Fingerprint: fmt.Sprintf("%016x", x.Labels.Hash()), Labels: x.Labels.Map(),
-				State: x.State.String(), Starts: x.ActiveAt.UnixNano()})
-		}
+	for _, e := range d.a.alerts.history.Firing(t, r) {
+		out = append(out, correlation.Alert{Fingerprint: e.Fingerprint, Labels: e.Labels, State: e.State(), Starts: e.PendingAt.UnixNano()})
 	}
 	return out, nil
+}
+
+// checkVirtual tries the query of a virtual selector.
+func checkVirtual(language, expr string) error {
+	if language == "logql" {
+		return checkLogQL(expr)
+	}
+	q, err := traceql.Parse(expr)
+	if err != nil {
+		return fmt.Errorf("traceql: %w", err)
+	}
+	if q.Metrics == nil {
+		return fmt.Errorf("%w: traceql: %s yields traces; a rule needs numbers: end it with | rate() or another metric", model.ErrInvalid, expr)
+	}
+	return nil
+}
+
+func checkLogQL(expr string) error {
+	e, err := logql.Parse(expr)
+	if err != nil {
+		return fmt.Errorf("logql: %w", err)
+	}
+	if logql.IsLog(e) {
+		return fmt.Errorf("%w: logql: %s yields lines; a rule needs numbers, such as count_over_time(… [5m])", model.ErrInvalid, expr)
+	}
+	return nil
 }

@@ -102,6 +102,7 @@ func (a *App) mountAlerts(mux *http.ServeMux) error {
 		for _, p := range paths {
 			mux.Handle(p, a.alerts.api)
 		}
+		a.alerts.register(mux)
 		if a.o.Role == Alerter {
 			return a.mountRulesOnly(mux)
 		}
@@ -119,7 +120,7 @@ func (a *App) mountAlerts(mux *http.ServeMux) error {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			writeJSON(w, http.StatusBadGateway, map[string]string{"status": "error", "errorType": "unavailable", "error": "the alerter at " + to + " does not answer: " + err.Error()})
 		}}
-	for _, p := range append(paths, "GET /api/v1/rules", "GET /api/v1/alerts") {
+	for _, p := range append(append(paths, "GET /api/v1/rules", "GET /api/v1/alerts"), alertingPaths()...) {
 		mux.Handle(p, proxy)
 	}
 	return nil

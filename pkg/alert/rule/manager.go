@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,12 +27,20 @@ type Options struct {
 	// Files are paths and globs of rule files.
 	Files []string
 	// Interval is that of groups which name none; 0 means one minute.
-	Interval    time.Duration
-	Query       rules.QueryFunc
-	Queryable   storage.Queryable // for the state of alerts after a restart
-	Appendable  storage.Appendable
-	Notify      rules.NotifyFunc
-	Parser      parser.Parser
+	Interval time.Duration
+	// More names further files at every reload: those of a Store. Optional.
+	More       func() ([]string, error)
+	Query      rules.QueryFunc
+	Queryable  storage.Queryable // for the state of alerts after a restart
+	Appendable storage.Appendable
+	Notify     NotifyFunc
+	Parser     parser.Parser
+	// Virtual checks the query in a virtual selector of a language, "logql" or
+	// "traceql", when rules are loaded. Optional.
+	Virtual func(language, expr string) error
+	// Any reports whether what a virtual selector asks exists at all: whether
+	// its stream or spans do. Optional.
+	Any         func(ctx context.Context, language, expr string) (bool, error)
 	ExternalURL *url.URL
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
@@ -46,7 +55,25 @@ type Manager struct {
 	mu  sync.Mutex // one reload at a time
 	run sync.Once
 	wg  sync.WaitGroup
+
+	about  atomic.Pointer[map[string]About] // by rule
+	blind  *blindness
+	ctx    context.Context
+	cancel context.CancelFunc
 }
+
+// About tells of the rule that an alert came from.
+type About struct {
+	Group, File string
+	// Labels are those that the rule adds; the others came from the data.
+	Labels labels.Labels
+}
+
+// NotifyFunc takes the alerts of one rule that are to be sent: firing ones and,
+// for a while, resolved ones. It must not block for long.
+type NotifyFunc func(ctx context.Context, expr string, about About, alerts []*rules.Alert)
+
+func ruleKey(name, expr string) string { return name + "\x00" + expr }
 
 // New makes a manager; Reload loads the files, Start begins to evaluate.
 func New(ctx context.Context, o Options) *Manager {
@@ -62,23 +89,43 @@ func New(ctx context.Context, o Options) *Manager {
 	if o.ExternalURL == nil {
 		o.ExternalURL = &url.URL{Scheme: "http", Host: "localhost:4320"}
 	}
-	return &Manager{o: o, m: rules.NewManager(&rules.ManagerOptions{
-		NameValidationScheme: commonmodel.UTF8Validation, ExternalURL: o.ExternalURL, QueryFunc: o.Query, NotifyFunc: o.Notify, Context: ctx,
+	m := &Manager{o: o, blind: newBlindness(o)}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	m.about.Store(&map[string]About{})
+	m.m = rules.NewManager(&rules.ManagerOptions{
+		NameValidationScheme: commonmodel.UTF8Validation, ExternalURL: o.ExternalURL, QueryFunc: o.Query, NotifyFunc: m.notify, Context: ctx,
 		Appendable: o.Appendable, Queryable: o.Queryable, Logger: o.Logger, Registerer: o.Registerer, Parser: o.Parser,
 		// An outage shorter than the tolerance does not restart "for"; an alert
 		// that was to fire during it waits the grace period at most.
 		OutageTolerance: time.Hour, ForGracePeriod: 10 * time.Minute, ResendDelay: time.Minute,
 		MaxConcurrentEvals: o.MaxConcurrent, ConcurrentEvalsEnabled: o.MaxConcurrent > 1, RestoreNewRuleGroups: true,
-	})}
+	})
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(m.blind)
+	}
+	return m
+}
+
+// notify adds what is known of the rule.
+func (m *Manager) notify(ctx context.Context, expr string, alerts ...*rules.Alert) {
+	if len(alerts) == 0 {
+		return
+	}
+	about := (*m.about.Load())[ruleKey(alerts[0].Labels.Get(labels.AlertName), expr)]
+	m.o.Notify(ctx, expr, about, alerts)
 }
 
 // Start begins to evaluate. Call it once sources answer.
 func (m *Manager) Start() {
 	m.run.Do(func() {
-		m.wg.Add(1)
+		m.wg.Add(2)
 		go func() {
 			defer m.wg.Done()
 			m.m.Run()
+		}()
+		go func() {
+			defer m.wg.Done()
+			m.blind.run(m.ctx, m)
 		}()
 	})
 }
@@ -86,6 +133,7 @@ func (m *Manager) Start() {
 // Stop ends after evaluations in progress.
 func (m *Manager) Stop() {
 	m.Start() // Stop of a manager that never ran would wait for ever
+	m.cancel()
 	m.m.Stop()
 	m.wg.Wait()
 }
@@ -123,15 +171,49 @@ func hasMeta(p string) bool {
 	return false
 }
 
-// Check reads rule files and reports everything that is wrong with them.
-func Check(files []string, p parser.Parser, log *slog.Logger) error {
+// Check reads rule files and reports everything that is wrong with them, the
+// queries in virtual selectors included when virtual is not nil.
+func Check(files []string, p parser.Parser, log *slog.Logger, virtual ...func(language, expr string) error) error {
 	var errs []error
 	for _, f := range files {
-		_, bad := rulefmt.ParseFile(f, false, commonmodel.UTF8Validation, p, log)
+		groups, bad := rulefmt.ParseFile(f, false, commonmodel.UTF8Validation, p, log)
 		for _, err := range bad {
 			errs = append(errs, fmt.Errorf("rule file %s: %w", f, err))
 		}
+		if groups == nil || len(virtual) == 0 || virtual[0] == nil {
+			continue
+		}
+		for _, g := range groups.Groups {
+			for _, r := range g.Rules {
+				if err := checkVirtual(p, r.Expr, virtual[0]); err != nil {
+					errs = append(errs, fmt.Errorf("rule file %s: group %q, rule %q: %w", f, g.Name, r.Record+r.Alert, err))
+				}
+			}
+		}
 	}
+	return errors.Join(errs...)
+}
+
+// The labels that make a selector virtual, and the languages they speak.
+var languages = map[string]string{"__logql__": "logql", "__traceql__": "traceql"}
+
+// checkVirtual tries the queries in an expression's virtual selectors.
+func checkVirtual(p parser.Parser, expr string, virtual func(language, expr string) error) error {
+	e, err := p.ParseExpr(expr)
+	if err != nil {
+		return nil // reported already
+	}
+	var errs []error
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if v, ok := n.(*parser.VectorSelector); ok {
+			for _, m := range v.LabelMatchers {
+				if l := languages[m.Name]; l != "" {
+					errs = append(errs, virtual(l, m.Value))
+				}
+			}
+		}
+		return nil
+	})
 	return errors.Join(errs...)
 }
 
@@ -143,12 +225,26 @@ func (m *Manager) Reload() error {
 	if err != nil {
 		return err
 	}
-	if err := Check(files, m.o.Parser, m.o.Logger); err != nil {
+	if m.o.More != nil {
+		more, err := m.o.More()
+		if err != nil {
+			return err
+		}
+		files = append(files, more...)
+	}
+	if err := Check(files, m.o.Parser, m.o.Logger, m.o.Virtual); err != nil {
 		return err
 	}
 	if err := m.m.Update(m.o.Interval, files, labels.EmptyLabels(), m.o.ExternalURL.String(), nil); err != nil {
 		return fmt.Errorf("cannot load rules: %w", err)
 	}
+	about := map[string]About{}
+	for _, g := range m.m.RuleGroups() {
+		for _, r := range g.Rules() {
+			about[ruleKey(r.Name(), r.Query().String())] = About{Group: g.Name(), File: g.File(), Labels: r.Labels()}
+		}
+	}
+	m.about.Store(&about)
 	return nil
 }
 

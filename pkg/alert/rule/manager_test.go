@@ -45,7 +45,8 @@ func TestEvaluateRecordNotify(t *testing.T) {
 			recorded <- r
 			return nil
 		}),
-		Notify: func(_ context.Context, _ string, list ...*rules.Alert) {
+		Notify: func(_ context.Context, _ string, about About, list []*rules.Alert) {
+			require.Equal(t, `{severity="page"}`, about.Labels.String())
 			for _, a := range list {
 				alerts <- a
 			}
