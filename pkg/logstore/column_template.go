@@ -16,11 +16,11 @@ import (
 // A search for something without digits is then answered by the templates alone.
 const (
 	placeholder = 1
-	// maxTemplates bounds the templates of a column in a block; maxNewTemplates
-	// is the share of values of a page that may bring new ones: texts without a
+	// maxTemplates bounds the templates of a column in a block; at most every
+	// maxNewTemplates-th value of a page may bring a new one: texts without a
 	// common shape are kept as they are.
-	maxTemplates    = 4096
-	maxNewTemplates = 8
+	maxTemplates    = 16_384
+	maxNewTemplates = 2
 	// minTemplated is the average length below which it is not tried.
 	minTemplated = 24
 	// maxFailed is after how many pages without a shape no more are tried.
@@ -33,7 +33,7 @@ const (
 type templateSet struct {
 	texts  []string
 	codes  map[string]uint32
-	failed int // pages without a common shape
+	failed int // pages without a common shape, one after the other
 
 	// of the page being encoded
 	text  []byte
@@ -59,6 +59,7 @@ func (e *encoder) appendTemplates(dst []byte, v *vector, t *templateSet) ([]byte
 		t.failed++
 		return dst, false
 	}
+	t.failed = 0
 	dst = e.appendCodes(dst, t.of)
 	// values sorted by template
 	start := make([]uint32, len(t.texts)+1)
