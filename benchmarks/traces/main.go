@@ -32,6 +32,7 @@ func run() error {
 	profile := flag.String("cpuprofile", "", "write a CPU profile of taking the spans here")
 	queryProfile := flag.String("queryprofile", "", "write a CPU profile of the questions here")
 	batch := flag.Int("batch", 400, "spans a request")
+	flush := flag.Bool("flush", true, "write everything to disk before the questions; false asks the head")
 	rounds := flag.Int("rounds", 11, "times that each question is asked")
 	flag.Parse()
 	if *dir == "" {
@@ -45,7 +46,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	g, err := ingest(s, *spans, *batch, *dir, *profile)
+	g, err := ingest(s, *spans, *batch, *flush, *dir, *profile)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func run() error {
 // start is the time of the first span: a fixed one, so that loads are equal.
 const start = int64(1_760_000_000_000_000_000)
 
-func ingest(s *tracestore.Store, spans, batch int, dir, profile string) (*generator, error) {
+func ingest(s *tracestore.Store, spans, batch int, flush bool, dir, profile string) (*generator, error) {
 	dry := newGenerator(1, start)
 	c0 := cpu()
 	for dry.spans < spans {
@@ -104,8 +105,10 @@ func ingest(s *tracestore.Store, spans, batch int, dir, profile string) (*genera
 			break
 		}
 	}
-	if err := s.Flush(ctx); err != nil {
-		return nil, err
+	if flush {
+		if err := s.Flush(ctx); err != nil {
+			return nil, err
+		}
 	}
 	took := cpu() - c0 - making
 	c0 = cpu()

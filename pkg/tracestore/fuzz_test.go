@@ -15,7 +15,7 @@ func sidecarSeed(tb testing.TB) (sections map[uint8][]byte, file []byte, z *zstd
 	s, err := Open(Options{FS: vfs.NewCrashable(), Dir: "/t", Manual: true})
 	require.NoError(tb, err)
 	m := newSpanMaker(4)
-	spans, _ := m.batch(120)
+	spans, _ := m.batch(12)
 	_, err = s.AppendSpans(context.Background(), acme, 0, spans)
 	require.NoError(tb, err)
 	require.NoError(tb, s.Flush(context.Background()))

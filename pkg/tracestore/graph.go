@@ -119,6 +119,7 @@ func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
 	cur := &headCursor{s: h}
 	var order []uint32
 	var calls callTrace
+	named := newPeers(&h.tables)
 	v.stats.AddRows(int64(len(h.rows)))
 	for t := range h.trs {
 		if v.isSplit(h.trs[t].id) {
@@ -135,7 +136,7 @@ func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
 			})
 		}
 		calls.resolve()
-		calls.count(1, inRange(g, r), func(i int) (string, string) { return peerOf(&h.tables, cur, order[i], h.rows[order[i]].class) })
+		calls.count(1, inRange(g, r), func(i int) (string, string) { return named.of(cur, order[i], h.rows[order[i]].class) })
 	}
 }
 
@@ -191,15 +192,18 @@ type callTrace struct {
 	spans   []callSpan
 	ids     []model.SpanID
 	parents []model.SpanID
-	at      map[model.SpanID]int32
+	at      map[model.SpanID]int32 // of traces that are not small
+	noted   []int32                // of small ones: by span, who stands for its id; -1 is another
 }
 
 func (c *callTrace) reset() {
 	if c.at == nil {
 		c.at = map[model.SpanID]int32{}
 	}
-	c.spans, c.ids, c.parents = c.spans[:0], c.ids[:0], c.parents[:0]
-	clear(c.at)
+	if len(c.spans) > smallTrace {
+		clear(c.at)
+	}
+	c.spans, c.ids, c.parents, c.noted = c.spans[:0], c.ids[:0], c.parents[:0], c.noted[:0]
 }
 
 func (c *callTrace) add(id, parent model.SpanID, s callSpan) {
@@ -207,16 +211,50 @@ func (c *callTrace) add(id, parent model.SpanID, s callSpan) {
 	c.spans, c.ids, c.parents = append(c.spans, s), append(c.ids, id), append(c.parents, parent)
 }
 
+// smallTrace is up to how many spans looking through them all is quicker than
+// a map.
+const smallTrace = 48
+
+// find returns the span that children of an id belong to, among those noted.
+func (c *callTrace) find(id model.SpanID) (int32, bool) {
+	if len(c.spans) > smallTrace {
+		i, ok := c.at[id]
+		return i, ok
+	}
+	for i := range c.noted {
+		if c.ids[i] == id && c.noted[i] >= 0 {
+			return c.noted[i], true
+		}
+	}
+	return 0, false
+}
+
+// note makes span i the one that children of its id belong to.
+func (c *callTrace) note(i int32) {
+	if len(c.spans) > smallTrace {
+		c.at[c.ids[i]] = i
+		return
+	}
+	for k := range c.noted {
+		if c.ids[k] == c.ids[i] && c.noted[k] >= 0 {
+			c.noted[k] = i
+			break
+		}
+	}
+}
+
 // resolve finds the parents by the rules of blockBuilder.link.
 func (c *callTrace) resolve() {
 	for i := range c.spans {
-		o, shared := c.at[c.ids[i]]
+		o, shared := c.find(c.ids[i])
 		client := c.spans[i].kind == model.SpanKindClient
+		c.noted = append(c.noted, -1)
 		switch {
 		case !shared:
-			c.at[c.ids[i]] = int32(i)
+			c.noted[i] = int32(i)
+			c.note(int32(i))
 		case !client && c.spans[o].kind == model.SpanKindClient:
-			c.at[c.ids[i]] = int32(i)
+			c.note(int32(i))
 			c.spans[i].parent = o
 		case client && c.spans[o].kind == model.SpanKindServer:
 			c.spans[o].parent = int32(i)
@@ -226,7 +264,7 @@ func (c *callTrace) resolve() {
 		if c.spans[i].parent >= 0 || c.parents[i].IsZero() || c.parents[i] == c.ids[i] {
 			continue
 		}
-		if p, ok := c.at[c.parents[i]]; ok && p != int32(i) {
+		if p, ok := c.find(c.parents[i]); ok && p != int32(i) {
 			c.spans[i].parent = p
 		}
 	}
@@ -302,17 +340,50 @@ func peer(text func(name string) string) (name, kind string) {
 	return name, EdgeVirtual
 }
 
-// peerOf names the peer of a row out of its own attributes.
-func peerOf(t *tables, cur cursor, n, class uint32) (name, kind string) {
-	sh := t.classes[class].shape
-	return peer(func(name string) string {
-		for i, k := range t.shapes[sh] {
+// peers finds, once a class, which attributes name the peer of its spans.
+type peers struct {
+	t     *tables
+	known []*peerPlaces // by class
+}
+
+type peerPlaces struct {
+	names     []int // attributes, the most telling first
+	databases []int
+}
+
+func newPeers(t *tables) *peers { return &peers{t: t, known: make([]*peerPlaces, len(t.classes))} }
+
+// of names the peer of a row out of its own attributes.
+func (p *peers) of(cur cursor, n, class uint32) (name, kind string) {
+	sh := p.t.classes[class].shape
+	at := p.known[class]
+	if at == nil {
+		at = &peerPlaces{names: placesOf(p.t.shapes[sh], peerNames), databases: placesOf(p.t.shapes[sh], databaseNames)}
+		p.known[class] = at
+	}
+	for _, i := range at.names {
+		if name = cur.attr(n, sh, i).Text(); name != "" {
+			break
+		}
+	}
+	for _, i := range at.databases {
+		if cur.attr(n, sh, i).Text() != "" {
+			return name, EdgeDatabase
+		}
+	}
+	return name, EdgeVirtual
+}
+
+func placesOf(sh shape, names []string) (out []int) {
+	for _, name := range names {
+		for i, k := range sh {
 			if k.name == name {
-				return cur.attr(n, sh, i).Text()
+				out = append(out, i)
+				break
 			}
 		}
-		return ""
-	})
+	}
+	return out
 }
 
 type edgeKey struct{ client, server, kind string }

@@ -116,6 +116,7 @@ func (s *sidecar) tracesOf(overlaps func(lo, hi int64) bool) []traceRange {
 func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, ranges []traceRange, sign int64, target func(start int64) *graph) error {
 	cur := newPageCursor(b, side, 0, v.stats)
 	named := newPageCursor(b, side, 0, v.stats)
+	peer := newPeers(&side.tables)
 	var calls callTrace
 	for _, r := range ranges {
 		for t := r.from; t < r.to; t++ {
@@ -131,7 +132,7 @@ func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, range
 			calls.count(sign, target, func(i int) (string, string) {
 				n := lo + uint32(i)
 				named.turn(int(n / pageRows))
-				return peerOf(&side.tables, named, n, side.class[n])
+				return peer.of(named, n, side.class[n])
 			})
 			if cur.fault != nil {
 				return cur.fault
