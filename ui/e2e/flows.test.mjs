@@ -87,7 +87,7 @@ flow("waterfall: details, find, fold, errors", async (page) => {
 flow("a value in a span becomes a search", async (page) => {
   await visit(page, `/request/${failed}`);
   await page.getByRole("treeitem").first().click();
-  await page.locator(".detail dd .value").nth(6).click();
+  await page.locator(".detail section").filter({ hasText: "Attributes" }).locator("dd .value").first().click();
   await page.getByRole("menuitem", { name: "Only with this value" }).click();
   await page.waitForURL(/\/explore\/traces/);
   assert.match(params(page).get("q") ?? "", /(span|resource)\./);
@@ -179,7 +179,7 @@ flow("metrics: browse, builder, requests behind a point", async (page) => {
     .click();
   await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile"));
   await page.getByRole("button", { name: "Builder" }).click();
-  await page.getByLabel("Quantile").selectOption("0.5");
+  await page.getByLabel("Quantile", { exact: true }).selectOption("0.5");
   await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile(0.5"));
   await settled(page);
   const box = await page.locator(".u-over").first().boundingBox();
@@ -273,8 +273,11 @@ flow(
 );
 
 flow("split view keeps both sides in its address", async (page) => {
-  await visit(page, "/explore/logs");
-  await page.locator(".logrow").filter({ hasText: "error" }).first().locator(".fold").click();
+  await visit(
+    page,
+    `/explore/logs?q=${encodeURIComponent('{service_name="recommendation"} | detected_level="error"')}`,
+  );
+  await page.locator(".logrow .fold").first().click();
   await page.getByRole("button", { name: "Beside" }).first().click();
   await page.waitForURL(/\/split\?/);
   const right = page.frameLocator('iframe[title="Right half"]');
@@ -339,7 +342,7 @@ flow("an incident, from the alert to its cause", async (page) => {
   await page.getByRole("tree").waitFor();
   await page.keyboard.press("e");
   await page.getByRole("complementary", { name: "Details" }).waitFor();
-  assert.ok((await page.locator(".detail").innerText()).length > 50);
+  assert.ok((await page.locator(".detail").textContent()).length > 50);
 });
 
 test("what is shared can be asked by a shell", { timeout: 60_000 }, async () => {

@@ -16,7 +16,7 @@ test("the first page is usable within a second", { timeout: 60_000 }, async () =
   const ms = await page.evaluate(
     () => performance.getEntriesByType("paint").find((e) => e.name === "first-contentful-paint")?.startTime ?? 0,
   );
-  console.log(`first contentful paint ${Math.round(ms)} ms`);
+  console.log(`heading there after ${Math.round(ms)} ms`);
   // Machines that run tests are slower than people's; three times the promise is the limit here.
   assert.ok(ms > 0 && ms < 3000, `${ms} ms`);
   const shift = await page.evaluate(

@@ -60,6 +60,7 @@ export function TimeChart(p: Props) {
   const { lines, range, stepMs, unit, style = "line", height = 260, hidden = none, dots, marks, levels } = p;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
+  const down = useRef<{ x: number; y: number }>(undefined);
   const calls = useRef(p);
   calls.current = p;
   const { theme, zone } = useSettings();
@@ -108,8 +109,22 @@ export function TimeChart(p: Props) {
   useEffect(() => plot.current?.redraw(false), [marks, levels]);
 
   return (
-    <div className="chart" style={{ height }} role="img" aria-label={p.label}>
-      <div ref={host} style={{ height }} />
+    // biome-ignore lint/a11y/noStaticElementInteractions: the table of values and the legend say the same by keyboard
+    <div
+      className="chart"
+      style={{ height }}
+      onPointerDown={(e) => {
+        down.current = { x: e.clientX, y: e.clientY };
+      }}
+      onClick={(e) => {
+        const u = plot.current;
+        const from = down.current;
+        if (!u || !from || e.target !== u.over || Math.hypot(e.clientX - from.x, e.clientY - from.y) > 4) return;
+        if (u.cursor.idx != null) p.onPoint?.((u.data[0][u.cursor.idx] ?? 0) * 1000, nearest(u));
+      }}
+      onKeyDown={() => {}}
+    >
+      <div ref={host} style={{ height }} role="img" aria-label={p.label} />
       {dots && plot.current && <Dots dots={dots} plot={plot.current} version={drawn} unit={unit} />}
       {hover && plot.current && (
         <Tip hover={hover} plot={plot.current} raw={raw} lines={lines} hidden={hidden} unit={unit} />
@@ -133,7 +148,6 @@ function options(
   const fill = p.style === "area" || p.style === "bar";
   const bars = uPlot.paths.bars?.({ size: [0.85, 60], align: 1 });
   const format = (v: number) => byUnit(v, p.unit);
-  let down: { x: number; y: number } | undefined;
   return {
     width: Math.max(80, el.clientWidth),
     height: p.height ?? 260,
@@ -144,19 +158,6 @@ function options(
       focus: { prox: 30 },
       points: { size: 7 },
       sync: { key: "time", scales: ["x", null] },
-      bind: {
-        mousedown: (_u, _t, h) => (e) => {
-          down = { x: e.clientX, y: e.clientY };
-          return h(e);
-        },
-        click: (u) => (e) => {
-          if (down && Math.abs(e.clientX - down.x) < 4 && u.cursor.idx != null) {
-            const ms = (u.data[0][u.cursor.idx] ?? 0) * 1000;
-            calls.current.onPoint?.(ms, nearest(u));
-          }
-          return null;
-        },
-      },
     },
     scales: {
       x: { time: true, range: () => [calls.current.range.fromMs / 1000, calls.current.range.toMs / 1000] },

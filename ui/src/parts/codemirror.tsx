@@ -61,11 +61,11 @@ const theme = EditorView.theme({
 
 const colors = syntaxHighlighting(
   HighlightStyle.define([
-    { tag: [t.string, t.special(t.string)], color: "var(--series-3)" },
-    { tag: [t.number, t.literal], color: "var(--series-2)" },
-    { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "var(--series-4)" },
-    { tag: [t.function(t.variableName), t.macroName], color: "var(--series-6)" },
-    { tag: [t.labelName, t.propertyName], color: "var(--series-1)" },
+    { tag: [t.string, t.special(t.string)], color: "var(--code-string)" },
+    { tag: [t.number, t.literal], color: "var(--code-number)" },
+    { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "var(--code-keyword)" },
+    { tag: [t.function(t.variableName), t.macroName], color: "var(--code-function)" },
+    { tag: [t.labelName, t.propertyName], color: "var(--code-name)" },
     { tag: [t.operator, t.punctuation], color: "var(--text-2)" },
     { tag: t.comment, color: "var(--text-3)" },
     { tag: t.invalid, color: "var(--error)" },

@@ -49,15 +49,13 @@ export function Service({ name }: { name: string }) {
 
 export const levelColor = (l: Level) => `var(--lv-${l})`;
 
+/** Words of a severity: coloured only where it matters, always readable. */
+export const levelText = (l: Level) =>
+  l === "fatal" || l === "error" ? "var(--error)" : l === "warn" ? "var(--warn)" : "var(--text-2)";
+
 export function LevelMark({ level }: { level: Level }) {
   return (
-    <span
-      className="lv"
-      style={{
-        color:
-          level === "fatal" || level === "error" ? "var(--error)" : level === "warn" ? "var(--warn)" : "var(--text-2)",
-      }}
-    >
+    <span className="lv" style={{ color: levelText(level) }}>
       {level === "unknown" ? "–" : level}
     </span>
   );

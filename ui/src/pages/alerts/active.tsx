@@ -10,6 +10,7 @@ import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
 import { A, href, useParams } from "@/shell/url";
 import type { FlatAlert } from "./alerts";
+import { EvidenceFor } from "./evidence";
 import { RuleChart } from "./rule-chart";
 
 /** Links of annotations: only to the web, never to a script. */
@@ -86,7 +87,7 @@ function Card({ a, nowMs, open, silenced }: { a: FlatAlert; nowMs: number; open:
   const { alertname: _, ...labels } = alert.labels;
   const runbook = alert.annotations.runbook_url ?? alert.annotations.runbook;
   const evidence = Object.entries(alert.annotations).filter(
-    ([k]) => !["summary", "description", "runbook_url", "runbook"].includes(k),
+    ([k]) => !k.startsWith("braid_") && !["summary", "description", "runbook_url", "runbook"].includes(k),
   );
   const ids = findIds(Object.values(alert.annotations).join(" "), 10);
   return (
@@ -156,7 +157,8 @@ function Card({ a, nowMs, open, silenced }: { a: FlatAlert; nowMs: number; open:
               ))}
             </dl>
           )}
-          <RuleChart rule={rule} labels={labels} />
+          <EvidenceFor name={rule.name} labels={alert.labels} />
+          <RuleChart rule={rule} />
           <p className="small muted">
             Rule <b>{rule.name}</b> of group {a.group.name}, every {a.group.interval} s
             {rule.duration ? `, holds for ${duration(rule.duration * 1e9)}` : ""}

@@ -9,6 +9,7 @@ import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { useParams } from "@/shell/url";
 import { Active } from "./active";
+import { AlertHistory } from "./history";
 import { MakeAlert } from "./make";
 import { Rules } from "./rules";
 import { Silences } from "./silences";
@@ -92,6 +93,7 @@ export default function AlertsPage() {
             label: `Silences (${(s.data ?? []).filter((x) => x.status.state !== "expired").length})`,
             content: <Silences list={s.data ?? []} alerts={am.data ?? []} error={s.error} />,
           },
+          { id: "history", label: "History", content: <AlertHistory /> },
           { id: "make", label: "Make an alert", content: <MakeAlert /> },
         ]}
       />

@@ -25,21 +25,13 @@ export function languageOf(expr: string): "promql" | "logql" | "traceql" {
   return "promql";
 }
 
-export function RuleChart({ rule, labels }: { rule: Rule; labels?: Record<string, string> }) {
+export function RuleChart({ rule }: { rule: Rule }) {
   const cut = splitThreshold(rule.query);
   const expr = cut?.expr ?? rule.query;
   const language = languageOf(rule.query);
   if (language === "logql") return <LogMetric query={expr} />;
   if (language === "traceql") return <TraceMetric query={expr} height={200} />;
-  return (
-    <PromChart
-      expr={expr}
-      whole={rule.query}
-      level={cut ? Number(cut.threshold) : undefined}
-      name={rule.name}
-      {...(labels ? { labels } : {})}
-    />
-  );
+  return <PromChart expr={expr} whole={rule.query} level={cut ? Number(cut.threshold) : undefined} name={rule.name} />;
 }
 
 function PromChart({
@@ -52,7 +44,6 @@ function PromChart({
   whole: string;
   level: number | undefined;
   name: string;
-  labels?: Record<string, string>;
 }) {
   const { range, zoomTo, carry } = useRange();
   const value = useMetricLines([{ slot: "a", query: expr }], range);

@@ -7,7 +7,7 @@ import { duration, plural } from "@/lib/format";
 import { serviceColor } from "@/lib/series";
 import { buildRows, type Forest, findSpans, type Row, ticks } from "@/lib/waterfall";
 import { Empty } from "@/parts/feedback";
-import { levelColor } from "@/parts/show";
+import { levelColor, levelText } from "@/parts/show";
 import { useShortcuts } from "@/shell/shortcuts";
 import { useParams } from "@/shell/url";
 import { Detail, type Selected } from "./detail";
@@ -315,7 +315,7 @@ function Name({ row, forest }: { row: Row; forest: Forest }) {
         <i className="svc" style={{ background: serviceColor(l.service ?? "") }} />
         <span
           className="small"
-          style={{ color: levelColor(levelOf(l.level || l.severityText)), width: 38, flex: "none" }}
+          style={{ color: levelText(levelOf(l.level || l.severityText)), width: 38, flex: "none" }}
         >
           {l.level || l.severityText || "log"}
         </span>

@@ -45,7 +45,7 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
   const most = Math.max(1, ...edges.map((e) => Number(e.calls ?? 0)));
   return (
     <div ref={host} className="panel scroll" style={{ maxHeight: "62vh" }}>
-      <svg width={total.w} height={total.h} role="img" aria-label="Map of services and their calls">
+      <svg width={total.w} height={total.h} role="group" aria-label="Map of services and their calls">
         <defs>
           {(["ok", "warn", "error"] as const).map((h) => (
             <marker
@@ -116,7 +116,6 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
             <a
               key={n.name}
               href={to}
-              aria-label={`${n.name}: ${count(n.rate ?? 0)} requests a second, ${percent(n.errorShare ?? 0)} failed, p95 ${durationMs(n.p95Ms ?? 0)}`}
               style={{
                 opacity:
                   over !== undefined &&
@@ -134,6 +133,7 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
               onMouseEnter={() => setOver(n.name)}
               onMouseLeave={() => setOver(undefined)}
             >
+              <title>{n.name}</title>
               <rect
                 x={p.x}
                 y={p.y}
@@ -146,7 +146,6 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
               />
               <circle cx={p.x + 14} cy={p.y + 17} r={5} fill={`var(--${h})`} />
               <text x={p.x + 26} y={p.y + 21} fill="var(--text)" fontSize={12.5} fontWeight={600}>
-                <title>{n.name}</title>
                 {(n.name ?? "").length > 19 ? `${n.name?.slice(0, 18)}…` : n.name}
               </text>
               <text x={p.x + 26} y={p.y + 39} fill="var(--text-2)" fontSize={11}>

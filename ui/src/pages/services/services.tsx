@@ -108,7 +108,7 @@ export function ServiceTable({ nodes }: { nodes: readonly ServiceNode[] }) {
   const columns: Column<ServiceNode>[] = [
     {
       id: "health",
-      head: "",
+      head: <span className="offscreen">Health</span>,
       width: "24px",
       cell: (n) => {
         const h = healthOf(n.errorShare);
