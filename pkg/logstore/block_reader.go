@@ -219,7 +219,9 @@ func readColumn(c *blockColumn, src []byte) ([]byte, error) {
 		}
 	}
 	if hasTemplates {
-		c.templates, src, err = readStrings(src)
+		var texts []string
+		texts, src, err = readStrings(src)
+		c.templates = newTemplates(texts)
 	}
 	return src, err
 }

@@ -57,7 +57,7 @@ type blockColumn struct {
 	rows int64    // rows that have a value
 	ids  string   // the kind of correlation id that its values were indexed as
 	// templates of the values kept as they are: see column_template.go.
-	templates []string
+	templates []template
 	set       *templateSet // while the block is written
 }
 

@@ -200,7 +200,7 @@ func FuzzChunk(f *testing.F) {
 		if rows < 0 || rows > 2048 || kind > uint8(model.KindMap) {
 			return
 		}
-		v, err := chunkReader{}.read(data, columnKey{false, "x", model.ValueKind(kind)}, rows, []string{"a", "b", "c"}, []string{"no variable", "x \x01 y", "\x01\x01"})
+		v, err := chunkReader{}.read(data, columnKey{false, "x", model.ValueKind(kind)}, rows, []string{"a", "b", "c"}, newTemplates([]string{"no variable", "x \x01 y", "\x01\x01"}))
 		if err != nil {
 			return
 		}

@@ -222,7 +222,7 @@ type chunkReader struct {
 func (r chunkReader) wants(v *vector, i int) bool { return r.only == nil || r.only.has(v.row(i)) }
 
 // read decodes a chunk whose checksum has been verified and removed.
-func (r chunkReader) read(src []byte, key columnKey, rows int, dict, templates []string) (*vector, error) {
+func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string, templates []template) (*vector, error) {
 	if len(src) == 0 {
 		return nil, errShort
 	}

@@ -2,8 +2,10 @@ package logstore
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 
 	"braid/pkg/predicate"
@@ -202,18 +204,32 @@ func (e *encoder) appendRest(dst []byte, v *vector) []byte {
 	return append(append(dst, 1), e.buf...)
 }
 
+// template is one of a block's templates: the texts between its variables.
+type template struct {
+	text  string
+	parts []string
+}
+
+func newTemplates(texts []string) []template {
+	out := make([]template, len(texts))
+	for i, t := range texts {
+		out[i] = template{t, strings.Split(t, string(rune(placeholder)))}
+	}
+	return out
+}
+
 // templates is what templated texts are before somebody asks for the texts.
 type templates struct {
 	r     chunkReader
-	texts []string
+	known []template
 	codes []uint32
 	src   []byte // the variables, encoded
 }
 
 // templated reads the codes; the variables are decoded when texts are made.
-func (r chunkReader) templated(v *vector, src []byte, texts []string) (err error) {
-	t := &templates{r: r, texts: texts}
-	if t.codes, t.src, err = r.codes(src, v.n, len(texts)); err != nil {
+func (r chunkReader) templated(v *vector, src []byte, known []template) (err error) {
+	t := &templates{r: r, known: known}
+	if t.codes, t.src, err = r.codes(src, v.n, len(known)); err != nil {
 		return err
 	}
 	v.tmpl = t
@@ -222,99 +238,131 @@ func (r chunkReader) templated(v *vector, src []byte, texts []string) (err error
 
 // slots are the decoded variables of the values of one template.
 type slots struct {
-	vecs []*vector // nil: in the rest
-	rest []int     // by slot: the first of its values in the rest
-	n    int       // values so far
+	code  uint32
+	count int
+	n     int // values made so far
+	vars  []slot
+}
+
+// slot is one variable of the values of a template.
+type slot struct {
+	vec  *vector // nil: in the rest
+	rest int     // the first of its values there
 }
 
 // build makes the texts of the values whose rows are in only (nil: all) into v.
 func (t *templates) build(v *vector, only bitset) error {
-	by, rest, err := t.variables()
+	r := t.r
+	local := r.mem.getCodes(len(t.known)) // by template: its slots
+	by := t.used(local)
+	rest, size, err := t.variables(by)
 	if err != nil {
 		return err
 	}
-	r := t.r
 	v.offs = r.mem.getCodes(len(t.codes) + 1)
 	v.offs[0] = 0
-	v.data = r.mem.getBytes(160 * len(t.codes))[:0]
+	v.data = r.mem.getBytes(size)[:0]
 	for i, c := range t.codes {
-		s := &by[c]
+		s := &by[local[c]]
 		k := s.n
 		s.n++
 		if only == nil || only.has(v.row(i)) {
-			v.data = t.line(v.data, s, k, t.texts[c], rest)
-		}
-		if len(v.data) > maxPageText {
-			return errShort
+			v.data = s.line(v.data, k, t.known[c].parts, rest)
 		}
 		v.offs[i+1] = uint32(len(v.data))
 	}
 	return nil
 }
 
-// line appends the k-th value of a template.
-func (t *templates) line(dst []byte, s *slots, k int, text string, rest *vector) []byte {
-	for slot := 0; ; slot++ {
-		p := strings.IndexByte(text, placeholder)
-		if p < 0 {
-			return append(dst, text...)
+// used lists the templates of the page by code, and where each is in the list.
+func (t *templates) used(local []uint32) []slots {
+	for _, c := range t.codes {
+		local[c] = 0
+	}
+	var by []slots
+	for _, c := range t.codes {
+		if local[c] == 0 {
+			by = append(by, slots{code: c})
+			local[c] = uint32(len(by))
 		}
-		dst = append(dst, text[:p]...)
-		text = text[p+1:]
-		switch v := s.vecs[slot]; {
+		by[local[c]-1].count++
+	}
+	slices.SortFunc(by, func(a, b slots) int { return cmp.Compare(a.code, b.code) })
+	for i := range by {
+		local[by[i].code] = uint32(i)
+	}
+	return by
+}
+
+// line appends the k-th value of a template.
+func (s *slots) line(dst []byte, k int, parts []string, rest *vector) []byte {
+	dst = append(dst, parts[0]...)
+	for i := range s.vars {
+		switch v := s.vars[i].vec; {
 		case v == nil:
-			i := s.rest[slot] + k
-			dst = append(dst, rest.data[rest.offs[i]:rest.offs[i+1]]...)
+			at := s.vars[i].rest + k
+			dst = append(dst, rest.data[rest.offs[at]:rest.offs[at+1]]...)
 		case v.counter != nil:
 			dst = v.counter.append(dst, v.counter.ints[k])
 		default:
 			dst = append(dst, v.data[v.offs[k]:v.offs[k+1]]...)
 		}
+		dst = append(dst, parts[i+1]...)
 	}
+	return dst
 }
 
-// variables decodes all slots.
-func (t *templates) variables() ([]slots, *vector, error) {
-	by := make([]slots, len(t.texts))
-	count := make([]int, len(t.texts))
-	for _, c := range t.codes {
-		count[c]++
-	}
-	src, inRest := t.src, 0
+// variables decodes all slots, and returns how long all texts are at most.
+func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
+	src, inRest, total := t.src, 0, 0
 	full := chunkReader{mem: t.r.mem}
-	for c, n := range count {
-		if n == 0 {
-			continue
-		}
-		k := strings.Count(t.texts[c], string(rune(placeholder)))
-		by[c].vecs, by[c].rest = make([]*vector, k), make([]int, k)
-		for slot := range k {
+	for i := range by {
+		total += len(t.known[by[i].code].parts) - 1
+	}
+	all := make([]slot, total)
+	for i := range by {
+		s := &by[i]
+		tm := &t.known[s.code]
+		size += s.count * len(tm.text)
+		k := len(tm.parts) - 1
+		s.vars, all = all[:k:k], all[k:]
+		for j := range s.vars {
 			enc := byte(0)
-			if n >= minSlot {
+			if s.count >= minSlot {
 				if len(src) == 0 {
-					return nil, nil, errShort
+					return nil, 0, errShort
 				}
 				enc, src = src[0], src[1:]
 			}
 			if enc == 0 {
-				by[c].rest[slot] = inRest
-				inRest += n
+				s.vars[j].rest = inRest
+				inRest += s.count
 				continue
 			}
-			size, rest, err := readUvarint(src, len(src))
-			if err != nil || size > len(rest) || enc != encUUID && enc != encHex && enc != encCounter {
-				return nil, nil, errShort
+			n, body, err := readUvarint(src, len(src))
+			if err != nil || n > len(body) || enc != encUUID && enc != encHex && enc != encCounter {
+				return nil, 0, errShort
 			}
-			v := &vector{form: formText, n: n}
-			if err := full.text(v, enc, rest[:size]); err != nil {
-				return nil, nil, err
+			v := &vector{form: formText, n: s.count}
+			if err := full.text(v, enc, body[:n]); err != nil {
+				return nil, 0, err
 			}
-			by[c].vecs[slot] = v
-			src = rest[size:]
+			s.vars[j].vec = v
+			src = body[n:]
+			if v.counter != nil {
+				size += s.count * (len(v.counter.prefix) + 19)
+			} else {
+				size += len(v.data)
+			}
 		}
 	}
-	rest, err := full.rest(src, inRest)
-	return by, rest, err
+	if rest, err = full.rest(src, inRest); err != nil {
+		return nil, 0, err
+	}
+	if size += len(rest.data); size > maxPageText {
+		return nil, 0, errShort
+	}
+	return rest, size, nil
 }
 
 func (r chunkReader) rest(src []byte, n int) (*vector, error) {
@@ -398,9 +446,10 @@ func (s *searcher) staticOnly() (parts []string, ok bool) {
 }
 
 // inTemplates tries a search on the templates of a block.
-func (s *searcher) inTemplates(texts []string) templateMemo {
-	m := templateMemo{pass: make([]bool, len(texts)), ok: true}
-	for i, text := range texts {
+func (s *searcher) inTemplates(known []template) templateMemo {
+	m := templateMemo{pass: make([]bool, len(known)), ok: true}
+	for i := range known {
+		text := known[i].text
 		if s.fold {
 			for _, f := range foreignFolds {
 				if strings.Contains(text, string(f)) {
@@ -422,19 +471,19 @@ func (s *searcher) inTemplates(texts []string) templateMemo {
 	return m
 }
 
-// mayMatch reports whether a text of a template can have the words asked for;
-// parts of words are taken to be in no variable.
-func mayMatch(q wordQuery, folded []byte) bool {
+// mayMatch reports whether a text of a template can have the words asked for.
+// Parts of words that inVars names may be in a variable.
+func mayMatch(q wordQuery, folded []byte, inVars func(part string) bool) bool {
 	switch q := q.(type) {
 	case allWords:
 		for _, p := range q {
-			if !mayMatch(p, folded) {
+			if !mayMatch(p, folded, inVars) {
 				return false
 			}
 		}
 	case anyWords:
 		for _, p := range q {
-			if p == nil || mayMatch(p, folded) {
+			if p == nil || mayMatch(p, folded, inVars) {
 				return true
 			}
 		}
@@ -442,7 +491,7 @@ func mayMatch(q wordQuery, folded []byte) bool {
 	case wholeWord:
 		return hasDigit(string(q)) || bytes.Contains(folded, []byte(q))
 	case wordPart:
-		return bytes.Contains(folded, []byte(q.text))
+		return inVars(q.text) || bytes.Contains(folded, []byte(q.text))
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package logstore
 import (
 	"bytes"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"sync"
 
@@ -83,7 +84,6 @@ func (c *compiler) expr(e predicate.Expr) node {
 			l := leaf{holds: e.Holds, text: e.MatchText, price: 50, words: regexpWords(e.Pattern(), false),
 				match: newMatcher("^(?s:"+e.Pattern()+")$", e.MatchText)}
 			l.varParts = partsOf(l.words, nil)
-			l.needVars = len(l.varParts) > 0
 			return l
 		}))
 	case predicate.Text:
@@ -203,9 +203,8 @@ type leaf struct {
 	// only, since the elements of an array are tried without their JSON quoting.
 	wholeText bool
 	// varParts are the parts of words that must be in no variable of a page for its
-	// templates to tell; with needVars there are some.
+	// templates to tell.
 	varParts []string
-	needVars bool
 	isID     bool // a correlation id: its kind and itself
 	idType   string
 	idOf     string
@@ -226,7 +225,6 @@ func textLeaf(e predicate.Text) leaf {
 	if l.find = newSearcher(e); l.find != nil {
 		l.price = 10
 		l.varParts, _ = l.find.staticOnly()
-		l.needVars = len(l.varParts) > 0
 	}
 	switch e.Mode {
 	case predicate.Contains:
@@ -243,7 +241,6 @@ func textLeaf(e predicate.Text) leaf {
 		}
 		l.match = newMatcher(pattern, e.Holds)
 		l.varParts = partsOf(l.words, nil)
-		l.needVars = len(l.varParts) > 0
 	}
 	return l
 }
@@ -261,12 +258,15 @@ type source struct {
 // order in which they are looked at.
 type fieldNode struct {
 	leaf
-	t       *table
-	sources []source
-	memos   []dictMemo // by source
-	inVars  []bitset   // by source: the pages whose variables may have a part of what is searched; nil: not known
-	tmu     sync.Mutex // guards tmemos
-	tmemos  map[int]templateMemo
+	t        *table
+	sources  []source
+	memos    []dictMemo // by source
+	onlyBody bool       // the field is the body: it has one column of strings
+	// inVars are, by part of varParts, the pages of which a variable may have it;
+	// nil: not known.
+	inVars []bitset
+	tmu    sync.Mutex // guards tmemos
+	tmemos map[uint64]templateMemo
 }
 
 // dictMemo remembers which strings of a dictionary pass.
@@ -308,6 +308,7 @@ func (c *compiler) field(f predicate.Field, l leaf) node {
 		return constNode(true)
 	}
 	n.memos = make([]dictMemo, len(n.sources))
+	n.onlyBody = f.Scope == predicate.ScopeIntrinsic && f.Name == predicate.Body
 	return n
 }
 
@@ -547,15 +548,15 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 // the texts must be made. Only rows of templates that may match are made for a
 // regular expression.
 func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) (bool, error) {
-	if v.tmpl == nil || v.offs != nil || n.find == nil && n.match == nil || v.kind != model.KindString {
+	if v.tmpl == nil || v.offs != nil || n.find == nil && n.match == nil || v.kind != model.KindString || !n.onlyBody {
 		return false, nil
 	}
-	memo := n.templateMemo(v.tmpl, si)
+	vars := n.partsInVars(p.no)
+	if n.find != nil && vars != 0 {
+		return false, nil
+	}
+	memo := n.templateMemo(v.tmpl, vars)
 	if !memo.ok {
-		return false, nil
-	}
-	clear := len(n.inVars) > si && n.inVars[si] != nil && !n.inVars[si].has(p.no)
-	if !clear && n.needVars {
 		return false, nil
 	}
 	if n.find != nil {
@@ -583,28 +584,44 @@ func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) 
 	return true, nil
 }
 
-// templateMemo tries the search on the templates of a column, once.
-func (n *fieldNode) templateMemo(t *templates, si int) templateMemo {
+// partsInVars returns which parts of words, as bits, a variable of a page may
+// have.
+func (n *fieldNode) partsInVars(page int) uint64 {
+	var mask uint64
+	for i := range n.varParts {
+		if i >= len(n.inVars) || n.inVars[i] == nil || n.inVars[i].has(page) {
+			mask |= 1 << min(i, 63)
+		}
+	}
+	return mask
+}
+
+// templateMemo tries the search on the templates of a block's bodies, once for
+// each set of parts that may be in variables.
+func (n *fieldNode) templateMemo(t *templates, vars uint64) templateMemo {
 	n.tmu.Lock()
 	defer n.tmu.Unlock()
-	m, ok := n.tmemos[si]
+	m, ok := n.tmemos[vars]
 	if ok {
 		return m
 	}
 	if n.find != nil {
 		if _, static := n.find.staticOnly(); static {
-			m = n.find.inTemplates(t.texts)
+			m = n.find.inTemplates(t.known)
 		}
-	} else if n.words != nil {
-		m = templateMemo{pass: make([]bool, len(t.texts)), ok: true}
-		for i, text := range t.texts {
-			m.pass[i] = mayMatch(n.words, foldTemplate(text))
+	} else if n.words != nil && len(n.varParts) <= 64 {
+		m = templateMemo{pass: make([]bool, len(t.known)), ok: true}
+		for i := range t.known {
+			m.pass[i] = mayMatch(n.words, foldTemplate(t.known[i].text), func(part string) bool {
+				at := slices.Index(n.varParts, part)
+				return at < 0 || vars>>at&1 == 1
+			})
 		}
 	}
 	if n.tmemos == nil {
-		n.tmemos = map[int]templateMemo{}
+		n.tmemos = map[uint64]templateMemo{}
 	}
-	n.tmemos[si] = m
+	n.tmemos[vars] = m
 	return m
 }
 

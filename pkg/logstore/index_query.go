@@ -346,11 +346,8 @@ func (n *fieldNode) pages(ix *pageIndex) (bitset, error) {
 				return nil, err
 			}
 			out.or(got)
-			if c := &ix.d.columns[s.col]; n.needVars && c.intrinsic && c.name == colBody && c.templates != nil {
-				if n.inVars == nil {
-					n.inVars = make([]bitset, len(n.sources))
-				}
-				if n.inVars[i], err = n.variablePages(ix); err != nil {
+			if c := &ix.d.columns[s.col]; n.onlyBody && c.templates != nil && n.inVars == nil {
+				if err := n.findInVars(ix); err != nil {
 					return nil, err
 				}
 			}
@@ -359,21 +356,24 @@ func (n *fieldNode) pages(ix *pageIndex) (bitset, error) {
 	return out, nil
 }
 
-// variablePages returns the pages where a word with a digit in it may have a part
-// of what is searched; nil when that is not known.
-func (n *fieldNode) variablePages(ix *pageIndex) (bitset, error) {
+// findInVars finds the pages where a word with a digit in it may have a part of
+// what is searched.
+func (n *fieldNode) findInVars(ix *pageIndex) error {
 	w, err := ix.wordIndex()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := ix.none()
-	flagged(ix.d.flags.partial, out)
-	for _, part := range n.varParts {
-		if ok, err := w.infix(fieldPart, part, false, false, out); err != nil || !ok {
-			return nil, err
+	n.inVars = make([]bitset, len(n.varParts))
+	for i, part := range n.varParts {
+		pages := ix.none()
+		flagged(ix.d.flags.partial, pages)
+		if ok, err := w.infix(fieldPart, part, false, false, pages); err != nil {
+			return err
+		} else if ok {
+			n.inVars[i] = pages
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // streams adds the pages that may have rows of a stream that passes.
