@@ -31,6 +31,7 @@ type blockReader struct {
 
 	once    sync.Once
 	onClose func(*blockReader)
+	forget  func() // takes the block out of its tenant's directory
 }
 
 // openBlock opens a block's files. side, when not nil, is its sidecar already
@@ -105,6 +106,9 @@ func (r *blockReader) release() {
 	r.once.Do(func() {
 		r.closeFiles()
 		r.cache.drop(r)
+		if r.forget != nil {
+			r.forget()
+		}
 		if r.onClose != nil {
 			r.onClose(r)
 		}

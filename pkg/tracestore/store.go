@@ -1,15 +1,18 @@
 package tracestore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"braid/internal/vfs"
 	"braid/pkg/block"
+	"braid/pkg/idindex"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -186,6 +189,10 @@ type tenantStore struct {
 	changing sync.Mutex // held while the set of blocks is replaced
 	merging  sync.Mutex // held by whoever merges or drops blocks
 
+	// dir tells which blocks may hold a trace. It has every block that some view
+	// may still look at, not only those of the set.
+	dir idindex.Directory[*blockReader]
+
 	// mu guards the head's rowset, the lists and the set (which is immutable).
 	mu      sync.RWMutex
 	head    *headPart
@@ -209,10 +216,22 @@ type headPart struct {
 // reference of each block.
 type blockSet struct {
 	blocks    []*blockReader
+	has       map[*blockReader]bool
 	positions model.PositionSet
 	// split holds the traces of which more than one block has spans.
 	split map[model.TraceID]struct{}
 	gen   uint64
+}
+
+// mayHold returns the blocks of the set that may hold a trace, by id, in the
+// memory of buf.
+func (s *blockSet) mayHold(dir *idindex.Directory[*blockReader], hash uint64, buf []*blockReader) []*blockReader {
+	buf = dir.Candidates(hash, buf[:0])
+	buf = slices.DeleteFunc(buf, func(b *blockReader) bool { return !s.has[b] })
+	if len(buf) > 1 {
+		slices.SortFunc(buf, func(a, b *blockReader) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return buf
 }
 
 func (t *tenantStore) oldestNeeded() (pos model.Position, ok bool) {
@@ -236,9 +255,16 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 	t.changing.Lock()
 	defer t.changing.Unlock()
 	old := t.set // replaced only under changing
-	set := &blockSet{blocks: next(old), gen: old.gen + 1}
+	set := &blockSet{blocks: next(old), gen: old.gen + 1, has: map[*blockReader]bool{}}
 	for _, b := range set.blocks {
 		set.positions.Union(b.Positions)
+		set.has[b] = true
+	}
+	for _, b := range added {
+		b.forget = func() { t.dir.Remove(b) }
+		if err := t.dir.Add(b, b.ids); err != nil {
+			t.store.opts.Logger.Warn("cannot read the id index of a block of spans; it is looked at for every trace", "tenant", t.id, "block", b.ID, "error", err)
+		}
 	}
 	set.split = t.splits(old, set, added)
 	t.mu.Lock()
@@ -247,12 +273,8 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 		f()
 	}
 	t.mu.Unlock()
-	still := map[*blockReader]bool{}
-	for _, b := range set.blocks {
-		still[b] = true
-	}
 	for _, b := range old.blocks {
-		if !still[b] {
+		if !set.has[b] {
 			b.release()
 		}
 	}
@@ -262,9 +284,11 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 // old set that still are, and those that the added blocks bring.
 func (t *tenantStore) splits(old, set *blockSet, added []*blockReader) map[model.TraceID]struct{} {
 	out := map[model.TraceID]struct{}{}
+	var buf []*blockReader
 	several := func(id model.TraceID) bool {
 		n, hash := 0, traceHash(id)
-		for _, b := range set.blocks {
+		buf = set.mayHold(&t.dir, hash, buf)
+		for _, b := range buf {
 			if _, ok, err := b.lookup(id, hash); ok && err == nil {
 				if n++; n > 1 {
 					return true

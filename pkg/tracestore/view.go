@@ -21,6 +21,7 @@ type view struct {
 	// a block.
 	headSplit map[model.TraceID]struct{}
 	stats     *model.QueryStats
+	buf       []*blockReader
 }
 
 func (t *tenantStore) view(stats *model.QueryStats) *view {
@@ -78,7 +79,8 @@ func (v *view) prepare() {
 
 func (v *view) inBlocks(id model.TraceID) bool {
 	hash := traceHash(id)
-	for _, b := range v.blocks {
+	v.buf = v.set.mayHold(&v.ten.dir, hash, v.buf)
+	for _, b := range v.buf {
 		if _, ok, err := b.lookup(id, hash); ok && err == nil {
 			return true
 		}
@@ -139,7 +141,8 @@ func (v *view) refs(id model.TraceID) []ref {
 		}
 	}
 	hash := traceHash(id)
-	for _, b := range v.blocks {
+	v.buf = v.set.mayHold(&v.ten.dir, hash, v.buf)
+	for _, b := range v.buf {
 		t, ok, err := b.lookup(id, hash)
 		if err == nil && ok {
 			var side *sidecar
