@@ -17,11 +17,16 @@
 //   - The syncer (durable.go) makes the write-ahead log durable every second or
 //     so; until then OldestNeeded names the request's position, so that the
 //     ingest log keeps it.
+//   - At open, a write-ahead log that was damaged is mended (wal_repair.go), so
+//     that the damage costs one record and not all that come after it.
 //   - The head becomes blocks, blocks are merged and expire: Prometheus's own
 //     code does that, by the tenant's retention.
 //   - Queryable (select.go) is Prometheus's own way of reading. Exemplars and
 //     metadata are answered from stores of our own (exemplar_store.go,
 //     metadata.go).
+//
+// Beside the way of a batch: Appendable lets scraping and rules write, Import
+// brings history in, Admin counts, deletes and copies.
 //
 // FORMAT.md draws the files that are not Prometheus's.
 package tsdb

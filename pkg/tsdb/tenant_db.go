@@ -112,6 +112,9 @@ func (c *swapCollector) Collect(ch chan<- prometheus.Metric) {
 
 // openDB opens the Prometheus database.
 func (t *tenantDB) openDB() error {
+	if err := t.repairLogs(); err != nil {
+		return err
+	}
 	reg := prometheus.NewRegistry()
 	t.limits.head.Store(nil)
 	db, err := promtsdb.Open(t.dbDir(), t.opts.Logger.With("tenant", string(t.id)), reg, t.promOptions(), nil)
