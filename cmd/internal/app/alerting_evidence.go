@@ -185,6 +185,7 @@ func (s *evidenceSource) Values(ctx context.Context, q evidence.Question) ([]evi
 	}
 	start, end := time.Unix(0, q.Range.Start), time.Unix(0, q.Range.End)
 	step := max(15*time.Second, end.Sub(start)/valuePoints).Truncate(time.Second)
+	start, end = start.Truncate(step), end.Truncate(step).Add(step) // TraceQL's points lie on multiples of the step
 	query, err := s.a.engines.promql.NewRangeQuery(ctx, s.a.engines.metrics.Queryable(q.Tenant), nil, sub.values, start, end, step)
 	if err != nil {
 		return nil, err
