@@ -51,6 +51,32 @@ c_total{x="y"} 5 1699900000
 	require.Equal(t, "Counts.", m["c"].Help)
 }
 
+// A block that cannot be opened is set aside and the rest answers.
+func TestADamagedBlockIsSetAside(t *testing.T) {
+	for _, part := range []string{"meta.json", "index"} {
+		t.Run(part, func(t *testing.T) {
+			o := testOptions(t.TempDir())
+			s := openTest(t, o)
+			push(t, s, batch(nil, counter("c", point(0, 10))))
+			_, err := s.Import(tenant.Default).OpenMetrics(context.Background(), strings.NewReader("a 1 1699900000\na 2 1699990000\n# EOF\n"))
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+			files, err := filepath.Glob(filepath.Join(o.Dir, "default", "tsdb", "01*", part))
+			require.NoError(t, err)
+			require.Len(t, files, 2)
+			require.NoError(t, os.WriteFile(files[0], []byte("{nonsense"), 0o600))
+			s = openTest(t, o)
+			require.Equal(t, 2, strings.Count(dump(t, s, tenant.Default), "@"))
+			if part == "meta.json" {
+				return // left where it is: the database passes over it
+			}
+			aside, err := os.ReadDir(filepath.Join(o.Dir, "default", "damaged"))
+			require.NoError(t, err)
+			require.Len(t, aside, 1)
+		})
+	}
+}
+
 func TestImportOfGarbage(t *testing.T) {
 	s := openTest(t, testOptions(t.TempDir()))
 	for text, want := range map[string]string{

@@ -24,7 +24,7 @@ func newStoreMetrics(s *Store, reg prometheus.Registerer) *storeMetrics {
 		staleRefs:    prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_stale_references_total", Help: "Cached series references that the head had forgotten."}),
 		exemplars:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "braid_tsdb_exemplars_total", Help: "Exemplars offered, and left out by reason."}, []string{"outcome"}),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_commit_errors_total", Help: "Transactions that could not be written."}),
-		damaged:      prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_damaged_log_records_total", Help: "Records of write-ahead logs that could not be read when a database was opened."}),
+		damaged:      prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_damaged_parts_total", Help: "Records of write-ahead logs, and blocks, that could not be read when a database was opened."}),
 		syncErrors:   prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_tsdb_sync_errors_total", Help: "Failed syncs of a write-ahead log."}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "braid_tsdb_sync_seconds", Help: "Time to make the write-ahead logs durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),

@@ -117,7 +117,12 @@ func (t *tenantDB) openDB() error {
 	}
 	reg := prometheus.NewRegistry()
 	t.limits.head.Store(nil)
-	db, err := promtsdb.Open(t.dbDir(), t.opts.Logger.With("tenant", string(t.id)), reg, t.promOptions(), nil)
+	log := t.opts.Logger.With("tenant", string(t.id))
+	db, err := promtsdb.Open(t.dbDir(), log, reg, t.promOptions(), nil)
+	if err != nil && t.setDamagedBlocksAside() {
+		reg = prometheus.NewRegistry()
+		db, err = promtsdb.Open(t.dbDir(), log, reg, t.promOptions(), nil)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot open the metrics of tenant %q: %w", t.id, err)
 	}
@@ -126,6 +131,35 @@ func (t *tenantDB) openDB() error {
 	t.limits.head.Store(db.Head())
 	t.wal, t.wbl = newLogSyncer(filepath.Join(t.dbDir(), "wal")), newLogSyncer(filepath.Join(t.dbDir(), "wbl"))
 	return nil
+}
+
+// setDamagedBlocksAside moves blocks that cannot be opened out of the database,
+// so that the rest of it can; it reports whether there were any.
+func (t *tenantDB) setDamagedBlocksAside() (moved bool) {
+	blocks, err := filepath.Glob(filepath.Join(t.dbDir(), "*", "meta.json"))
+	if err != nil {
+		return false
+	}
+	aside := filepath.Join(t.dir, "damaged")
+	for _, meta := range blocks {
+		dir := filepath.Dir(meta)
+		b, err := promtsdb.OpenBlock(t.opts.Logger, dir, nil, nil)
+		if err == nil {
+			err = b.Close()
+		}
+		if err == nil {
+			continue
+		}
+		to := filepath.Join(aside, filepath.Base(dir))
+		t.opts.Logger.Error("block is damaged and set aside; the rest is served", "tenant", string(t.id), "block", dir, "moved_to", to, "err", err)
+		t.m.damaged.Inc()
+		if err := errors.Join(os.MkdirAll(aside, 0o750), os.Rename(dir, to)); err != nil {
+			t.opts.Logger.Error("cannot set a damaged block aside", "tenant", string(t.id), "err", err)
+			continue
+		}
+		moved = true
+	}
+	return moved
 }
 
 // reopen closes the database and opens it again. A commit that failed may have
