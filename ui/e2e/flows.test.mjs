@@ -227,7 +227,7 @@ flow("a query becomes a rule that was tried on the past", async (page) => {
   await page.keyboard.insertText("sum(rate(http_server_request_duration_seconds_count[5m])) > 0");
   await page.keyboard.press("Control+Enter");
   await page.getByText(/would have fired 1 time/).waitFor();
-  assert.match(await page.locator("pre").innerText(), /- alert:/);
+  assert.match(await page.locator("pre").textContent(), /- alert:/);
 });
 
 flow(

@@ -16,17 +16,19 @@ import {
   StreamLanguage,
   syntaxHighlighting,
 } from "@codemirror/language";
-import { lintKeymap } from "@codemirror/lint";
+import { type Diagnostic, linter, lintKeymap } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
 import { PromQLExtension } from "@prometheus-io/codemirror-promql";
 import { useEffect, useRef } from "react";
-import { headers } from "@/api/http";
+import { ApiError, getJSON, headers } from "@/api/http";
 import { logLabels, logLabelValues } from "@/api/loki";
 import { searchTags, tagValues } from "@/api/tempo";
+import { mistakeOf } from "@/lib/check";
 import { bareValues, functions, placeAt, stages, traceIntrinsics } from "@/lib/complete";
 import type { Range } from "@/lib/time";
+import { isTraceMetric } from "@/lib/traceql";
 import { useRange } from "@/shell/range";
 import type { EditorProps } from "./editor";
 import { logqlMode, traceqlMode } from "./modes";
@@ -139,6 +141,21 @@ async function valuesOf(
   return (await tagValues(field, r, undefined, signal)).map((v) => v.value);
 }
 
+/** Asks the server whether a query reads; a search of the first second of 1970 costs nothing. */
+async function check(language: "logql" | "traceql", text: string): Promise<readonly Diagnostic[]> {
+  if (text.trim() === "") return [];
+  try {
+    if (language === "logql") await getJSON("/loki/api/v1/format_query", { query: text });
+    else if (isTraceMetric(text)) await getJSON("/api/metrics/query_range", { q: text, start: 1, end: 2, step: "1s" });
+    else await getJSON("/api/search", { q: text, start: 1, end: 2, limit: 1 });
+  } catch (e) {
+    if (!(e instanceof ApiError) || e.status !== 400) return [];
+    const m = mistakeOf(e.message, text);
+    return m ? [{ ...m, severity: "error" }] : [];
+  }
+  return [];
+}
+
 function languageOf(language: EditorProps["language"], range: () => Range): Extension {
   if (language === "promql") {
     return new PromQLExtension()
@@ -155,6 +172,7 @@ function languageOf(language: EditorProps["language"], range: () => Range): Exte
   }
   const mode = StreamLanguage.define(language === "logql" ? logqlMode : traceqlMode);
   return new LanguageSupport(mode, [
+    linter((view) => check(language, view.state.doc.toString()), { delay: 700 }),
     mode.data.of({ autocomplete: completer(language, range), closeBrackets: { brackets: ["(", "[", "{", '"', "`"] } }),
   ]);
 }

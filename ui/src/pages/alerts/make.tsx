@@ -2,24 +2,42 @@
 import { useQuery } from "@tanstack/react-query";
 import { Copy } from "lucide-react";
 import { useMemo, useState } from "react";
-import { queryRange } from "@/api/prom";
+import { queryLogMetric } from "@/api/loki";
+import { queryRange, type Series } from "@/api/prom";
+import { traceMetrics } from "@/api/tempo";
 import { duration, guessUnit, plural } from "@/lib/format";
 import { backtest, type Draft, emptyDraft, splitThreshold, toYaml } from "@/lib/rules";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
-import { formatTime, parseSpan } from "@/lib/time";
+import { formatTime, parseSpan, type Range } from "@/lib/time";
 import { TimeChart } from "@/parts/chart";
-import { QueryEditor } from "@/parts/editor";
+import { type Language, QueryEditor } from "@/parts/editor";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import { copy } from "@/parts/toast";
 import { pointsOf } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
 import { useParams } from "@/shell/url";
 
+/** The points of an expression in any of the three languages that rules may speak. */
+async function courseOf(language: Language, expr: string, range: Range, signal: AbortSignal): Promise<Series[]> {
+  if (language === "logql") return (await queryLogMetric(expr, range, step, signal)).data;
+  if (language === "traceql") {
+    const list = await traceMetrics(expr, range, step, signal);
+    return list.map((s) => ({
+      metric: s.labels,
+      values: s.points.map(([t, v]): [number, string] => [t / 1000, String(v)]),
+    }));
+  }
+  const a = await queryRange(expr, range, step, signal);
+  return a.data.resultType === "matrix" ? a.data.result : [];
+}
+
+const noSeries: Series[] = [];
 const days = 7;
 const step = 120;
 
 export function MakeAlert() {
-  const [params] = useParams();
+  const [params, setParams] = useParams();
+  const language: Language = params.lang === "logql" || params.lang === "traceql" ? params.lang : "promql";
   const { nowMs } = useRange();
   const [draft, setDraft] = useState<Draft>(() => ({
     ...emptyDraft,
@@ -29,11 +47,11 @@ export function MakeAlert() {
   const set = (change: Partial<Draft>) => setDraft({ ...draft, ...change });
   const range = { fromMs: nowMs - days * 86_400_000, toMs: nowMs };
   const q = useQuery({
-    queryKey: ["backtest", draft.expr, nowMs],
-    queryFn: ({ signal }) => queryRange(draft.expr, range, step, signal),
+    queryKey: ["backtest", language, draft.expr, nowMs],
+    queryFn: ({ signal }) => courseOf(language, draft.expr, range, signal),
     enabled: draft.expr.trim() !== "",
   });
-  const data = q.data?.data.resultType === "matrix" ? q.data.data.result : [];
+  const data = q.data ?? noSeries;
   const keys = distinguishing(data.map((s) => s.metric));
   const threshold = Number(draft.threshold);
   const hold = parseSpan(draft.holdFor || "0s") ?? 0;
@@ -46,8 +64,19 @@ export function MakeAlert() {
   return (
     <div className="col" style={{ paddingTop: 10 }}>
       <div className="query-bar">
+        <select
+          className="select"
+          style={{ height: 34 }}
+          aria-label="Language"
+          value={language}
+          onChange={(e) => setParams({ lang: e.target.value === "promql" ? undefined : e.target.value }, true)}
+        >
+          <option value="promql">PromQL</option>
+          <option value="logql">LogQL</option>
+          <option value="traceql">TraceQL</option>
+        </select>
         <QueryEditor
-          language="promql"
+          language={language}
           label="Expression"
           value={text}
           onChange={setText}

@@ -6,6 +6,7 @@ import { logParams } from "@/api/loki";
 import { bytes, count, durationMs, plural } from "@/lib/format";
 import { addFilter, allLogs, isLogQuery, searchedTexts } from "@/lib/logql";
 import { settings, useSettings } from "@/lib/settings";
+import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { QueryEditor } from "@/parts/editor";
 import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
 import { Histogram } from "@/parts/histogram";
@@ -78,6 +79,7 @@ export default function LogsPage() {
       <div className="page-head">
         <h1>Logs</h1>
         <div className="push row">
+          <AddToDashboard type={isLog ? "logs" : "line"} queries={[{ language: "logql", expr: query }]} />
           <SavedMenu page="logs" query={query} onPick={run} />
           <ShareMenu
             data={{

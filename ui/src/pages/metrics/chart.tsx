@@ -9,6 +9,8 @@ import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
 import { ShareMenu } from "@/parts/menus";
 import { byUnit } from "@/lib/format";
+import type { PanelType } from "@/lib/dashboards";
+import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { useRange } from "@/shell/range";
 import { A, href, useParams } from "@/shell/url";
 import { Behind, type BehindPoint } from "./behind";
@@ -93,6 +95,12 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
           ))}
         </select>
         <span className="push row">
+          <AddToDashboard
+            small
+            type={style === "heat" ? "heatmap" : style === "points" ? "line" : (style as PanelType)}
+            unit={params.unit}
+            queries={queries.map((q) => ({ language: "promql", expr: q.query }))}
+          />
           <A className="btn small" to={href("/alerting", { ...carry, tab: "make", expr: queries[0]?.query })}>
             Make alert
           </A>

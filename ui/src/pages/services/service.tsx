@@ -1,19 +1,41 @@
 /** One service: rate, errors, duration; its operations; who calls it; its latest errors. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useParams as useRouteParams } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { queryLogs } from "@/api/loki";
 import { traceMetrics } from "@/api/tempo";
 import { count, duration, durationMs, percent } from "@/lib/format";
 import { chooseStep } from "@/lib/time";
 import { ErrorNotice, Loading } from "@/parts/feedback";
+import type { Mark } from "@/parts/chart";
 import { Service } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { LogList } from "@/pages/logs/list";
+import { deploysOf } from "./deploys";
 import { TraceMetric } from "@/pages/traces/metric";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { A, href } from "@/shell/url";
 import { edgeQuery, serviceHref, useServices } from "./services";
+
+/** When another version of a service took its first request. */
+function useDeploys(service: string): Mark[] {
+  const { range } = useRange();
+  const step = chooseStep(range, 60);
+  const q = useQuery({
+    queryKey: ["versions", service, range.fromMs, range.toMs],
+    queryFn: ({ signal }) =>
+      traceMetrics(
+        `{ resource.service.name = ${JSON.stringify(service)} } | count_over_time() by (resource.service.version)`,
+        range,
+        step,
+        signal,
+      ),
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+  return useMemo(() => deploysOf(q.data ?? [], range.fromMs + step * 2000), [q.data, range.fromMs, step]);
+}
 
 interface Operation {
   name: string;
@@ -26,6 +48,7 @@ export default function ServicePage() {
   const { name = "" } = useRouteParams({ strict: false }) as { name?: string };
   const { range, carry } = useRange();
   useTitle(name);
+  const deploys = useDeploys(name);
   const map = useServices(range);
   const node = map.data?.nodes?.find((n) => n.name === name);
   const quoted = JSON.stringify(name);
@@ -61,16 +84,18 @@ export default function ServicePage() {
         </span>
       </div>
       <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
-        <TraceMetric title="Requests a second" query={`${inbound} | rate()`} height={190} />
+        <TraceMetric title="Requests a second" query={`${inbound} | rate()`} height={190} marks={deploys} />
         <TraceMetric
           title="Failed requests a second"
           query={`{ resource.service.name = ${quoted} && kind = server && status = error } | rate()`}
           height={190}
+          marks={deploys}
         />
         <TraceMetric
           title="Duration: median, 95th and 99th percentile"
           query={`${inbound} | quantile_over_time(duration, 0.5, 0.95, 0.99)`}
           height={190}
+          marks={deploys}
         />
       </div>
       <Operations service={name} />

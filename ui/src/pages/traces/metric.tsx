@@ -5,7 +5,7 @@ import { type TraceSeries, traceMetrics } from "@/api/tempo";
 import { duration, plural } from "@/lib/format";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep } from "@/lib/time";
-import { type Dot, type Line, type Style, TimeChart } from "@/parts/chart";
+import { type Dot, type Line, type Mark, type Style, TimeChart } from "@/parts/chart";
 import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
 import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
@@ -35,9 +35,10 @@ interface Props {
   height?: number;
   title?: string;
   style?: Style;
+  marks?: readonly Mark[];
 }
 
-export function TraceMetric({ query, height = 320, title, style = "line" }: Props) {
+export function TraceMetric({ query, height = 320, title, style = "line", marks }: Props) {
   const { range, zoomTo } = useRange();
   const step = chooseStep(range, 200);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
@@ -79,6 +80,7 @@ export function TraceMetric({ query, height = 320, title, style = "line" }: Prop
               label={query}
               lines={lines}
               dots={dots}
+              {...(marks ? { marks } : {})}
               range={range}
               stepMs={step * 1000}
               unit={unitOf(query)}

@@ -6,6 +6,7 @@ import { searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
 import { bytes, durationMs, plural } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
 import { addCondition, condition, isTraceMetric } from "@/lib/traceql";
+import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { QueryEditor } from "@/parts/editor";
 import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
 import { HowToSend } from "@/parts/how-to-send";
@@ -52,6 +53,7 @@ export default function TracesPage() {
       <div className="page-head">
         <h1>Traces</h1>
         <div className="push row">
+          <AddToDashboard type={metric ? "line" : "traces"} queries={[{ language: "traceql", expr: query }]} />
           <SavedMenu page="traces" query={query} onPick={run} />
           <ShareMenu
             data={{ name: "traces", call: { path: "/api/search", params: searchParams(query, range, 100) } }}
