@@ -141,6 +141,10 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 	v.stats.AddBlocks(1, 0)
 	bound, perClass := prog.bind(&side.tables), make([]int64, len(side.classes))
 	cur, skip := newPageCursor(b, side, len(prog.leaves), v.stats), v.excluded(b, side)
+	if skip == nil && (q.Range.All() || b.MinTime >= q.Range.Start && b.MaxTime < q.Range.End) && !slices.Contains(bound.verdict, maybe) {
+		countClasses(counts, cur, bound)
+		return cur.fault
+	}
 	for page := range side.zones {
 		z := &side.zones[page]
 		if !q.Range.Overlaps(z.minStart, z.maxStart) {
@@ -161,6 +165,29 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 	}
 	countKeys(counts, &side.tables, perClass)
 	return nil
+}
+
+// countClasses counts the attributes of a block whose classes all are decided:
+// only spans with events or links are looked at one by one.
+func countClasses(counts map[fieldKey]int64, cur *pageCursor, bound *binding) {
+	side := cur.side
+	perClass := make([]int64, len(side.classes))
+	look := make([]bool, len(side.classes))
+	any := false
+	for c, verdict := range bound.verdict {
+		if verdict == yes {
+			perClass[c] = int64(side.classRows[c])
+			look[c] = side.classes[c].bits&(hasEvents|hasLinks) != 0
+			any = any || look[c]
+		}
+	}
+	countKeys(counts, &side.tables, perClass)
+	for n := 0; any && n < side.rows && cur.fault == nil; n++ {
+		if class := side.class[n]; look[class] {
+			cur.turn(n / pageRows)
+			countParts(counts, &side.tables, class, cur, uint32(n))
+		}
+	}
 }
 
 // splitFields counts the attributes of a trace that several parts hold.
