@@ -117,12 +117,8 @@ func (t *tenantDB) openDB() error {
 	}
 	reg := prometheus.NewRegistry()
 	t.limits.head.Store(nil)
-	log := t.opts.Logger.With("tenant", string(t.id))
-	db, err := promtsdb.Open(t.dbDir(), log, reg, t.promOptions(), nil)
-	if err != nil && t.setDamagedBlocksAside() {
-		reg = prometheus.NewRegistry()
-		db, err = promtsdb.Open(t.dbDir(), log, reg, t.promOptions(), nil)
-	}
+	t.setDamagedBlocksAside()
+	db, err := promtsdb.Open(t.dbDir(), t.opts.Logger.With("tenant", string(t.id)), reg, t.promOptions(), nil)
 	if err != nil {
 		return fmt.Errorf("cannot open the metrics of tenant %q: %w", t.id, err)
 	}
@@ -133,12 +129,12 @@ func (t *tenantDB) openDB() error {
 	return nil
 }
 
-// setDamagedBlocksAside moves blocks that cannot be opened out of the database,
-// so that the rest of it can; it reports whether there were any.
-func (t *tenantDB) setDamagedBlocksAside() (moved bool) {
+// setDamagedBlocksAside moves blocks that cannot be opened out of the database:
+// one of them would keep all the rest from being opened.
+func (t *tenantDB) setDamagedBlocksAside() {
 	blocks, err := filepath.Glob(filepath.Join(t.dbDir(), "*", "meta.json"))
 	if err != nil {
-		return false
+		return // the pattern is a constant; a folder's name cannot spoil it
 	}
 	aside := filepath.Join(t.dir, "damaged")
 	for _, meta := range blocks {
@@ -155,11 +151,8 @@ func (t *tenantDB) setDamagedBlocksAside() (moved bool) {
 		t.m.damaged.Inc()
 		if err := errors.Join(os.MkdirAll(aside, 0o750), os.Rename(dir, to)); err != nil {
 			t.opts.Logger.Error("cannot set a damaged block aside", "tenant", string(t.id), "err", err)
-			continue
 		}
-		moved = true
 	}
-	return moved
 }
 
 // reopen closes the database and opens it again. A commit that failed may have
