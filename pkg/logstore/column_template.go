@@ -238,10 +238,11 @@ func (r chunkReader) templated(v *vector, src []byte, known []template) (err err
 
 // slots are the decoded variables of the values of one template.
 type slots struct {
-	code  uint32
-	count int
-	n     int // values made so far
-	vars  []slot
+	code   uint32
+	count  int
+	wanted int // of count: how many texts are asked for
+	n      int // values passed so far
+	vars   []slot
 }
 
 // slot is one variable of the values of a template.
@@ -255,6 +256,11 @@ func (t *templates) build(v *vector, only bitset) error {
 	r := t.r
 	local := r.mem.getCodes(len(t.known)) // by template: its slots
 	by := t.used(local)
+	for i, c := range t.codes {
+		if only == nil || only.has(v.row(i)) {
+			by[local[c]].wanted++
+		}
+	}
 	rest, size, err := t.variables(by)
 	if err != nil {
 		return err
@@ -314,7 +320,7 @@ func (s *slots) line(dst []byte, k int, parts []string, rest *vector) []byte {
 
 // variables decodes all slots, and returns how long all texts are at most.
 func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
-	src, inRest, total := t.src, 0, 0
+	src, inRest, total, needRest := t.src, 0, 0, false
 	full := chunkReader{mem: t.r.mem}
 	for i := range by {
 		total += len(t.known[by[i].code].parts) - 1
@@ -323,7 +329,7 @@ func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
 	for i := range by {
 		s := &by[i]
 		tm := &t.known[s.code]
-		size += s.count * len(tm.text)
+		size += s.wanted * len(tm.text)
 		k := len(tm.parts) - 1
 		s.vars, all = all[:k:k], all[k:]
 		for j := range s.vars {
@@ -337,24 +343,31 @@ func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
 			if enc == 0 {
 				s.vars[j].rest = inRest
 				inRest += s.count
+				needRest = needRest || s.wanted > 0
 				continue
 			}
 			n, body, err := readUvarint(src, len(src))
 			if err != nil || n > len(body) || enc != encUUID && enc != encHex && enc != encCounter {
 				return nil, 0, errShort
 			}
+			src = body[n:]
+			if s.wanted == 0 {
+				continue
+			}
 			v := &vector{form: formText, n: s.count}
 			if err := full.text(v, enc, body[:n]); err != nil {
 				return nil, 0, err
 			}
 			s.vars[j].vec = v
-			src = body[n:]
 			if v.counter != nil {
-				size += s.count * (len(v.counter.prefix) + 19)
+				size += s.wanted * (len(v.counter.prefix) + 19)
 			} else {
 				size += len(v.data)
 			}
 		}
+	}
+	if !needRest {
+		return nil, size, nil
 	}
 	if rest, err = full.rest(src, inRest); err != nil {
 		return nil, 0, err
