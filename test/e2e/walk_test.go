@@ -235,7 +235,7 @@ func askEverything(t *testing.T, s *system, first, second checkout) {
 	t.Helper()
 	for path, want := range map[string]string{
 		"/api/v1/query?query=shop_orders_total":                                                                                         `"3"`,
-		"/api/v1/query_range?query=shop_orders_total&step=1&start=" + ago(60) + "&end=" + ago(-1):                                      `"3"`,
+		"/api/v1/query_range?query=shop_orders_total&step=1&start=" + ago(60) + "&end=" + ago(-1):                                       `"3"`,
 		"/api/v1/query_exemplars?query=shop_orders_total&start=" + ago(60) + "&end=" + ago(-1):                                          first.trace.String(),
 		"/api/v1/query?query=" + url.QueryEscape(`sum({__logql__="count_over_time({service_name=\"payment\"} |= \"declined\" [5m])"})`): `"1"`,
 		"/loki/api/v1/query_range?query=" + url.QueryEscape(`{service_name="payment"} |= "declined" | request_id="req-e2e-1"`):          "order 4711",
