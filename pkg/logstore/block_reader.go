@@ -25,6 +25,7 @@ type blockReader struct {
 	gen   uint32
 	// applied are the deletions that were carried out when the block was written.
 	applied []string
+	keys    map[string]string // see keyNames
 	cache   *cache
 	pages   vfs.File
 
@@ -54,6 +55,9 @@ func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
 	_, err = b.Stat("gen", &r.gen)
 	if err == nil {
 		_, err = b.Stat("deleted", &r.applied)
+	}
+	if err == nil {
+		_, err = b.Stat("keys", &r.keys)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

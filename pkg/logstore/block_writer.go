@@ -89,6 +89,7 @@ type blockWriter struct {
 	streams []stream
 	fixed   writerColumns
 	gen     uint32
+	spec    *model.KeySpec
 	pages   []pageInfo
 	rows    int64
 	minT    int64
@@ -116,7 +117,7 @@ func newBlockWriter(out *block.Writer, columns []blockColumn, streams []stream, 
 			c.ids, _ = spec.Kind(c.name)
 		}
 	}
-	w := &blockWriter{out: out, file: file, enc: enc, columns: columns, streams: streams, gen: gen,
+	w := &blockWriter{out: out, file: file, enc: enc, columns: columns, streams: streams, gen: gen, spec: spec,
 		minT: math.MaxInt64, maxT: math.MinInt64}
 	w.fixed = writerColumns{-1, -1, -1, -1}
 	for i, c := range columns {
@@ -304,6 +305,11 @@ func (w *blockWriter) finish() (block.Meta, error) {
 	}
 	if err := w.out.WriteFile(directoryFile, w.directory()); err != nil {
 		return m, err
+	}
+	if keys := keyNames(w.columns, w.streams, w.spec); keys != nil {
+		if err := m.SetStat("keys", keys); err != nil {
+			return m, err
+		}
 	}
 	return m, m.SetStat("gen", w.gen)
 }

@@ -114,7 +114,7 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, spec *model.KeyS
 		b.release()
 		return nil
 	}
-	if !b.block.Overlaps(sc.rng) {
+	if !b.block.Overlaps(sc.rng) || b.ruledOut(filter, spec, sc.stats) {
 		return skip()
 	}
 	d, err := b.directory(sc.stats)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -373,6 +374,87 @@ func TestAgeFlushesAHead(t *testing.T) {
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	require.NotEmpty(t, families)
+	require.NoError(t, s.Close())
+}
+
+// TestNewKindOfIDIsFoundInOldBlocks: a block written before an attribute was
+// named a carrier of ids is not ruled out by its index.
+func TestNewKindOfIDIsFoundInOldBlocks(t *testing.T) {
+	spec := model.NewKeySpec(nil)
+	o := testOptions(t.TempDir())
+	o.KeySpec = func() *model.KeySpec { return spec }
+	s := openTest(t, o)
+	for i := range 3 {
+		mustAppend(t, s, "t", 0, oneLog(testNow, "x", model.Attr{Key: "order.id", Value: model.String(fmt.Sprint("o-", i))}))
+		require.NoError(t, s.Flush(bg))
+	}
+	q := &predicate.LogQuery{Tenant: "t", Filter: predicate.Correlated{ID: "o-1"}, Stats: &model.QueryStats{}}
+	require.Empty(t, collectRows(t, s, q))
+	require.Zero(t, q.Stats.Blocks.Load())
+	spec = model.NewKeySpec(map[string][]string{"order": {"order.id"}})
+	require.Len(t, collectRows(t, s, q), 1)
+	mergeAll(t, s)
+	q.Stats = &model.QueryStats{}
+	require.Len(t, collectRows(t, s, q), 1)
+	require.EqualValues(t, 1, q.Stats.Blocks.Load())
+	require.NoError(t, s.Close())
+}
+
+// TestManyAtOnce: appends, queries, flushes, merges and deletions go on side by
+// side, and in the end every record is there once.
+func TestManyAtOnce(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.HeadMaxRows, o.pageRows, o.chunkRows = 300, 32, 64
+	s := openTest(t, o)
+	var wg, readers sync.WaitGroup
+	var want atomic.Int64
+	done := make(chan struct{})
+	for w := range 3 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			g := newGen(uint64(w))
+			for i := range 40 {
+				l := g.logs(testNow)
+				want.Add(int64(l.Count()))
+				if _, err := s.AppendLogs(bg, "t", model.Position(1+w*1000+i), l); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	for w := range 2 {
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			g := newGen(uint64(100 + w))
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if w == 0 {
+					s.Maintain(bg)
+				}
+				q := &predicate.LogQuery{Tenant: "t", Filter: g.expr(2, nil), Limit: 20}
+				for _, err := range s.SelectLogs(bg, q) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := s.AggregateLogs(bg, &predicate.Aggregation{Tenant: "t", Filter: q.Filter, By: []predicate.Field{g.field()}}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	close(done)
+	readers.Wait()
+	a, err := s.AggregateLogs(bg, &predicate.Aggregation{Tenant: "t"})
+	require.NoError(t, err)
+	require.EqualValues(t, want.Load(), a.Groups[0].Cells[0].Count)
 	require.NoError(t, s.Close())
 }
 
