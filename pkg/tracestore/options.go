@@ -33,8 +33,10 @@ type Options struct {
 	HeadMaxSpans int
 	// HeadMaxAge is how long a span stays in memory at the most; default 10 min.
 	HeadMaxAge time.Duration
-	// MemoryBudget bounds, in bytes, what heads and cached indexes take
-	// together; default 256 MiB. Beyond it appends are refused for a while.
+	// MemoryBudget, in bytes, is what the heads of all tenants (one half: the
+	// largest are flushed early) and cached sidecars (the other) aim to stay
+	// below; default 256 MiB. A tenant of which two full heads wait for the disk
+	// is told to try again.
 	MemoryBudget int64
 	// BlockMaxSpans bounds merged blocks; default 1,048,576.
 	BlockMaxSpans int

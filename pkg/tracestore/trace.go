@@ -14,6 +14,10 @@ const batchRows = 1000
 // Trace yields the spans of one trace: see query.TraceSource.
 func (s *Store) Trace(ctx context.Context, t tenant.ID, id model.TraceID, stats *model.QueryStats) iter.Seq2[[]model.SpanRow, error] {
 	return func(yield func([]model.SpanRow, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
 		ten := s.tenant(t, false)
 		if ten == nil {
 			return
