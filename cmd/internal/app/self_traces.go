@@ -89,5 +89,5 @@ func ownValue(v attribute.Value) model.Value {
 	case attribute.STRING:
 		return model.String(v.AsString())
 	}
-	return model.String(v.Emit())
+	return model.String(v.String())
 }

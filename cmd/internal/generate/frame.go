@@ -14,14 +14,13 @@ import (
 
 // request is one user request on its way through the shop.
 type request struct {
-	s       *shop
-	trace   pcommon.TraceID
-	id      string // x-request-id
-	user    user
-	order   string
-	failed  string // what the user is told
-	slow    bool   // touched by the incident
-	sampled bool
+	s      *shop
+	trace  pcommon.TraceID
+	id     string // x-request-id
+	user   user
+	order  string
+	failed string // what the user is told
+	slow   bool   // touched by the incident
 }
 
 // frame is one service at work on a request: its span, and its clock.

@@ -30,13 +30,13 @@ var now = time.Date(2026, 3, 1, 12, 16, 0, 0, time.UTC) // within the incident
 
 // sink is a receiver that keeps what it was sent.
 type sink struct {
-	t                  *testing.T
-	mu                 sync.Mutex
-	spans              []model.SpanRow
-	logs               []model.LogRow
-	points             map[string]int
-	buckets, exemplars int
-	refuse             int // so many requests are answered 503 first
+	t         *testing.T
+	mu        sync.Mutex
+	spans     []model.SpanRow
+	logs      []model.LogRow
+	points    map[string]int
+	exemplars int
+	refuse    int // so many requests are answered 503 first
 }
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {

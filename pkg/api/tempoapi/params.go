@@ -93,7 +93,7 @@ func parseSearch(q url.Values) (p traceql.Params, err error) {
 	}
 	p.Query = q.Get("q")
 	if p.Query == "" {
-		tags := map[string]string{}
+		var tags map[string]string
 		if tags, err = parseTags(q.Get("tags")); err == nil {
 			p.Query, err = tagQuery(tags, q.Get("minDuration"), q.Get("maxDuration"))
 		}

@@ -7,15 +7,6 @@ import (
 	"strings"
 )
 
-func newLineFilter(op string, args []LineArg) (*LineFilter, error) {
-	for i := range args {
-		if err := args[i].compile(op); err != nil {
-			return nil, err
-		}
-	}
-	return &LineFilter{Op: op, Args: args}, nil
-}
-
 func (a *LineArg) compile(op string) error {
 	if a.IP {
 		if op != "|=" && op != "!=" {

@@ -64,9 +64,7 @@ func newPlan(q *Query, sortBy *Field) (*Plan, error) {
 	if q.Metrics != nil && q.Metrics.Compare != nil {
 		p.project = nil
 	} else {
-		for _, f := range b.order {
-			p.project = append(p.project, f)
-		}
+		p.project = append(p.project, b.order...)
 	}
 	return p, nil
 }
