@@ -38,6 +38,12 @@ func (x *txn) addPoint(tg *target, scope *model.Scope, m *model.Metric, metric i
 	if s.flags&spanForeign != 0 && !x.exclusive {
 		return true
 	}
+	if s.flags&spanShared != 0 && len(s.refs) > 0 {
+		if err := x.contradicts(s.refs[0], p); err != nil {
+			x.reject(m, err)
+			return false
+		}
+	}
 	s.t = p.Time / 1e6
 	start := x.startTime(m, p)
 	if start != span.start || x.t.opts.StoreStartTimes {

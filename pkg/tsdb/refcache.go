@@ -19,6 +19,13 @@ type refCache struct {
 type refGeneration struct {
 	streams map[identity]refSpan
 	slab    []uint64
+	// owners names the stream that brought a series first, by the first
+	// reference of the stream.
+	owners map[uint64]identity
+}
+
+func newGeneration(room int) refGeneration {
+	return refGeneration{streams: map[identity]refSpan{}, owners: map[uint64]identity{}, slab: make([]uint64, 0, room)}
 }
 
 // refSpan is where a stream's references are in the slab, and what is
@@ -35,11 +42,14 @@ const (
 	// spanForeign marks a stream whose own attributes say another job or
 	// instance than its resource: it is appended under the exclusive lock.
 	spanForeign uint16 = 1 << iota
+	// spanShared marks a stream whose series another stream has as well: they
+	// differ in what does not become a label, and may contradict each other.
+	spanShared
 )
 
 func newRefCache(maxSeries int) *refCache {
 	c := &refCache{max: max(maxSeries/2, 64)}
-	c.young.streams = map[identity]refSpan{}
+	c.young = newGeneration(0)
 	return c
 }
 
@@ -64,7 +74,7 @@ func (c *refCache) get(id identity) (span refSpan, refs []uint64, ok bool) {
 func (c *refCache) put(id identity, refs []uint64, start int64, flags uint16) refSpan {
 	if len(c.young.slab)+len(refs) > c.max {
 		c.old = c.young
-		c.young = refGeneration{streams: map[identity]refSpan{}, slab: make([]uint64, 0, min(c.max, 1<<16))}
+		c.young = newGeneration(min(c.max, 1<<16))
 	}
 	span, ok := c.young.streams[id]
 	if !ok || int(span.n) != len(refs) {
@@ -73,9 +83,27 @@ func (c *refCache) put(id identity, refs []uint64, start int64, flags uint16) re
 	} else {
 		copy(c.young.slab[span.off:], refs)
 	}
-	span.start, span.flags = start, flags
+	span.start, span.flags = start, flags|c.own(id, refs)
 	c.young.streams[id] = span
 	return span
+}
+
+// own notes whose series a stream's are, and marks both streams when they are
+// another's already.
+func (c *refCache) own(id identity, refs []uint64) (flags uint16) {
+	if len(refs) == 0 || refs[0] == 0 {
+		return 0
+	}
+	owner, ok := c.young.owners[refs[0]]
+	if !ok || owner == id {
+		c.young.owners[refs[0]] = id
+		return 0
+	}
+	if span, ok := c.young.streams[owner]; ok {
+		span.flags |= spanShared
+		c.young.streams[owner] = span
+	}
+	return spanShared
 }
 
 // setStart remembers a new start time of a stream that get has just returned.

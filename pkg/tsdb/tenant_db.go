@@ -58,6 +58,8 @@ type tenantDB struct {
 	failed   atomic.Pointer[error] // why nothing more becomes durable
 }
 
+// shard is guarded by tenantDB.mu held shared and its own lock, or by
+// tenantDB.mu held alone.
 type shard struct {
 	mu    sync.Mutex
 	cache *refCache
@@ -250,18 +252,22 @@ func (t *tenantDB) syncFiles() (fatal bool, err error) {
 // maintain forgets idle delta streams and tidies the exemplars.
 func (t *tenantDB) maintain() error {
 	before := t.opts.Now().Add(-t.opts.DeltaIdle).UnixNano()
+	t.mu.RLock()
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
 		s.delta.sweep(before)
 		s.mu.Unlock()
 	}
+	t.mu.RUnlock()
 	now := t.opts.Now()
 	return t.exemplars.maintain(now, now.Add(-t.retention()).UnixNano())
 }
 
 // cacheStats sums the counters of the shards' caches.
 func (t *tenantDB) cacheStats() (hits, misses uint64, series int) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()

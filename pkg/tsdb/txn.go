@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"syscall"
 	"time"
@@ -34,6 +35,9 @@ type txn struct {
 	locked   uint64 // the shards held, by bit
 	sampled  int    // samples appended
 	offers   []offered
+	// shared holds what this transaction appended to series that several
+	// streams have, by reference.
+	shared map[uint64]sharedPoint
 
 	// point is the stream at hand: see stream.
 	point stream
@@ -41,6 +45,27 @@ type txn struct {
 	base    labelSet
 	refs    []uint64
 	builder labels.ScratchBuilder
+}
+
+// sharedPoint is enough of a point to tell whether another contradicts it.
+type sharedPoint struct {
+	time              int64
+	value, sum, count uint64 // bits: NaN is equal to itself
+}
+
+// contradicts reports whether the point at hand says something else than one
+// that the same transaction has appended to the same series.
+func (x *txn) contradicts(ref uint64, p *model.Point) error {
+	this := sharedPoint{p.Time / 1e6, math.Float64bits(p.Value), math.Float64bits(p.Sum), p.Count}
+	other, ok := x.shared[ref]
+	if ok && other.time == this.time && other != this {
+		return storage.ErrDuplicateSampleForTimestamp
+	}
+	if x.shared == nil {
+		x.shared = map[uint64]sharedPoint{}
+	}
+	x.shared[ref] = this
+	return nil
 }
 
 // deferredPoint is a point of a foreign target: it waits for the exclusive lock.
@@ -80,6 +105,7 @@ func newTxn(t *tenantDB) *txn {
 func (x *txn) release() {
 	clear(x.targets)
 	clear(x.offers)
+	clear(x.shared)
 	x.point = stream{}
 	clear(x.base[:cap(x.base)])
 	x.t, x.app = nil, nil
@@ -231,7 +257,7 @@ func (x *txn) reject(m *model.Metric, err error) {
 		x.rej.Add(1, "metric %q: sample is out of order", clip(m.Name))
 	case errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
 		x.t.m.rejected.WithLabelValues("duplicate").Inc()
-		x.rej.Add(1, "metric %q: another value is stored for the same series and time: give each sender its own service.instance.id", clip(m.Name))
+		x.rej.Add(1, "metric %q: another value is stored for the same series and time: give each sender its own service.instance.id, or make what tells the streams apart a label", clip(m.Name))
 	default:
 		x.t.m.rejected.WithLabelValues("invalid").Inc()
 		x.rej.Add(1, "metric %q: %s", clip(m.Name), clip(err.Error()))
