@@ -25,6 +25,8 @@ type braid struct {
 	Logs      logsCmd      `cmd:"" help:"Ask in LogQL."`
 	Trace     traceCmd     `cmd:"" help:"Search traces in TraceQL, or show one by its id."`
 	Check     checkCmd     `cmd:"" help:"Check files without starting."`
+	Test      testCmd      `cmd:"" help:"Run tests of files."`
+	Replay    replayCmd    `cmd:"" help:"Try rules on the past."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -80,7 +82,7 @@ func (c *checkRulesCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := rule.Check(files, parser.NewParser(parser.Options{EnableExperimentalFunctions: true}), slog.New(slog.DiscardHandler)); err != nil {
+	if err := rule.Check(files, parser.NewParser(parser.Options{EnableExperimentalFunctions: true}), slog.New(slog.DiscardHandler), app.CheckVirtual); err != nil {
 		return err
 	}
 	for _, f := range files {
