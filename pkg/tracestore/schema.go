@@ -43,7 +43,7 @@ type colDef struct {
 	key      attrKey
 }
 
-// The fixed columns, by place. What follows colSpanCount are attributes.
+// The fixed columns, by place. What follows colFixedCount are attributes.
 const (
 	colTraceID = iota
 	colSpanID

@@ -6,7 +6,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// strings are texts by number: number 0 is "". The bytes are append-only, so
+// strtab is texts by number: number 0 is "". The bytes are append-only, so
 // that a copy of the struct is a snapshot that stays true while its original
 // grows, and a string handed out stays valid for ever.
 type strtab struct {

@@ -1,0 +1,434 @@
+package tracestore
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/klauspost/compress/zstd"
+
+	"braid/pkg/block"
+	"braid/pkg/model"
+)
+
+// The file of a sidecar: magic, version, then sections, each a byte of its
+// number, its lengths packed and unpacked, the CRC32C of the packed bytes, and
+// these.
+const (
+	sidecarMagic   = "BRTS"
+	sidecarVersion = 1 // 1: as FORMAT.md draws it
+)
+
+const (
+	secTables uint8 = iota + 1
+	secColumns
+	secTraces
+	secClasses
+	secSeconds
+	secParents
+	secZones
+	secStats
+	secEnd
+)
+
+// maxSection and maxBlockRows bound what a damaged length can make a reader
+// allocate. Merges stay far below them.
+const (
+	maxSection   = 1 << 30
+	maxBlockRows = 1 << 24
+)
+
+func (s *sidecar) encode(z *zstd.Encoder) []byte {
+	out := append([]byte(sidecarMagic), sidecarVersion)
+	section := func(id uint8, fill func(*enc)) {
+		var e enc
+		fill(&e)
+		packed := z.EncodeAll(e.b, nil)
+		out = append(out, id)
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(packed)))
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(e.b)))
+		out = binary.LittleEndian.AppendUint32(out, crc32.Checksum(packed, castagnoli))
+		out = append(out, packed...)
+	}
+	section(secTables, s.tables.encode)
+	section(secColumns, s.encodeColumns)
+	section(secTraces, s.encodeTraces)
+	section(secClasses, func(e *enc) { planes(e, s.class) })
+	section(secSeconds, func(e *enc) {
+		e.sv(s.base)
+		last := int64(0)
+		for _, x := range s.second {
+			e.sv(int64(x) - last)
+			last = int64(x)
+		}
+	})
+	section(secParents, func(e *enc) {
+		for i, p := range s.parent {
+			if p == 0 {
+				e.sv(0)
+			} else {
+				e.sv(int64(i) + 1 - int64(p))
+			}
+		}
+	})
+	section(secZones, func(e *enc) {
+		for _, x := range s.zones {
+			e.sv(x.minStart)
+			e.sv(x.maxStart - x.minStart)
+			e.sv(x.maxDuration)
+		}
+	})
+	section(secStats, s.encodeStats)
+	return out
+}
+
+// planes writes the bytes of numbers by significance: the low bytes of all,
+// then the next, which an entropy coder likes better.
+func planes(e *enc, v []uint32) {
+	var or uint32
+	for _, x := range v {
+		or |= x
+	}
+	n := byte(0)
+	for ; or != 0; or >>= 8 {
+		n++
+	}
+	e.byte(n)
+	for b := byte(0); b < n; b++ {
+		for _, x := range v {
+			e.b = append(e.b, byte(x>>(8*b)))
+		}
+	}
+}
+
+func readPlanes(d *dec, n int) []uint32 {
+	v := make([]uint32, n)
+	k := d.byte()
+	if k > 4 {
+		d.fail()
+	}
+	for b := byte(0); b < k && d.err == nil; b++ {
+		for i, x := range d.take(uint64(n)) {
+			v[i] |= uint32(x) << (8 * b)
+		}
+	}
+	return v
+}
+
+func (s *sidecar) encodeColumns(e *enc) {
+	e.uv(uint64(s.rows))
+	e.uv(uint64(len(s.cols)))
+	for i := range s.cols {
+		if fixed := fixedColumn(&s.cols[i]); fixed >= 0 {
+			e.byte(0)
+			e.byte(byte(fixed))
+			continue
+		}
+		e.byte(1)
+		e.str(s.cols[i].key.name)
+		e.byte(byte(s.cols[i].key.kind))
+	}
+	e.uv(uint64(len(s.chunks)))
+	for _, g := range s.chunks {
+		for _, c := range g {
+			e.uv(uint64(c.off))
+			e.byte(c.encoding)
+			if c.encoding == encDict {
+				e.uv(uint64(c.dict.count))
+				e.uv(uint64(c.dict.size))
+				e.uv(uint64(c.dict.crc))
+			}
+			for _, p := range c.pages {
+				e.uv(uint64(p.size))
+				e.uv(uint64(p.crc))
+			}
+		}
+	}
+}
+
+func fixedColumn(d *colDef) int {
+	for i := range fixedCols {
+		if fixedCols[i].name == d.name && d.key.name == "" {
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *sidecar) decodeColumns(d *dec) {
+	if s.rows = int(d.u32()); s.rows > maxBlockRows {
+		d.fail()
+	}
+	for i := range s.fixedAt {
+		s.fixedAt[i] = noColumn
+	}
+	for n := d.count(2); n > 0 && d.err == nil; n-- {
+		if d.byte() == 0 {
+			f := int(d.byte())
+			if f >= colFixedCount {
+				d.fail()
+				return
+			}
+			s.fixedAt[f] = int32(len(s.cols))
+			s.cols = append(s.cols, fixedCols[f])
+			continue
+		}
+		s.cols = append(s.cols, attrCol(attrKey{name: d.str(), kind: model.ValueKind(d.byte())}))
+	}
+	groups := d.count(1)
+	if d.err == nil && groups != (s.rows+groupRows-1)/groupRows {
+		d.fail()
+	}
+	for g := 0; g < groups && d.err == nil; g++ {
+		pages := (min(groupRows, s.rows-g*groupRows) + pageRows - 1) / pageRows
+		cs := make([]chunk, 0, len(s.cols))
+		for range s.cols {
+			cs = append(cs, decodeChunk(d, pages))
+		}
+		s.chunks = append(s.chunks, cs)
+	}
+	for f := range s.fixedAt {
+		if !droppable(f) && s.fixedAt[f] == noColumn {
+			d.fail()
+		}
+	}
+}
+
+func decodeChunk(d *dec, pages int) chunk {
+	c := chunk{off: int64(d.uv()), encoding: d.byte()}
+	if c.encoding == encDict {
+		c.dict = pageLoc{count: d.u32(), size: d.u32(), crc: d.u32()}
+	}
+	for range pages {
+		if d.err != nil {
+			break
+		}
+		c.pages = append(c.pages, pageLoc{size: d.u32(), crc: d.u32()})
+	}
+	return c
+}
+
+func (s *sidecar) encodeTraces(e *enc) {
+	t := &s.traces
+	e.uv(uint64(t.len()))
+	for i := range t.ids {
+		e.raw(t.ids[i][:]...)
+	}
+	last := int64(0)
+	for i := range t.ids {
+		e.sv(t.start[i] - last)
+		last = t.start[i]
+	}
+	for i := range t.ids {
+		e.uv(uint64(t.first[i+1] - t.first[i]))
+		e.sv(t.end[i] - t.start[i])
+		e.uv(uint64(t.root[i].service))
+		e.uv(uint64(t.root[i].name))
+		e.sv(t.root[i].start - t.start[i])
+		e.sv(t.root[i].duration)
+		e.uv(uint64(t.errors[i]))
+	}
+	for i := range t.ids {
+		ss := t.services[t.service0[i]:t.service0[i+1]]
+		e.uv(uint64(len(ss)))
+		for _, x := range ss {
+			e.uv(uint64(x.service))
+			e.uv(uint64(x.spans))
+			e.uv(uint64(x.errors))
+		}
+	}
+}
+
+func (s *sidecar) decodeTraces(d *dec) {
+	t := &s.traces
+	n := d.count(16)
+	t.ids = make([]model.TraceID, n)
+	for i := range t.ids {
+		copy(t.ids[i][:], d.take(16))
+	}
+	t.start, t.end, t.root = make([]int64, n), make([]int64, n), make([]rootSpan, n)
+	t.first, t.errors, t.service0 = make([]uint32, n+1), make([]uint32, n), make([]uint32, n+1)
+	last := int64(0)
+	for i := range t.ids {
+		last += d.sv()
+		t.start[i] = last
+	}
+	for i := range t.ids {
+		t.first[i+1] = t.first[i] + d.u32()
+		t.end[i] = t.start[i] + d.sv()
+		t.root[i] = rootSpan{service: d.u32(), name: d.u32(), start: t.start[i] + d.sv(), duration: d.sv()}
+		t.errors[i] = d.u32()
+		if t.first[i+1] < t.first[i] {
+			d.fail()
+		}
+	}
+	for i := range t.ids {
+		for k := d.count(3); k > 0 && d.err == nil; k-- {
+			t.services = append(t.services, serviceStat{d.u32(), d.u32(), d.u32()})
+		}
+		t.service0[i+1] = uint32(len(t.services))
+	}
+	if int(t.first[n]) != s.rows {
+		d.fail()
+	}
+}
+
+func (s *sidecar) encodeStats(e *enc) {
+	e.uv(uint64(len(s.stats)))
+	for _, f := range s.stats {
+		e.str(f.key.name)
+		e.byte(byte(f.key.kind))
+		e.uv(uint64(f.rows))
+		whole := byte(0)
+		if f.whole {
+			whole = 1
+		}
+		e.byte(whole)
+		e.uv(uint64(len(f.values)))
+		for _, v := range f.values {
+			e.value(v.value)
+			e.uv(uint64(v.rows))
+			e.uv(uint64(len(v.pages)))
+			for _, w := range v.pages {
+				e.u64(w)
+			}
+		}
+	}
+	e.uv(uint64(len(s.names)))
+	for _, n := range s.names {
+		e.str(n)
+		e.str(s.idKeys[n])
+	}
+}
+
+func (s *sidecar) decodeStats(d *dec) {
+	for n := d.count(5); n > 0 && d.err == nil; n-- {
+		f := fieldStat{key: attrKey{d.str(), model.ValueKind(d.byte())}, rows: int64(d.uv()), whole: d.byte() == 1}
+		for k := d.count(2); k > 0 && d.err == nil; k-- {
+			v := valueStat{value: d.value(), rows: int64(d.uv())}
+			for w := d.count(8); w > 0 && d.err == nil; w-- {
+				v.pages = append(v.pages, d.u64())
+			}
+			f.values = append(f.values, v)
+		}
+		s.stats = append(s.stats, f)
+	}
+	s.idKeys = map[string]string{}
+	for n := d.count(2); n > 0 && d.err == nil; n-- {
+		name, kind := d.str(), d.str()
+		s.names = append(s.names, name)
+		if kind != "" {
+			s.idKeys[name] = kind
+		}
+	}
+}
+
+// decodeSidecar reads a sidecar file. Every error is a CorruptionError or an
+// unknown version; no input makes it panic or allocate without bound.
+func decodeSidecar(path string, data []byte, z *zstd.Decoder) (*sidecar, error) {
+	if len(data) < 5 || string(data[:4]) != sidecarMagic {
+		return nil, block.Corruptionf(path, 0, "magic is not %q", sidecarMagic)
+	}
+	if data[4] != sidecarVersion {
+		return nil, block.Corruptionf(path, 4, "sidecar version %d, this program knows %d", data[4], sidecarVersion)
+	}
+	s := &sidecar{}
+	at := 5
+	for id := secTables; id < secEnd; id++ {
+		raw, n, err := readSection(path, data, at, id, z)
+		if err != nil {
+			return nil, err
+		}
+		d := &dec{b: raw}
+		s.decodeSection(id, d)
+		if d.err != nil || len(d.b) != 0 {
+			return nil, block.Corruptionf(path, int64(at), "section %d: %v", id, errShort)
+		}
+		at += n
+	}
+	if at != len(data) {
+		return nil, block.Corruptionf(path, int64(at), "%d bytes behind the last section", len(data)-at)
+	}
+	if err := s.check(path); err != nil {
+		return nil, err
+	}
+	s.bindColumns()
+	return s, nil
+}
+
+const sectionHead = 13
+
+func readSection(path string, data []byte, at int, id uint8, z *zstd.Decoder) (raw []byte, n int, err error) {
+	if at+sectionHead > len(data) || data[at] != id {
+		return nil, 0, block.Corruptionf(path, int64(at), "section %d is not there", id)
+	}
+	size := binary.LittleEndian.Uint32(data[at+1:])
+	want := binary.LittleEndian.Uint32(data[at+5:])
+	crc := binary.LittleEndian.Uint32(data[at+9:])
+	rest := data[at+sectionHead:]
+	if uint64(size) > uint64(len(rest)) || want > maxSection {
+		return nil, 0, block.Corruptionf(path, int64(at), "section %d is %d bytes long, %d are there", id, size, len(rest))
+	}
+	if crc32.Checksum(rest[:size], castagnoli) != crc {
+		return nil, 0, block.Corruptionf(path, int64(at), "checksum of section %d differs", id)
+	}
+	raw, err = z.DecodeAll(rest[:size], nil)
+	if err != nil || len(raw) != int(want) {
+		return nil, 0, block.Corruptionf(path, int64(at), "section %d does not unpack: %v", id, err)
+	}
+	return raw, sectionHead + int(size), nil
+}
+
+func (s *sidecar) decodeSection(id uint8, d *dec) {
+	switch id {
+	case secTables:
+		if t, err := decodeTables(d); err == nil {
+			s.tables = *t
+		}
+	case secColumns:
+		s.decodeColumns(d)
+	case secTraces:
+		s.decodeTraces(d)
+	case secClasses:
+		s.class = readPlanes(d, s.rows)
+	case secSeconds:
+		s.base = d.sv()
+		s.second = make([]uint32, 0, min(s.rows, len(d.b)))
+		last := int64(0)
+		for i := 0; i < s.rows && d.err == nil; i++ {
+			last += d.sv()
+			s.second = append(s.second, uint32(last))
+		}
+	case secParents:
+		s.parent = make([]uint32, 0, min(s.rows, len(d.b)))
+		for i := 0; i < s.rows && d.err == nil; i++ {
+			p := d.sv()
+			at := int64(i) + 1 - p
+			if p == 0 {
+				at = 0
+			}
+			if at < 0 || at > int64(s.rows) {
+				d.fail()
+			}
+			s.parent = append(s.parent, uint32(at))
+		}
+	case secZones:
+		for i := 0; i < s.pages() && d.err == nil; i++ {
+			lo := d.sv()
+			s.zones = append(s.zones, zone{lo, lo + d.sv(), d.sv()})
+		}
+	case secStats:
+		s.decodeStats(d)
+	}
+}
+
+func (s *sidecar) pages() int { return (s.rows + pageRows - 1) / pageRows }
+
+// check makes sure that what refers to something refers to what is there.
+func (s *sidecar) check(path string) error {
+	for _, c := range s.class {
+		if int(c) >= len(s.classes) {
+			return block.Corruptionf(path, -1, "a row is of class %d of %d", c, len(s.classes))
+		}
+	}
+	return nil
+}

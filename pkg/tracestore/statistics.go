@@ -1,0 +1,107 @@
+package tracestore
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"braid/pkg/model"
+)
+
+// statCounter counts the values of one attribute column of a block.
+type statCounter struct {
+	rows   int64
+	counts map[model.Value]*valueStat
+	many   bool
+}
+
+// maxStatValues is how many different values a block's statistics list.
+const maxStatValues = 256
+
+// group counts the rows of a row group that begins at a page.
+func (s *statCounter) group(v *vector, kind model.ValueKind, page int) {
+	for i := range v.n {
+		if v.codes != nil && v.codes[i] >= 0 || v.codes == nil && !v.null[i] {
+			s.rows++
+		}
+	}
+	var values []model.Value
+	switch {
+	case kind == model.KindBool:
+		values = []model.Value{model.Bool(false), model.Bool(true)}
+	case v.dictInts != nil:
+		for _, x := range v.dictInts {
+			values = append(values, model.Raw(kind, uint64(x), ""))
+		}
+	default:
+		for _, text := range v.dict {
+			values = append(values, model.Raw(kind, 0, text))
+		}
+	}
+	if len(values) == 0 && s.rows > 0 || len(values) > maxStatValues {
+		s.many, s.counts = true, nil
+	}
+	if s.many {
+		return
+	}
+	s.values(v, kind, page, values)
+}
+
+func (s *statCounter) values(v *vector, kind model.ValueKind, page int, values []model.Value) {
+	at := make([]*valueStat, len(values))
+	for i := range v.n {
+		code := int32(-1)
+		switch {
+		case v.codes != nil:
+			code = v.codes[i]
+		case kind == model.KindBool && !v.null[i]:
+			code = int32(v.ints[i] & 1)
+		}
+		if code < 0 {
+			continue
+		}
+		x := at[code]
+		if x == nil {
+			if x = s.value(values[code]); x == nil {
+				return
+			}
+			at[code] = x
+		}
+		x.rows++
+		x.pages.add(page + i/pageRows)
+	}
+}
+
+// value returns the counter of a value; nil when there are too many.
+func (s *statCounter) value(v model.Value) *valueStat {
+	if s.counts == nil {
+		s.counts = map[model.Value]*valueStat{}
+	}
+	x := s.counts[v]
+	if x == nil {
+		if len(s.counts) == maxStatValues {
+			s.many, s.counts = true, nil
+			return nil
+		}
+		v = model.Raw(v.Kind(), v.Num(), strings.Clone(v.Str()))
+		x = &valueStat{value: v}
+		s.counts[v] = x
+	}
+	return x
+}
+
+// stat returns what the sidecar keeps. Pages are kept of values that are on
+// less than half of them: of others they would not rule out enough.
+func (s *statCounter) stat(k attrKey, pages int) fieldStat {
+	f := fieldStat{key: k, rows: s.rows, whole: !s.many}
+	for _, x := range s.counts {
+		if x.pages.len() > pages/2 {
+			x.pages = nil
+		}
+		f.values = append(f.values, *x)
+	}
+	slices.SortFunc(f.values, func(a, b valueStat) int {
+		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.value.Text(), b.value.Text()))
+	})
+	return f
+}
