@@ -15,6 +15,7 @@ import (
 
 	"braid/internal/testkit"
 	"braid/pkg/model"
+	"braid/pkg/predicate"
 	"braid/pkg/query"
 	"braid/pkg/tenant"
 )
@@ -35,7 +36,7 @@ func (m *memMetrics) Exemplars(_ context.Context, q *query.ExemplarQuery) iter.S
 	return func(yield func([]model.ExemplarRow, error) bool) {
 		for i := range m.rows {
 			found := q.ID == ""
-			eachExemplarKey(m.spec, &m.rows[i], func(k model.CorrelationKey) {
+			predicate.EachExemplarKey(m.spec, &m.rows[i], func(k model.CorrelationKey) {
 				found = found || k.ID == q.ID && (q.Kind == "" || q.Kind == k.Kind)
 			})
 			if found && !yield([]model.ExemplarRow{m.rows[i]}, nil) {
@@ -166,10 +167,10 @@ func (s *shop) brute(start ...model.CorrelationKey) (spans, logs []string) {
 			})
 		}
 		for i := range s.spanRows {
-			grow(gotSpan, i, func(y func(model.CorrelationKey)) { eachSpanKey(s.spec, &s.spanRows[i], y) })
+			grow(gotSpan, i, func(y func(model.CorrelationKey)) { predicate.EachSpanKey(s.spec, &s.spanRows[i], y) })
 		}
 		for i := range s.logRows {
-			grow(gotLog, i, func(y func(model.CorrelationKey)) { eachLogKey(s.spec, &s.logRows[i], y) })
+			grow(gotLog, i, func(y func(model.CorrelationKey)) { predicate.EachLogKey(s.spec, &s.logRows[i], y) })
 		}
 	}
 	for i := range gotSpan {

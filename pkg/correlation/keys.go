@@ -25,57 +25,6 @@ func readings(text, kind string) []model.CorrelationKey {
 	return out
 }
 
-// eachSpanKey calls yield with every key that a span carries.
-func eachSpanKey(spec *model.KeySpec, r *model.SpanRow, yield func(model.CorrelationKey)) {
-	yield(model.CorrelationKey{Kind: model.KeyTrace, ID: r.TraceID.String()})
-	eachAttrKey(spec, r.Attrs, yield)
-	if r.Scope != nil {
-		eachAttrKey(spec, r.Scope.Attrs, yield)
-	}
-	if r.Resource != nil {
-		eachAttrKey(spec, r.Resource.Attrs, yield)
-	}
-	for i := range r.Events {
-		eachAttrKey(spec, r.Events[i].Attrs, yield)
-	}
-}
-
-// eachLogKey calls yield with every key that a log record carries.
-func eachLogKey(spec *model.KeySpec, r *model.LogRow, yield func(model.CorrelationKey)) {
-	if !r.TraceID.IsZero() {
-		yield(model.CorrelationKey{Kind: model.KeyTrace, ID: r.TraceID.String()})
-	}
-	eachAttrKey(spec, r.Attrs, yield)
-	if r.Scope != nil {
-		eachAttrKey(spec, r.Scope.Attrs, yield)
-	}
-	if r.Resource != nil {
-		eachAttrKey(spec, r.Resource.Attrs, yield)
-	}
-}
-
-func eachExemplarKey(spec *model.KeySpec, r *model.ExemplarRow, yield func(model.CorrelationKey)) {
-	if !r.TraceID.IsZero() {
-		yield(model.CorrelationKey{Kind: model.KeyTrace, ID: r.TraceID.String()})
-	}
-	eachAttrKey(spec, r.Attrs, yield)
-}
-
-func eachAttrKey(spec *model.KeySpec, attrs model.Attrs, yield func(model.CorrelationKey)) {
-	for i := range attrs {
-		kind, ok := spec.Kind(attrs[i].Key)
-		if !ok {
-			continue
-		}
-		model.EachID(attrs[i].Value, func(text string) bool {
-			if id := model.Canonical(kind, text); id != "" {
-				yield(model.CorrelationKey{Kind: kind, ID: id})
-			}
-			return true
-		})
-	}
-}
-
 // followed reports whether ids of a kind name one request, so that what they
 // lead to belongs to the same whole. A user or a session names many.
 func followed(kind string) bool { return kind == model.KeyTrace || kind == model.KeyRequest }

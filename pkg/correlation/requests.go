@@ -43,7 +43,7 @@ func summarise(spec *model.KeySpec, m *model.TraceMatch) RequestSummary {
 		if entry == nil || s.ParentID.IsZero() && !entry.ParentID.IsZero() || s.Start < entry.Start && s.ParentID.IsZero() == entry.ParentID.IsZero() {
 			entry = s
 		}
-		eachSpanKey(spec, s, func(k model.CorrelationKey) {
+		predicate.EachSpanKey(spec, s, func(k model.CorrelationKey) {
 			if k.Kind == model.KeyRequest && out.RequestID == "" {
 				out.RequestID = k.ID
 			}
@@ -143,7 +143,7 @@ func addLogRequest(spec *model.KeySpec, byLog map[model.TraceID]*RequestSummary,
 		r.Error = true
 		r.Errors++
 	}
-	eachLogKey(spec, l, func(k model.CorrelationKey) {
+	predicate.EachLogKey(spec, l, func(k model.CorrelationKey) {
 		if k.Kind == model.KeyRequest && r.RequestID == "" {
 			r.RequestID = k.ID
 		}

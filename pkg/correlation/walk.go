@@ -109,13 +109,13 @@ func (w *walk) noteKinds(got *found, key model.CorrelationKey) {
 		w.asked[k] = true
 	}
 	for i := range got.spans {
-		eachSpanKey(w.spec, &got.spans[i], note)
+		predicate.EachSpanKey(w.spec, &got.spans[i], note)
 	}
 	for i := range got.logs {
-		eachLogKey(w.spec, &got.logs[i], note)
+		predicate.EachLogKey(w.spec, &got.logs[i], note)
 	}
 	for i := range got.exemplars {
-		eachExemplarKey(w.spec, &got.exemplars[i], note)
+		predicate.EachExemplarKey(w.spec, &got.exemplars[i], note)
 	}
 }
 
@@ -207,17 +207,17 @@ func (w *walk) keep(got *found) {
 	for i := range got.spans {
 		s := &got.spans[i]
 		w.spans[spanKey{s.TraceID, s.SpanID, s.Start, s.Kind, s.Name, nil}] = s
-		eachSpanKey(w.spec, s, w.enqueue)
+		predicate.EachSpanKey(w.spec, s, w.enqueue)
 	}
 	for i := range got.logs {
 		l := &got.logs[i]
 		w.logs[logKey{l.Time, l.Seq, l.Body.Text(), l.SpanID, l.Resource.Service()}] = l
-		eachLogKey(w.spec, l, w.enqueue)
+		predicate.EachLogKey(w.spec, l, w.enqueue)
 	}
 	for i := range got.exemplars {
 		e := &got.exemplars[i]
 		w.exemplars[exemplarKey{e.Time, e.Value, e.TraceID, e.SpanID, seriesKey(e.Series)}] = e
-		eachExemplarKey(w.spec, e, w.enqueue)
+		predicate.EachExemplarKey(w.spec, e, w.enqueue)
 	}
 }
 

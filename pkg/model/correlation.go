@@ -88,6 +88,17 @@ func (s *KeySpec) Kind(attribute string) (kind string, ok bool) {
 	return kind, ok
 }
 
+// Attributes returns the names of all attributes that carry ids, sorted: what
+// a query must project to see every id of a row.
+func (s *KeySpec) Attributes() []string {
+	out := make([]string, 0, len(s.byName))
+	for n := range s.byName {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
 // Kinds returns the kinds, "trace" first, the rest sorted.
 func (s *KeySpec) Kinds() []string { return slices.Clone(s.kinds) }
 

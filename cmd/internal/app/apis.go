@@ -79,6 +79,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 
 	a.dialects.mount(mux)
 	mux.Handle("/api/braid/v1/", a.gateway)
+	a.mountFederated(mux)
 	boardapi.New(boardapi.Options{Dir: a.dir("dashboards")}).Register(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -90,7 +91,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 
 // nativeService joins what the native API needs.
 func (a *App) nativeService() *native.Service {
-	return native.New(native.Options{Finder: a.engines.finder, Guard: a.guard,
+	return native.New(native.Options{Finder: a.engines.finder, Guard: a.guard, Federator: a.newFederator(),
 		SpanFilter: traceql.SpanFilter, LogFilter: logql.LogFilter})
 }
 

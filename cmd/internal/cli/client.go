@@ -39,6 +39,10 @@ func (c *clientFlags) get(ctx context.Context, path string, query url.Values) ([
 	if err != nil {
 		return nil, err
 	}
+	return c.do(r)
+}
+
+func (c *clientFlags) do(r *http.Request) ([]byte, error) {
 	if c.Tenant != "" {
 		r.Header.Set(tenant.Header, c.Tenant)
 	}
