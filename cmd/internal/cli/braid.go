@@ -24,6 +24,7 @@ type braid struct {
 	Query     queryCmd     `cmd:"" help:"Ask in PromQL."`
 	Logs      logsCmd      `cmd:"" help:"Ask in LogQL."`
 	Trace     traceCmd     `cmd:"" help:"Search traces in TraceQL, or show one by its id."`
+	Federate  federateCmd  `cmd:"" help:"Join logs, traces and exemplars on a correlation id."`
 	Check     checkCmd     `cmd:"" help:"Check files without starting."`
 	Test      testCmd      `cmd:"" help:"Run tests of files."`
 	Replay    replayCmd    `cmd:"" help:"Try rules on the past."`
