@@ -168,6 +168,17 @@ func mustText(pattern string) predicate.Text {
 	return e
 }
 
+func FuzzCanonical(f *testing.F) {
+	for _, s := range []string{"abc", " x ", "{0AF3C2D1-0000-4abc-8def-0123456789AB}", "0AF3C2D1-0000-4abc-8def-0123456789ab", "é", "\u00a0x", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, kind := range []string{model.KeyTrace, model.KeyRequest} {
+			require.Equal(t, model.Canonical(kind, s), canonical(kind, s))
+		}
+	})
+}
+
 func FuzzInts(f *testing.F) {
 	f.Add(appendInts(nil, []int64{1, 2, 3, 1 << 40}), 4)
 	f.Add([]byte{6, 0, 0, 9}, 200)

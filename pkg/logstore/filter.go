@@ -719,7 +719,7 @@ func (c *compiler) correlated(e predicate.Correlated) node {
 			continue
 		}
 		l := leaf{holds: func(v model.Value) bool { return carries(v, kind, e.ID) }, price: 5, idType: kind, idOf: e.ID, isID: e.ID != ""}
-		l.text = func(s string) bool { return s != "" && model.Canonical(kind, s) == e.ID }
+		l.text = func(s string) bool { return s != "" && canonical(kind, s) == e.ID }
 		n := &fieldNode{leaf: l, t: c.t, sources: columnSources(cols)}
 		n.memos = make([]dictMemo, len(n.sources))
 		parts = append(parts, n)

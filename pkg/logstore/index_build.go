@@ -98,11 +98,14 @@ func (b *indexBuilder) add(page, col int, v *vector) {
 		b.addAttrs(page, col, v)
 	case c.intrinsic:
 		b.addIntrinsic(page, c.name, v)
+	case v.form == formText && v.kind == model.KindString && c.ids != "":
+		for i := range v.n {
+			b.addIDText(page, col, v.str(i))
+		}
+		return
 	case v.form == formText && v.kind == model.KindString:
 		for i := range v.n {
-			if s := v.str(i); c.ids == "" || model.Canonical(c.ids, s) == "" { // else it is an id
-				b.ids.Add(b.kinds[col].value.Hash(s), uint32(page))
-			}
+			b.ids.Add(b.kinds[col].value.Hash(v.str(i)), uint32(page))
 		}
 	}
 	if c.ids != "" {
@@ -136,6 +139,35 @@ func appendOnce(list []uint32, page int) []uint32 {
 	return append(list, uint32(page))
 }
 
+// addIDText indexes a string that may be a correlation id: as that, or as a value
+// when it cannot be one.
+func (b *indexBuilder) addIDText(page, col int, s string) {
+	if id := canonical(b.columns[col].ids, s); id != "" {
+		b.ids.Add(b.kinds[col].id.Hash(id), uint32(page))
+	} else {
+		b.ids.Add(b.kinds[col].value.Hash(s), uint32(page))
+	}
+}
+
+// canonical is model.Canonical, with a short way for the texts that it returns
+// as they are.
+func canonical(kind, s string) string {
+	if kind == model.KeyTrace || s == "" || len(s) > 128 || !plainByte(s[0]) || !plainByte(s[len(s)-1]) {
+		return model.Canonical(kind, s)
+	}
+	if len(s) == 36 {
+		for i := range len(s) {
+			if c := s[i]; c >= 'A' && c <= 'F' {
+				return model.Canonical(kind, s)
+			}
+		}
+	}
+	return s
+}
+
+// plainByte: neither space nor brace nor part of a longer character.
+func plainByte(c byte) bool { return c > ' ' && c < 0x7f && c != '{' && c != '}' }
+
 // addIDs indexes a column that carries correlation ids.
 func (b *indexBuilder) addIDs(page, col int, v *vector) {
 	kind := b.columns[col].ids
@@ -148,7 +180,7 @@ func (b *indexBuilder) addIDs(page, col int, v *vector) {
 			seen[v.codes[i]] = true
 		}
 		model.EachID(v.value(i), func(text string) bool {
-			if id := model.Canonical(kind, text); id != "" {
+			if id := canonical(kind, text); id != "" {
 				b.ids.Add(b.kinds[col].id.Hash(id), uint32(page))
 			}
 			return true
