@@ -1,7 +1,6 @@
 package logstore
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -376,6 +375,3 @@ func checked(buf []byte) ([]byte, bool) {
 	}
 	return buf[:n], true
 }
-
-// verify reads everything and compares the checksums.
-func (r *blockReader) verify(ctx context.Context) error { return r.block.Verify(ctx, r.fs) }

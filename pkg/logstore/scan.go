@@ -70,6 +70,9 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	if tn == nil {
 		return sc, nil
 	}
+	for _, why := range tn.lost {
+		stats.Warn("a block is left out: %s", why)
+	}
 	spec := s.opts.KeySpec()
 	heads, blocks, tombs := tn.snapshot()
 	for _, h := range heads {

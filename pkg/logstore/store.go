@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +47,7 @@ type tenantState struct {
 	active   *head      // nil until the next append
 	flushing []*head    // sealed, oldest first, still answering
 	blocks   []*blockReader
+	lost     []string          // what could not be opened, and why; set once, by Open
 	durable  model.PositionSet // held by blocks
 	lastGen  uint32
 	plain    map[columnKey]bool
@@ -97,6 +99,7 @@ func (s *Store) load() error {
 	for _, p := range l.Problems {
 		s.metrics.damaged.Inc()
 		s.opts.Logger.Error("a block was set aside", "err", p)
+		s.noteLost(p)
 	}
 	for _, b := range l.Blocks {
 		t := s.state(b.Tenant)
@@ -104,11 +107,30 @@ func (s *Store) load() error {
 		if err != nil {
 			s.metrics.damaged.Inc()
 			s.opts.Logger.Error("cannot open a block; it is left out", "tenant", b.Tenant, "block", b.ID, "err", err)
+			t.lost = append(t.lost, err.Error())
 			continue
 		}
 		t.add(r, s)
 	}
 	return s.loadTombstones()
+}
+
+// noteLost remembers damage found by listing, so that the tenant's queries can
+// say that they are not whole.
+func (s *Store) noteLost(problem error) {
+	var c *block.CorruptionError
+	if !errors.As(problem, &c) {
+		return
+	}
+	rel, err := filepath.Rel(s.opts.Dir, c.File)
+	if err != nil {
+		return
+	}
+	name, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+	if id, err := tenant.Parse(name); err == nil {
+		t := s.state(id)
+		t.lost = append(t.lost, problem.Error())
+	}
 }
 
 func (t *tenantState) add(r *blockReader, s *Store) {

@@ -180,8 +180,14 @@ func TestFlippedBytesAreFoundAndContained(t *testing.T) {
 		}
 		writeFile(t, path, good)
 	}
+	path := victim.Path(pagesFile)
+	good, err := vfs.OS.ReadFile(path)
+	require.NoError(t, err)
+	writeFile(t, path, good[:len(good)/2])
 	s = openTest(t, o)
-	checkStore(t, g, s, p, testNow, 10, "repaired")
+	q := &predicate.LogQuery{Tenant: "t", Stats: &model.QueryStats{}}
+	require.Len(t, collectRows(t, s, q), len(p.rows)-int(victim.Rows))
+	require.NotEmpty(t, q.Stats.Warnings(), "a block is missing and nobody says so")
 	require.NoError(t, s.Close())
 }
 
