@@ -20,8 +20,9 @@ build: $(UI_OUT) ## Build the UI and the four programs into bin/.
 run: build ## Build everything and start Braid.
 	bin/braid serve
 
+# Not npm ci: it insists on packages for platforms that are not this one.
 ui/node_modules/.installed: ui/package.json ui/package-lock.json
-	npm --prefix ui ci --no-audit --no-fund --ignore-scripts
+	npm --prefix ui install --no-save --no-audit --no-fund --ignore-scripts
 	touch $@
 
 $(UI_OUT): ui/node_modules/.installed $(UI_SRC)
