@@ -114,14 +114,16 @@ func (h *handler) serveFile(w http.ResponseWriter, r *http.Request, p, cache str
 }
 
 // setSecurity forbids everything but our own files: no inline script, no
-// request to another host, no frame but our own (the split view).
+// request to another host, no frame but our own (the split view). Style
+// elements need the nonce; style attributes are let be, because Chromium itself
+// writes them when a selection is typed over in the query editor.
 func setSecurity(h http.Header, nonce string) {
 	style := "'self'"
 	if nonce != "" {
 		style += " 'nonce-" + nonce + "'"
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src "+style+
-		"; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; "+
+		"; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; "+
 		"base-uri 'none'; form-action 'none'; manifest-src 'self'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")

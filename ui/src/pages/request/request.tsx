@@ -215,7 +215,7 @@ const shownGaps = 5;
 
 function Gaps({ r }: { r: CorrelateResponse }) {
   const [all, setAll] = useState(false);
-  const gaps = r.gaps ?? [];
+  const gaps = [...new Map((r.gaps ?? []).map((g) => [`${g.kind}/${g.message}/${g.service}`, g])).values()];
   return (
     <>
       {gaps.length > 0 && (

@@ -264,7 +264,8 @@ const WaterfallRow = memo(function WaterfallRow({
   onSelect,
 }: RowProps) {
   const at = (ns: number) => ((ns - start) / span) * 100;
-  const pad = { paddingLeft: 4 + Math.min(row.depth, 40) * indent };
+  // A deep trace must leave room for its names.
+  const pad = { paddingLeft: `min(${4 + row.depth * indent}px, 38%)` };
   const open = row.kind !== "log" && row.open;
   const folds = row.kind === "group" || (row.kind === "span" && row.hidden > 0);
   return (
