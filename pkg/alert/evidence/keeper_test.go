@@ -134,9 +134,9 @@ func TestEvidenceIsInThePageAndKept(t *testing.T) {
 	n := sent[0].Annotations
 	require.Equal(t, "https://r/1", n["runbook_url"])
 	require.Equal(t, "https://o11y.example/alerting?alert=Failing&fingerprint="+a.Fingerprint(), n[NoteURL])
-	require.Equal(t, "4bf92f3577b34da6a3ce929d0e0e4736: cart /checkout, 2.3s, 500 error (failed)", n[NoteRequests])
+	require.Equal(t, "4bf92f3577b34da6a3ce929d0e0e4736 cart /checkout, 2.3s, 500 error (failed)", n[NoteRequests])
 	require.Equal(t, "[error] cart: payment 0 refused (×7)\n[info] cart: hello", n[NoteLogs])
-	require.Equal(t, "resource.k8s.pod.name = cart-7: 92 % of these, 3 % of the rest", n[NoteDifferent])
+	require.Equal(t, "resource.k8s.pod.name = cart-7 (92 % of these, 3 % of the rest)", n[NoteDifferent])
 	require.Equal(t, "{job=cart} = 5 (1 to 5 since 00:00:01 UTC)", n[NoteValues])
 
 	// Sent again, it carries the same; nothing is asked twice.

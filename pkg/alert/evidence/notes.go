@@ -31,7 +31,8 @@ const (
 	differentOfPack = 10
 )
 
-// notes turns a pack into annotations.
+// notes turns a pack into annotations. What we write ourselves holds no colon
+// before a space: Alertmanager would read it as YAML in PagerDuty's details.
 func notes(p *Pack, page string) map[string]string {
 	out := map[string]string{NoteURL: page}
 	set := func(name string, lines []string) {
@@ -69,7 +70,7 @@ func requestNotes(list []Request) (out []string) {
 		if r.Error && !strings.Contains(strings.ToLower(state), "err") {
 			state = strings.TrimSpace(state + " error")
 		}
-		out = append(out, fmt.Sprintf("%s: %s, %s, %s (%s)", first(r.TraceID, r.RequestID), what,
+		out = append(out, fmt.Sprintf("%s %s, %s, %s (%s)", first(r.TraceID, r.RequestID), what,
 			time.Duration(r.DurationNs).Round(time.Microsecond), clean(state), r.Reason))
 	}
 	return out
@@ -88,7 +89,7 @@ func logNotes(list []Line) (out []string) {
 
 func differenceNotes(list []Difference) (out []string) {
 	for _, d := range list[:min(len(list), notedDifferent)] {
-		out = append(out, fmt.Sprintf("%s = %s: %.0f %% of these, %.0f %% of the rest", clean(d.Field), cut(clean(d.Value), 120), d.Share*100, d.Rest*100))
+		out = append(out, fmt.Sprintf("%s = %s (%.0f %% of these, %.0f %% of the rest)", clean(d.Field), cut(clean(d.Value), 120), d.Share*100, d.Rest*100))
 	}
 	return out
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/alert"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -317,4 +318,12 @@ func TestPagesAgainstModel(t *testing.T) {
 		require.NoError(t, b.Close())
 		srv.Close()
 	}
+}
+
+func map2(m map[string]string) model.LabelSet {
+	out := model.LabelSet{}
+	for k, v := range m {
+		out[model.LabelName(k)] = model.LabelValue(v)
+	}
+	return out
 }
