@@ -93,3 +93,52 @@ test("ten thousand log records scroll", { timeout: 180_000 }, async () => {
   judge(`list of ${await list.getAttribute("aria-label")}`, await scrollFrames(list));
   await context.close();
 });
+
+test("a hundred thousand spans scroll", { timeout: 180_000 }, async () => {
+  const epoch = 1_763_640_000_000_000_000n;
+  const hex = (n, width) => n.toString(16).padStart(width, "0");
+  // A root, 1,000 calls of it, each with 99 steps of different names.
+  const spans = Array.from({ length: 100_000 }, (_, i) => {
+    const call = Math.ceil(i / 100);
+    const parent = i === 0 ? "" : i % 100 === 1 ? hex(1, 16) : hex((call - 1) * 100 + 2, 16);
+    return {
+      traceId: hex(7, 32),
+      spanId: hex(i + 1, 16),
+      parentId: parent,
+      name: `step ${i % 100} of call ${call}`,
+      service: `service-${i % 13}`,
+      kind: "internal",
+      status: i % 997 === 0 ? "error" : "unset",
+      startNs: String(epoch + BigInt(i) * 10_000n),
+      durationNs: String(i === 0 ? 1_000_000_000 : 400_000),
+    };
+  });
+  const answer = JSON.stringify({
+    id: "made",
+    kinds: [{ kind: "trace", id: hex(7, 32) }],
+    range: {},
+    services: [],
+    spans,
+    logs: [],
+    complete: true,
+  });
+  const { context, page, problems } = await open(browser);
+  await page.route("**/api/braid/v1/correlate/**", (r) => r.fulfill({ contentType: "application/json", body: answer }));
+  await page.goto(`${base}/request/made`);
+  await page.getByRole("treeitem").first().waitFor();
+  await page.getByText("100,000 rows").waitFor();
+  judge("waterfall of 100,000 spans", await scrollFrames(page.locator(".wf-scroll")));
+  const started = Date.now();
+  await page.getByLabel("Find spans").fill("step 42 of call 777");
+  await page.getByText("1 span found").waitFor();
+  console.log(`found one of 100,000 spans ${Date.now() - started} ms after typing`);
+  assert.ok(Date.now() - started < 5000);
+  for (const view of ["Flame graph", "Spans"]) {
+    const from = Date.now();
+    await page.getByRole("tab", { name: new RegExp(view) }).click();
+    await page.getByRole("tab", { name: new RegExp(view), selected: true }).waitFor();
+    console.log(`${view} after ${Date.now() - from} ms`);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
