@@ -57,7 +57,7 @@ func (a *App) mountIngest(mux *http.ServeMux) {
 
 func (a *App) mountQueries(mux *http.ServeMux) error {
 	prom := a.engines.prom
-	prom.Rules = a.retriever
+	prom.Rules, prom.Targets = a.retriever, a.targets
 	prom.Write = a.writeHandler()
 	if a.local != nil {
 		prom.Admin = a.promAdmin

@@ -20,6 +20,7 @@ import (
 	"braid/internal/vfs"
 	"braid/pkg/model"
 	"braid/pkg/query/engine"
+	"braid/pkg/scrape"
 )
 
 // Role says which parts a process runs.
@@ -74,7 +75,8 @@ type App struct {
 	front  *front
 	stops  []stop
 
-	local    *stores // ingester role
+	local    *stores         // ingester role
+	scrape   *scrape.Manager // nil when nothing is scraped
 	sources  *sources
 	engines  *engines
 	alerts   *alerting
@@ -163,6 +165,7 @@ func (a *App) open(ctx context.Context) error {
 		{"gRPC port", true, a.openGRPC},
 		{"APIs", true, a.openAPIs},
 		{"OTLP ports", a.o.Role.has(Ingester), a.openReceivers},
+		{"scraping", a.o.Role.has(Ingester), a.openScrape},
 		{"own telemetry", a.o.Role.has(Ingester), a.openSelf},
 		{"rules", a.o.Role.has(Alerter), a.startRules},
 	}
@@ -233,6 +236,9 @@ func (a *App) Reload() error {
 		if err := a.alerts.reload(); err != nil {
 			return err
 		}
+	}
+	if err := a.applyScrape(cfg.Metrics.ScrapeConfig); err != nil {
+		return err
 	}
 	a.cfg.Store(cfg)
 	a.spec.Store(cfg.Correlation.KeySpec())

@@ -72,6 +72,7 @@ type Metrics struct {
 	Names            string   `yaml:"names" doc:"How OpenTelemetry names become Prometheus names: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation."`
 	ResourceLabels   []string `yaml:"resource_labels" doc:"Resource attributes that become labels of every series; [\"*\"]: all. Empty: the usual ones (service, namespace, instance, version, environment, k8s names)."`
 	ScopeLabels      bool     `yaml:"scope_labels" doc:"Add the instrumentation scope as labels."`
+	ScrapeConfig     string   `yaml:"scrape_config" doc:"A prometheus.yml: its scrape_configs are scraped, with static, file, HTTP, DNS and Kubernetes discovery. Read again on reload."`
 }
 
 // Logs store.

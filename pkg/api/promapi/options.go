@@ -62,6 +62,7 @@ type Options struct {
 	// /api/v1/otlp/v1/metrics; nil means 404.
 	Write, OTLP http.Handler
 
+	// Targets may return nil for a tenant that scrapes nothing.
 	// Rules, Targets and Alertmanagers give what other parts of the process
 	// know; nil means that there are none.
 	Rules         func(tenant.ID) apiv1.RulesRetriever

@@ -129,7 +129,9 @@ func (h *Handler) runtimeInfo() (apiv1.RuntimeInfo, error) {
 
 func (h *Handler) targets(ctx context.Context) apiv1.TargetRetriever {
 	if id, err := tenantOf(ctx); err == nil && h.opts.Targets != nil {
-		return h.opts.Targets(id)
+		if t := h.opts.Targets(id); t != nil {
+			return t
+		}
 	}
 	return noTargets{}
 }
