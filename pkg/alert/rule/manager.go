@@ -95,9 +95,10 @@ func New(ctx context.Context, o Options) *Manager {
 	m.m = rules.NewManager(&rules.ManagerOptions{
 		NameValidationScheme: commonmodel.UTF8Validation, ExternalURL: o.ExternalURL, QueryFunc: o.Query, NotifyFunc: m.notify, Context: ctx,
 		Appendable: o.Appendable, Queryable: o.Queryable, Logger: o.Logger, Registerer: o.Registerer, Parser: o.Parser,
-		// An outage shorter than the tolerance does not restart "for"; an alert
-		// that was to fire during it waits the grace period at most.
-		OutageTolerance: time.Hour, ForGracePeriod: 10 * time.Minute, ResendDelay: time.Minute,
+		// An outage shorter than the tolerance does not restart "for". There is no
+		// grace period: with one, Prometheus restores nothing for rules whose "for"
+		// is shorter, and what was firing would resolve and fire again.
+		OutageTolerance: time.Hour, ForGracePeriod: 0, ResendDelay: time.Minute,
 		MaxConcurrentEvals: o.MaxConcurrent, ConcurrentEvalsEnabled: o.MaxConcurrent > 1, RestoreNewRuleGroups: true,
 	})
 	if o.Registerer != nil {

@@ -1,0 +1,2 @@
+// Package rules measures what evaluating alerting rules costs.
+package rules

@@ -1,0 +1,2 @@
+// Package alerting tries alerting over real stores: what survives a restart.
+package alerting
