@@ -68,7 +68,6 @@ func (sc *scan) sample() float64 {
 	for i := range fieldSample - newest {
 		kept = append(kept, sc.cands[newest+i*rest/(fieldSample-newest)])
 	}
-	sc.stats.Warn("counts of fields are estimated from %d of %d pages", len(kept), n)
 	sc.cands = kept
 	return float64(n) / float64(len(kept))
 }
