@@ -319,7 +319,7 @@ flow("the keyboard alone reaches everything", async (page) => {
   await page.keyboard.press("g");
   await page.keyboard.press("l");
   await page.waitForURL(/\/explore\/logs/);
-  await settled(page);
+  await page.locator(".logrow").first().waitFor();
   await page.keyboard.press("j");
   await page.locator('.logrow[data-focus="true"]').waitFor();
   await page.keyboard.press("Enter");

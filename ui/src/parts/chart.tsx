@@ -273,7 +273,7 @@ function axisTime(ms: number, incr: number, zone: "local" | "utc", before: numbe
   if (incr >= 86_400) return day.slice(5);
   const clock = formatClock(ms, zone, incr < 1 ? 3 : 0);
   const short = incr >= 60 ? clock.slice(0, 5) : clock;
-  return before !== undefined && formatDay(before, zone) !== day ? `${short}\n${day.slice(5)}` : short;
+  return before !== undefined && formatDay(before, zone) !== day ? `${day.slice(5)} ${short}` : short;
 }
 
 function paintLevels(u: uPlot, p: Props) {

@@ -18,6 +18,7 @@ import { RequestLink, Service, Time } from "@/parts/show";
 import { Spark } from "@/parts/spark";
 import { Table } from "@/parts/table";
 import { LogList } from "@/pages/logs/list";
+import { unitOf } from "@/pages/traces/metric";
 import { useMetricLines } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
 
@@ -161,7 +162,7 @@ function OtherPanel({
         labels={data.map((d) => d.labels)}
         step={step}
         height={height}
-        unit={panel.unit}
+        unit={panel.unit ?? (language === "traceql" ? unitOf(expr) : undefined)}
       />
     </>
   );

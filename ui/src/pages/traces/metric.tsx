@@ -23,8 +23,8 @@ const toDots = (series: readonly TraceSeries[]): Dot[] =>
       .map((e) => ({ ms: e.ms, value: e.value, id: e.traceId, labels: e.labels })),
   );
 
-const unitOf = (query: string) =>
-  /(quantile|avg|min|max|sum)_over_time\(\s*(trace)?[dD]uration/.test(query)
+export const unitOf = (query: string) =>
+  /(quantile|avg|min|max|sum|histogram)_over_time\(\s*(trace)?[dD]uration/.test(query)
     ? "s"
     : /\|\s*rate\(/.test(query)
       ? "/s"

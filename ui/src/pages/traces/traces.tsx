@@ -141,7 +141,7 @@ const columns: Column<TraceSummary>[] = [
         0,
       );
       return n ? (
-        <span className="muted">
+        <span className="muted cut" style={{ display: "block", maxWidth: 260 }}>
           {n}{" "}
           <bdi className="small">{[...new Set(matched(t).map((s) => s.name))].slice(0, 2).join(", ").slice(0, 80)}</bdi>
         </span>
