@@ -48,13 +48,17 @@ func ParseTraceID(s string) (TraceID, bool) {
 
 // TraceIDReadings returns every trace id that a text may stand for, likeliest
 // first: hex with or without leading zeros (1 to 32 digits, any case, dashes
-// of a UUID allowed), X-Ray's "1-5759e988-bd862e3fe1be46a994272793", Google's
+// of a UUID allowed), X-Ray's "1-5759e988-bd862e3fe1be46a994272793", alone or in its header, Google's
 // "projects/p/traces/ID", a W3C traceparent, base64 of 16 or 8 bytes, and the
-// decimal 64-bit ids of Datadog. A zero id is no id.
+// decimal 64-bit ids of Datadog. A number of 17 to 20 digits is read as decimal
+// first. A zero id is no id.
 func TraceIDReadings(s string) []TraceID {
 	s = strings.TrimSpace(s)
 	if i := strings.LastIndex(s, "/traces/"); i >= 0 {
 		s = s[i+len("/traces/"):]
+	}
+	if i := strings.Index(s, "Root=1-"); i >= 0 { // the header x-amzn-trace-id
+		s, _, _ = strings.Cut(s[i+len("Root="):], ";")
 	}
 	if p := strings.Split(s, "-"); len(p) == 4 && len(p[0]) == 2 && len(p[1]) == 32 && len(p[2]) == 16 {
 		s = p[1] // traceparent
@@ -78,6 +82,19 @@ func TraceIDReadings(s string) []TraceID {
 	if s == "" || len(s) > 44 {
 		return nil
 	}
+	decimal := func() {
+		if n, ok := new(big.Int).SetString(s, 10); ok && n.BitLen() <= 128 {
+			var id TraceID
+			n.FillBytes(id[:])
+			add(id)
+		}
+	}
+	isDecimal := len(s) <= 39 && strings.Trim(s, "0123456789") == ""
+	if isDecimal && len(s) >= 17 && len(s) <= 20 {
+		// Nearly all decimal ids of 64 bits are so long, and no hex id is: those
+		// have 16 or 32 digits.
+		decimal()
+	}
 	if len(s) <= 32 {
 		var id TraceID
 		padded := strings.Repeat("0", 32-len(s)) + s
@@ -85,12 +102,8 @@ func TraceIDReadings(s string) []TraceID {
 			add(id)
 		}
 	}
-	if len(s) <= 39 && strings.Trim(s, "0123456789") == "" {
-		if n, ok := new(big.Int).SetString(s, 10); ok && n.BitLen() <= 128 {
-			var id TraceID
-			n.FillBytes(id[:])
-			add(id)
-		}
+	if isDecimal {
+		decimal()
 	}
 	if len(s) == 24 || len(s) == 12 || len(s) == 22 || len(s) == 11 {
 		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {

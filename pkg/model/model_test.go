@@ -22,14 +22,15 @@ func TestTraceIDReadings(t *testing.T) {
 		"00-" + w3c + "-b7ad6b7169203331-01":   w3c,
 		"CvdlGRbNQ92ESOshHIAxnA==":             w3c,
 		"8448eb211c80319c":                     "00000000000000008448eb211c80319c",
-		"9532127138774266268":                  "00000000000000009532127138774266268"[3:], // hex first …
+		"9532127138774266268":                  "00000000000000008448eb211c80319c", // Datadog's decimal first …
+		"Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=53995c3f42cd8ad8;Sampled=1": w3c,
 	} {
 		got := TraceIDReadings(in)
 		require.NotEmpty(t, got, in)
 		require.Equal(t, want, got[0].String(), in)
 	}
-	dd := TraceIDReadings("9532127138774266268") // … and Datadog's decimal second
-	require.Equal(t, "00000000000000008448eb211c80319c", dd[1].String())
+	dd := TraceIDReadings("9532127138774266268") // … and hex second
+	require.Equal(t, "00000000000009532127138774266268", dd[1].String())
 	for _, in := range []string{"", "0", "00000000000000000000000000000000", "xyz", "hello world", "-1", "0af7651916cd43dd8448eb211c80319c0", string(make([]byte, 100))} {
 		require.Empty(t, TraceIDReadings(in), in)
 	}
