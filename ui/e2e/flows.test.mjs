@@ -183,9 +183,14 @@ flow("metrics: browse, builder, requests behind a point", async (page) => {
   await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile(0.5"));
   await settled(page);
   const box = await page.locator(".u-over").first().boundingBox();
-  await page.mouse.move(box.x + box.width * 0.5, box.y + 6);
-  await page.mouse.click(box.x + box.width * 0.5, box.y + 6);
-  await page.getByRole("dialog", { name: "Requests behind this point" }).waitFor();
+  // A click while fresh data redraws the chart hits nothing: it is made again.
+  const dialog = page.getByRole("dialog", { name: "Requests behind this point" });
+  for (let tries = 0; tries < 20 && !(await dialog.isVisible()); tries++) {
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 6);
+    await page.mouse.click(box.x + box.width * 0.5, box.y + 6);
+    await dialog.waitFor({ timeout: 2000 }).catch(() => {});
+  }
+  await dialog.waitFor();
   await page.getByRole("dialog").getByRole("link").first().waitFor({ timeout: 30_000 });
 });
 
@@ -320,8 +325,13 @@ flow("the keyboard alone reaches everything", async (page) => {
   await page.keyboard.press("l");
   await page.waitForURL(/\/explore\/logs/);
   await page.locator(".logrow").first().waitFor();
-  await page.keyboard.press("j");
-  await page.locator('.logrow[data-focus="true"]').waitFor();
+  // A key pressed while the list is being replaced moves nothing: it is pressed again.
+  const focused = page.locator('.logrow[data-focus="true"]');
+  for (let tries = 0; tries < 20 && !(await focused.isVisible()); tries++) {
+    await page.keyboard.press("j");
+    await focused.waitFor({ timeout: 2000 }).catch(() => {});
+  }
+  await focused.waitFor();
   await page.keyboard.press("Enter");
   await page.locator(".logrow .more").waitFor();
 });
