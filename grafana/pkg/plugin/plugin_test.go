@@ -239,6 +239,18 @@ func TestServicesAreANodeGraph(t *testing.T) {
 	}
 }
 
+// TestFederated: a join of signals is a table with typed columns; its plan can
+// be asked for.
+func TestFederated(t *testing.T) {
+	text := `slow = traces {duration>200ms}; l = logs {service_name="checkout"}; from slow semi join l on trace`
+	f := frames(t, "federated", text, "limit", 3)[0]
+	require.Equal(t, 3, f.Rows())
+	require.Equal(t, data.FieldTypeString, field(t, f, "id").Type())
+	require.Equal(t, data.FieldTypeNullableTime, field(t, f, "time").Type())
+	require.Equal(t, data.FieldTypeNullableFloat64, field(t, f, "duration").Type())
+	require.Contains(t, frames(t, "federated", text, "explain", true)[0].Fields[0].At(0), "slow")
+}
+
 func TestErrorsCarryTheReason(t *testing.T) {
 	for _, c := range []struct{ kind, expr, reason string }{
 		{"promql", "sum(", "parse error"}, {"logql", `{a="b`, ""}, {"traceql", "{", ""}, {"cobol", "x", "no such query type"}, {"promql", "", "empty"},
