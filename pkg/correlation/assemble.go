@@ -3,6 +3,7 @@ package correlation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -45,7 +46,7 @@ func (w *walk) finish(ctx context.Context) *Whole {
 		if err != nil {
 			w.stats.Warn("alerts are not shown: %v", err)
 		}
-		out.Alerts = alerts
+		out.Alerts = concerning(alerts, out.Services)
 	}
 	out.Warnings = w.stats.Warnings()
 	for _, warning := range out.Warnings {
@@ -227,4 +228,25 @@ func (w *walk) noSpans(out *Whole) []Gap {
 		return []Gap{{Kind: "sampled_out", Message: "no spans: the trace flags of the logs say that the trace was not sampled"}}
 	}
 	return []Gap{{Kind: "missing_spans", Message: "no spans of this trace were received: not exported, or dropped before they arrived"}}
+}
+
+// serviceLabels name the service that an alert is about.
+var serviceLabels = []string{"service_name", "service", "job", "resource_service_name", "resource.service.name"}
+
+// concerning keeps the alerts about one of the request's services.
+func concerning(alerts []Alert, services []ServicePart) []Alert {
+	var out []Alert
+	for _, a := range alerts {
+		for _, label := range serviceLabels {
+			name := a.Labels[label]
+			if i := lastSlash(name); i >= 0 {
+				name = name[i+1:]
+			}
+			if name != "" && slices.ContainsFunc(services, func(s ServicePart) bool { return s.Name == name }) {
+				out = append(out, a)
+				break
+			}
+		}
+	}
+	return out
 }

@@ -32,8 +32,8 @@ type Options struct {
 	Alerts  AlertSource // nil: no alerts
 	// MaxKeys bounds the ids followed from one look-up. 0 means 64.
 	MaxKeys int
-	// MaxRows bounds the spans, the logs and the exemplars of one answer, each.
-	// 0 means 10,000.
+	// MaxRows bounds the spans, the logs and the exemplars of one answer, each,
+	// unless the request asks for more (at most 20 times as many). 0 means 10,000.
 	MaxRows int
 	// MaxRequests bounds the requests listed for an id of many. 0 means 10,000.
 	MaxRequests int

@@ -3,6 +3,7 @@ package correlation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"golang.org/x/sync/errgroup"
@@ -62,13 +63,20 @@ type exemplarKey struct {
 
 func newWalk(f *Finder, t tenant.ID, spec *model.KeySpec, req Request) *walk {
 	limit := req.Limit
-	if limit <= 0 || limit > f.opts.MaxRows {
+	if limit <= 0 {
 		limit = f.opts.MaxRows
+	}
+	if most := mostRows * f.opts.MaxRows; limit > most {
+		limit = most
 	}
 	return &walk{f: f, t: t, spec: spec, id: req.ID, limit: limit, stats: &model.QueryStats{},
 		asked: map[model.CorrelationKey]bool{}, aliases: map[model.CorrelationKey]bool{},
 		spans: map[spanKey]*model.SpanRow{}, logs: map[logKey]*model.LogRow{}, exemplars: map[exemplarKey]*model.ExemplarRow{}}
 }
+
+// mostRows is how many times the usual number of rows a caller may ask for: a
+// trace of a hundred thousand spans can be opened by who says so.
+const mostRows = 20
 
 // found is what one key led to.
 type found struct {
@@ -202,7 +210,10 @@ func (w *walk) askExemplars(ctx context.Context, key model.CorrelationKey) (out 
 // keep adds found records and queues the ids that they name.
 func (w *walk) keep(got *found) {
 	if got.full {
-		w.gaps = append(w.gaps, Gap{Kind: "limit", Message: fmt.Sprintf("only the first %d spans and log records are shown", w.limit)})
+		gap := Gap{Kind: "limit", Message: fmt.Sprintf("only the first %d spans and log records are shown", w.limit)}
+		if !slices.Contains(w.gaps, gap) {
+			w.gaps = append(w.gaps, gap)
+		}
 	}
 	for i := range got.spans {
 		s := &got.spans[i]

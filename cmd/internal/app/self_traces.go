@@ -54,7 +54,7 @@ func (o ownSpans) ExportSpans(ctx context.Context, list []sdktrace.ReadOnlySpan)
 	for _, s := range list {
 		batch.Spans = append(batch.Spans, ownSpan(s))
 	}
-	t := tenant.ID(o.a.cfg.Load().Self.Tenant)
+	t := tenant.ID(o.a.cfg.Load().Self.TraceTenant)
 	_, err := o.a.local.traces.AppendSpans(ctx, t, 0, &model.Spans{Batches: []model.SpanBatch{batch}})
 	return err
 }

@@ -103,6 +103,8 @@ func (a *App) openIngestLog(s *stores, c *config.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot open the ingest log: %w", err)
 	}
+	a.health.add("ingest log", fromError(func() error { return s.log.Stats().ReadOnly },
+		"free disk space, or look at the disk: docs/operations.md; writing resumes by itself"))
 	a.onStop("ingest log", func(context.Context) error { return s.log.Close() })
 	return nil
 }

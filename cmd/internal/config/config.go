@@ -153,10 +153,11 @@ type Cluster struct {
 
 // Self observation.
 type Self struct {
-	Traces   bool     `yaml:"traces" doc:"Record traces of own requests, under the tenant named below."`
-	Metrics  bool     `yaml:"metrics" doc:"Keep own metrics as series, as well as at /metrics."`
-	Tenant   string   `yaml:"tenant" doc:"The tenant that holds them."`
-	Interval Duration `yaml:"interval" doc:"How often own metrics are kept."`
+	Traces      bool     `yaml:"traces" doc:"Record traces of own requests."`
+	Metrics     bool     `yaml:"metrics" doc:"Keep own metrics as series, as well as at /metrics."`
+	Tenant      string   `yaml:"tenant" doc:"The tenant that holds own metrics."`
+	TraceTenant string   `yaml:"trace_tenant" doc:"The tenant that holds own traces: apart, since every look at the UI makes some."`
+	Interval    Duration `yaml:"interval" doc:"How often own metrics are kept."`
 }
 
 // Default returns the configuration of a start without a file.
@@ -176,7 +177,7 @@ func Default() *Config {
 			Lookback: Duration(5 * time.Minute)},
 		Alerting: Alerting{Interval: Duration(time.Minute)},
 		Limits:   Limits{LabelsPerSeries: 100, LabelLength: 4096, LogRecordSize: 256 << 10, MaxAttributes: 1024, MaxAttributeSize: 256 << 10},
-		Self:     Self{Traces: true, Metrics: true, Tenant: "default", Interval: Duration(15 * time.Second)},
+		Self:     Self{Traces: true, Metrics: true, Tenant: "default", TraceTenant: "braid", Interval: Duration(15 * time.Second)},
 	}
 }
 

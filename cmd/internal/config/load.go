@@ -182,8 +182,10 @@ func (c *Config) Validate() error {
 			bad("tenants: %v", err)
 		}
 	}
-	if _, err := tenant.Parse(c.Self.Tenant); err != nil {
-		bad("self.tenant: %v", err)
+	for key, name := range map[string]string{"self.tenant": c.Self.Tenant, "self.trace_tenant": c.Self.TraceTenant} {
+		if _, err := tenant.Parse(name); err != nil {
+			bad("%s: %v", key, err)
+		}
 	}
 	for kind := range c.Correlation.Kinds {
 		if kind == "" || strings.ContainsAny(kind, "/ \t\n") {
