@@ -125,7 +125,7 @@ func (q *federatedQuerier) Select(ctx context.Context, sorted bool, hints *stora
 		return storage.ErrSeriesSet(fmt.Errorf("cannot evaluate %q: %w", expr, err))
 	}
 	for i := range list {
-		list[i].Points = markGaps(list[i].Points, start, end, step)
+		list[i].Points = markGaps(list[i].Points, end, step)
 	}
 	return newVirtualSet(list, rest)
 }
@@ -204,22 +204,20 @@ func (s *virtualSet) Warnings() annotations.Annotations { return nil }
 // Format writes a virtual selector: for messages and for the UI.
 func Format(label, expr string) string { return fmt.Sprintf("{%s=%q}", label, expr) }
 
-// markGaps adds a stale marker after the last point before a gap: the other
-// languages have no staleness, and a point that is not there must not be
-// looked back upon.
-func markGaps(points []Point, start, end, step int64) []Point {
+// markGaps adds a stale marker a step after the last point before a gap: the
+// other languages have no staleness, and a point that is not there must not be
+// looked back upon. Points need not lie on the engine's own grid: TraceQL aligns
+// its steps to the epoch.
+func markGaps(points []Point, end, step int64) []Point {
 	if step <= 0 {
 		return points
 	}
 	out := make([]Point, 0, len(points)+1)
-	i := 0
-	for t := start; t <= end; t += step {
-		switch {
-		case i < len(points) && points[i].T == t:
-			out = append(out, points[i])
-			i++
-		case i > 0 && points[i-1].T == t-step:
-			out = append(out, Point{T: t, V: staleNaN})
+	for i, p := range points {
+		out = append(out, p)
+		next := p.T + step
+		if next <= end && (i+1 == len(points) || points[i+1].T > next) {
+			out = append(out, Point{T: next, V: staleNaN})
 		}
 	}
 	return out
