@@ -44,10 +44,7 @@ func (s *Store) aggregate(ctx context.Context, q *predicate.Aggregation, each bo
 	if err := a.blocks(ctx, v); err != nil {
 		return nil, err
 	}
-	v.eachSplit(func(id model.TraceID) bool {
-		a.split(v, id)
-		return ctx.Err() == nil
-	})
+	a.splits(ctx, v)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -304,13 +301,10 @@ func (a *aggregator) number(v model.Value) (float64, bool) {
 	return v.Float()
 }
 
-// split counts the spans of a trace that several parts hold, joined.
-func (a *aggregator) split(v *view, id model.TraceID) {
-	refs := v.refs(id)
-	facts := v.joinedFacts(id, refs)
-	v.joined(refs, nil, func(r *model.SpanRow) bool {
-		a.row(predicate.SpanRow{SpanRow: r, Facts: &facts, Spec: a.prog.spec})
-		return true
+// splits counts the spans of the traces that several parts hold, joined.
+func (a *aggregator) splits(ctx context.Context, v *view) {
+	v.eachWhole(ctx, a.q.Range, a.prog, func(r *model.SpanRow, facts *model.TraceFacts) {
+		a.row(predicate.SpanRow{SpanRow: r, Facts: facts, Spec: a.prog.spec})
 	})
 }
 
@@ -410,17 +404,25 @@ func (a *aggregator) page(v *view, c *groupCounter, cur *pageCursor, page int, s
 // excluded marks the rows of a block whose traces have spans elsewhere too;
 // nil when there are none.
 func (v *view) excluded(b *blockReader, side *sidecar) []bool {
+	if v.splitRows == nil {
+		v.splitRows = map[*blockReader][]uint32{}
+		v.eachSplit(func(id model.TraceID) bool {
+			for _, r := range v.splitRefs(id) {
+				if r.block != nil {
+					v.splitRows[r.block] = append(v.splitRows[r.block], r.trace)
+				}
+			}
+			return true
+		})
+	}
 	var out []bool
-	v.eachSplit(func(id model.TraceID) bool {
-		if t, ok, err := b.lookup(id, traceHash(id)); ok && err == nil {
-			if out == nil {
-				out = make([]bool, side.rows)
-			}
-			for n := side.traces.first[t]; n < side.traces.first[t+1]; n++ {
-				out[n] = true
-			}
+	for _, t := range v.splitRows[b] {
+		if out == nil {
+			out = make([]bool, side.rows)
 		}
-		return true
-	})
+		for n := side.traces.first[t]; n < side.traces.first[t+1]; n++ {
+			out[n] = true
+		}
+	}
 	return out
 }

@@ -82,5 +82,3 @@ func (c *sidecarCache) drop(r *blockReader) {
 		c.remove(e)
 	}
 }
-
-func (c *sidecarCache) close() { c.zstd.Close() }

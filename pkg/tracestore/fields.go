@@ -103,10 +103,7 @@ func (s *Store) fieldNames(ctx context.Context, ten *tenantStore, q *predicate.F
 			v.warn(b, err)
 		}
 	}
-	v.eachSplit(func(id model.TraceID) bool {
-		v.splitFields(id, prog, q, counts)
-		return ctx.Err() == nil
-	})
+	v.eachWhole(ctx, q.Range, prog, func(r *model.SpanRow, facts *model.TraceFacts) { splitFields(r, facts, prog, q, counts) })
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -190,24 +187,20 @@ func countClasses(counts map[fieldKey]int64, cur *pageCursor, bound *binding) {
 	}
 }
 
-// splitFields counts the attributes of a trace that several parts hold.
-func (v *view) splitFields(id model.TraceID, prog *program, q *predicate.FieldQuery, counts map[fieldKey]int64) {
-	refs := v.refs(id)
-	facts := v.joinedFacts(id, refs)
-	v.joined(refs, nil, func(r *model.SpanRow) bool {
-		if !q.Range.Contains(r.Start) || !predicate.Eval(prog.expr, predicate.SpanRow{SpanRow: r, Facts: &facts, Spec: prog.spec}) {
-			return true
+// splitFields counts the attributes of a span of a trace that several parts
+// hold.
+func splitFields(r *model.SpanRow, facts *model.TraceFacts, prog *program, q *predicate.FieldQuery, counts map[fieldKey]int64) {
+	if !q.Range.Contains(r.Start) || !predicate.Eval(prog.expr, predicate.SpanRow{SpanRow: r, Facts: facts, Spec: prog.spec}) {
+		return
+	}
+	for scope, attrs := range map[predicate.Scope]model.Attrs{
+		predicate.ScopeRecord: r.Attrs, predicate.ScopeResource: r.Resource.Attrs, predicate.ScopeInstrumentation: r.Scope.Attrs,
+	} {
+		for _, a := range attrs {
+			counts[fieldKey{scope, a.Key, a.Value.Kind()}]++
 		}
-		for scope, attrs := range map[predicate.Scope]model.Attrs{
-			predicate.ScopeRecord: r.Attrs, predicate.ScopeResource: r.Resource.Attrs, predicate.ScopeInstrumentation: r.Scope.Attrs,
-		} {
-			for _, a := range attrs {
-				counts[fieldKey{scope, a.Key, a.Value.Kind()}]++
-			}
-		}
-		countPartsOf(counts, r.Events, r.Links)
-		return true
-	})
+	}
+	countPartsOf(counts, r.Events, r.Links)
 }
 
 // countKeys adds the attributes that follow from the classes.

@@ -1,7 +1,10 @@
 package tracestore
 
 import (
+	"bytes"
+	"cmp"
 	"container/heap"
+	"context"
 	"math"
 	"slices"
 
@@ -10,11 +13,12 @@ import (
 )
 
 // splitSource finds traces that several parts hold. They are few: those that a
-// flush cut, and late spans until a merge joins them. They are decided by
-// predicate.Eval on the joined spans.
+// flush cut, and late spans until a merge joins them. Those that pass the sieve
+// are decided by predicate.Eval on the joined spans.
 type splitSource struct {
-	sel  *selection
-	list []splitTrace // by start, ascending: taken from the end
+	sel   *selection
+	sieve *sieve
+	list  []splitTrace // by start, ascending: taken from the end
 }
 
 type splitTrace struct {
@@ -24,32 +28,49 @@ type splitTrace struct {
 }
 
 func (s *selection) splitSource() candidateSource {
-	src := &splitSource{sel: s}
-	s.v.eachSplit(func(id model.TraceID) bool {
-		if s.ctx.Err() != nil {
-			return false
-		}
-		refs := s.v.refs(id)
-		start := int64(math.MaxInt64)
-		for _, r := range refs {
-			start = min(start, r.start())
-		}
-		src.list = append(src.list, splitTrace{id, start, refs})
-		return true
-	})
-	if len(src.list) == 0 {
+	src := &splitSource{sel: s, sieve: s.v.sieve(s.q.Range, s.progs, s.q.Require)}
+	if src.list = s.v.splitTraces(s.ctx, src.sieve); len(src.list) == 0 {
 		return nil
 	}
-	slices.SortFunc(src.list, func(a, b splitTrace) int {
-		if a.start != b.start {
-			if a.start < b.start {
-				return -1
-			}
-			return 1
-		}
-		return slices.Compare(a.id[:], b.id[:])
-	})
 	return src
+}
+
+// splitTraces lists the split traces that a sieve does not rule out without
+// reading pages, by start.
+func (v *view) splitTraces(ctx context.Context, in *sieve) []splitTrace {
+	var out []splitTrace
+	v.eachSplit(func(id model.TraceID) bool {
+		refs := v.splitRefs(id)
+		if in.may(refs, false) {
+			start := int64(math.MaxInt64)
+			for _, r := range refs {
+				start = min(start, r.start())
+			}
+			out = append(out, splitTrace{id, start, refs})
+		}
+		return ctx.Err() == nil
+	})
+	slices.SortFunc(out, func(a, b splitTrace) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]))
+	})
+	return out
+}
+
+// eachWhole yields the spans, joined, of the split traces on which a program
+// may hold in a range. Traces that follow each other in a block share pages.
+func (v *view) eachWhole(ctx context.Context, in model.TimeRange, prog *program, yield func(*model.SpanRow, *model.TraceFacts)) {
+	sv := v.sieve(in, []*program{prog}, nil)
+	for _, tr := range v.splitTraces(ctx, sv) {
+		if ctx.Err() != nil {
+			return
+		}
+		if sv.may(tr.refs, true) {
+			v.whole(tr.id, tr.refs, func(r *model.SpanRow, facts *model.TraceFacts) bool {
+				yield(r, facts)
+				return true
+			})
+		}
+	}
 }
 
 func (r ref) start() int64 {
@@ -81,18 +102,16 @@ func (s *splitSource) advance() error {
 	tr := s.list[len(s.list)-1]
 	s.list = s.list[:len(s.list)-1]
 	sel := s.sel
-	facts := sel.v.joinedFacts(tr.id, tr.refs)
-	m := &model.TraceMatch{Facts: facts}
-	want := sel.want
-	if len(sel.q.Filters) > 0 {
-		want = nil // the filters may read anything
+	if !s.sieve.may(tr.refs, true) {
+		return nil
 	}
+	m := &model.TraceMatch{}
 	var hits []hit
-	sel.v.joined(tr.refs, want, func(r *model.SpanRow) bool {
+	m.Facts = sel.v.whole(tr.id, tr.refs, func(r *model.SpanRow, facts *model.TraceFacts) bool {
 		row := *r
 		inRange := sel.q.Range.Contains(r.Start)
 		if inRange || sel.q.Tree {
-			row.Match = sel.evalMask(&row, &facts)
+			row.Match = sel.evalMask(&row, facts)
 		}
 		matched := inRange && (row.Match != 0 || len(sel.q.Filters) == 0)
 		if matched {
@@ -110,7 +129,7 @@ func (s *splitSource) advance() error {
 		return err
 	}
 	if sel.accept(hits) {
-		heap.Push(&sel.found, &candidate{id: tr.id, start: facts.Start, end: facts.End, ready: m})
+		heap.Push(&sel.found, &candidate{id: tr.id, start: m.Facts.Start, end: m.Facts.End, ready: m})
 	}
 	return nil
 }
@@ -123,15 +142,4 @@ func (s *selection) evalMask(row *model.SpanRow, facts *model.TraceFacts) uint64
 		}
 	}
 	return mask
-}
-
-// joinedFacts computes what is known of a trace over all its parts.
-func (v *view) joinedFacts(id model.TraceID, refs []ref) model.TraceFacts {
-	var b factsBuilder
-	b.reset(id)
-	v.joined(refs, nil, func(r *model.SpanRow) bool {
-		b.add(r.Start, r.End, !r.ParentID.IsZero(), r.Resource.Service(), r.Name, r.Status == model.StatusError)
-		return true
-	})
-	return b.facts
 }

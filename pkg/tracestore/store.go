@@ -221,6 +221,7 @@ type blockSet struct {
 	// split holds the traces of which more than one block has spans.
 	split map[model.TraceID]struct{}
 	gen   uint64
+	spots spotMemo
 }
 
 // mayHold returns the blocks of the set that may hold a trace, by id, in the

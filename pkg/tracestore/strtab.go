@@ -66,21 +66,6 @@ func (t *interner) intern(s string) uint32 {
 	return n
 }
 
-// find returns the number of a text that is there.
-func (t *interner) find(s string) (uint32, bool) {
-	if s == "" {
-		return 0, true
-	}
-	h := uint32(xxh3.HashString(s))
-	mask := uint32(len(t.slots) - 1)
-	for i := h & mask; t.slots[i] != 0; i = (i + 1) & mask {
-		if n := t.slots[i] - 1; t.hashes[n] == h && t.str(n) == s {
-			return n, true
-		}
-	}
-	return 0, false
-}
-
 func (t *interner) grow() {
 	t.slots = make([]uint32, 2*len(t.slots))
 	mask := uint32(len(t.slots) - 1)

@@ -44,9 +44,6 @@ type tables struct {
 	classes   []class
 }
 
-func (t *tables) service(c uint32) string { return t.services[t.classes[c].resource] }
-func (t *tables) name(c uint32) string    { return t.strs.str(t.classes[c].name) }
-
 // tableBuilder interns what tables hold. One writer.
 type tableBuilder struct {
 	tables

@@ -22,6 +22,9 @@ type view struct {
 	headSplit map[model.TraceID]struct{}
 	stats     *model.QueryStats
 	buf       []*blockReader
+	sides     map[*blockReader]*sidecar
+	shows     map[*blockReader]*pageCursor
+	splitRows map[*blockReader][]uint32 // traces to exclude; nil: not yet known
 }
 
 func (t *tenantStore) view(stats *model.QueryStats) *view {
@@ -134,27 +137,39 @@ type ref struct {
 
 // refs finds a trace in all parts. A part that cannot answer is a warning.
 func (v *view) refs(id model.TraceID) []ref {
+	blocks, _ := v.blockRefs(id)
+	return append(v.headRefs(id), blocks...)
+}
+
+func (v *view) headRefs(id model.TraceID) []ref {
 	var out []ref
 	for i, h := range v.heads {
 		if t, ok := v.headTrace(i, id); ok {
 			out = append(out, ref{head: h, trace: t})
 		}
 	}
+	return out
+}
+
+// blockRefs finds a trace in the blocks; it is complete when all could answer.
+func (v *view) blockRefs(id model.TraceID) (out []ref, complete bool) {
+	complete = true
 	hash := traceHash(id)
 	v.buf = v.set.mayHold(&v.ten.dir, hash, v.buf)
 	for _, b := range v.buf {
 		t, ok, err := b.lookup(id, hash)
 		if err == nil && ok {
 			var side *sidecar
-			if side, err = b.sidecar(); err == nil {
+			if side, err = v.sidecar(b); err == nil {
 				out = append(out, ref{block: b, side: side, trace: t})
 			}
 		}
 		if err != nil {
 			v.warn(b, err)
+			complete = false
 		}
 	}
-	return out
+	return out, complete
 }
 
 // headTrace finds a trace in a head's snapshot. The live map may know traces
