@@ -247,7 +247,6 @@ func textLeaf(e predicate.Text) leaf {
 // source is one place where a field's value may be: a column, or the stream.
 type source struct {
 	col    int
-	of     func(v *vector, i int) (model.Value, bool) // nil: the vector's value
 	stream *streamTest
 	level  bool // the severity column, read as Loki's level
 	time   bool

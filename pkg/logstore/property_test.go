@@ -156,7 +156,7 @@ func (g *gen) value(name string) model.Value {
 	case 6:
 		return model.Bytes(string([]byte{0, 1, byte(g.IntN(256))}))
 	case 7:
-		return model.Double(pick(g, []float64{math.NaN(), math.Inf(1), -0.0, 1e300, 0.1, math.MinInt64}))
+		return model.Double(pick(g, []float64{math.NaN(), math.Inf(1), math.Copysign(0, -1), 1e300, 0.1, math.MinInt64}))
 	case 8:
 		return model.Int(pick(g, []int64{math.MinInt64, math.MaxInt64, -1, 0}))
 	}
