@@ -146,16 +146,22 @@ func sendStrings(list []string, ws annotations.Annotations, err error, stats *mo
 }
 
 // putSeries appends: labels (count, then name and value), then chunks (1,
-// encoding, first and last time, bytes), then 0.
+// encoding, first and last time, bytes), then 0. A series without chunks in the
+// range appends nothing: a series of no chunks is none to Prometheus's readers.
 func putSeries(b []byte, ls labels.Labels, it chunks.Iterator) ([]byte, error) {
+	start, empty := len(b), true
 	b = binary.AppendUvarint(b, uint64(ls.Len()))
 	ls.Range(func(l labels.Label) { b = putString(putString(b, l.Name), l.Value) })
 	for it.Next() {
 		c := it.At()
+		empty = false
 		b = append(b, 1, byte(c.Chunk.Encoding()))
 		b = binary.AppendVarint(binary.AppendVarint(b, c.MinTime), c.MaxTime)
 		data := c.Chunk.Bytes()
 		b = append(binary.AppendUvarint(b, uint64(len(data))), data...)
+	}
+	if empty {
+		return b[:start], it.Err()
 	}
 	return append(b, 0), it.Err()
 }
