@@ -7,7 +7,7 @@ TOOLS   := bin/tools
 VERSION ?= dev
 LDFLAGS := -X braid/cmd/internal/cli.Version=$(VERSION)
 
-.PHONY: all build run generate generate-check fmt check lint test test-go stress test-ui test-e2e bench bench-smoke clean help
+.PHONY: all build run generate generate-check fmt check lint test test-go stress test-ui test-e2e bench bench-full clean help
 
 all: build
 
@@ -71,11 +71,11 @@ test-e2e: build ## The real programs and a real browser.
 
 test: lint test-go test-ui test-e2e ## Everything that must pass before a change lands.
 
-bench: ## Run every benchmark properly; compare with benchstat.
-	$(GO) test -run '^$$' -bench . -benchmem ./...
-
-bench-smoke: ## Run every benchmark once, so that none can rot.
+bench: ## Run every benchmark once, so that none can rot.
 	$(GO) test -run '^$$' -bench . -benchtime 1x -short ./...
+
+bench-full: ## Run every benchmark for real; compare two runs with benchstat.
+	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./...
 
 clean: ## Remove what was built.
 	rm -rf bin ui/dist/app ui/node_modules
