@@ -14,7 +14,9 @@ fi
 
 dir=$(mktemp -d)
 pid=""
+live=""
 cleanup() {
+  [ -z "$live" ] || { kill "$live" 2>/dev/null || true; wait "$live" 2>/dev/null || true; }
   [ -z "$pid" ] || { kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; }
   rm -rf "$dir"
 }
@@ -30,7 +32,9 @@ for _ in $(seq 300); do
 done
 url=$(awk '/UI and every query API/ {print $NF}' "$dir/out")
 otlp=$(awk '/Send OTLP\/HTTP to/ {print $NF}' "$dir/out")
-bin/braid generate --endpoint "$otlp" --seed 7 --backfill 40m --backfill-only --incident --hostile >"$dir/generate"
+bin/braid generate --endpoint "$otlp" --seed 7 --backfill 65m --backfill-only --incident --hostile >"$dir/generate"
+bin/braid generate --endpoint "$otlp" --seed 8 --duration 30m >"$dir/live" &
+live=$!
 
 if ! BRAID_URL="$url" npm --prefix ui run e2e; then
   tail -n 20 "$dir/log"

@@ -183,12 +183,20 @@ flow("metrics: browse, builder, requests behind a point", async (page) => {
   await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile(0.5"));
   await settled(page);
   const box = await page.locator(".u-over").first().boundingBox();
-  // A click while fresh data redraws the chart hits nothing: it is made again.
+  // A click on an exemplar's dot opens its request, and one while fresh data
+  // redraws the chart hits nothing: another place is tried.
   const dialog = page.getByRole("dialog", { name: "Requests behind this point" });
   for (let tries = 0; tries < 20 && !(await dialog.isVisible()); tries++) {
-    await page.mouse.move(box.x + box.width * 0.5, box.y + 6);
-    await page.mouse.click(box.x + box.width * 0.5, box.y + 6);
-    await dialog.waitFor({ timeout: 2000 }).catch(() => {});
+    if (page.url().includes("/request/")) {
+      await page.goBack();
+      await page.locator(".u-over").first().waitFor();
+      await settled(page);
+    }
+    const x = box.x + box.width * (0.4 + 0.023 * tries);
+    const y = box.y + box.height * (0.12 + 0.07 * (tries % 5));
+    await page.mouse.move(x, y);
+    await page.mouse.click(x, y);
+    await dialog.waitFor({ timeout: 1500 }).catch(() => {});
   }
   await dialog.waitFor();
   await page.getByRole("dialog").getByRole("link").first().waitFor({ timeout: 30_000 });
