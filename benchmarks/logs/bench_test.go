@@ -2,7 +2,11 @@ package logs
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"braid/pkg/logstore"
 	"braid/pkg/model"
@@ -137,51 +143,139 @@ func files(b *testing.B, dir string, n int) {
 	}
 }
 
+// shared is the store that the queries are asked of, made once a process.
 var shared = struct {
 	sync.Once
 	store *logstore.Store
 	known Known
 	dir   string
+	keep  bool
 }{}
 
-// BenchmarkQuery asks each question of the table: CPU and wall time a query,
-// the rows found, bytes read.
-func BenchmarkQuery(b *testing.B) {
-	n := records(b)
+// filled returns the shared store. BRAID_BENCH_DIR names a folder in which it
+// is kept from one run to the next.
+func filled(b *testing.B) (*logstore.Store, Known) {
 	shared.Do(func() {
-		dir, err := os.MkdirTemp("", "braid-logs-bench")
-		if err != nil {
-			b.Fatal(err)
+		n := records(b)
+		dir, note := os.Getenv("BRAID_BENCH_DIR"), ""
+		if shared.keep = dir != ""; shared.keep {
+			note = filepath.Join(dir, fmt.Sprintf("known-%d.json", n))
+			dir = filepath.Join(dir, fmt.Sprintf("store-%d", n))
+		} else {
+			var err error
+			if dir, err = os.MkdirTemp("", "braid-logs-bench"); err != nil {
+				b.Fatal(err)
+			}
 		}
 		shared.dir = dir
+		if data, err := os.ReadFile(note); err == nil {
+			if err := json.Unmarshal(data, &shared.known); err != nil {
+				b.Fatal(err)
+			}
+			if shared.store, err = logstore.Open(logstore.Options{Dir: dir}); err != nil {
+				b.Fatal(err)
+			}
+			return
+		}
 		shared.store, shared.known = fill(b, dir, n)
 		if err := shared.store.Flush(context.Background()); err != nil {
 			b.Fatal(err)
 		}
+		if note == "" {
+			return
+		}
+		data, err := json.Marshal(shared.known)
+		if err == nil {
+			err = os.WriteFile(note, data, 0o600)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
 	})
-	for _, q := range Queries(shared.known) {
+	if shared.store == nil {
+		b.Fatal("the store could not be made")
+	}
+	return shared.store, shared.known
+}
+
+// BenchmarkQuery asks each question of the table, warm: CPU and wall time a
+// query, bytes read, the rows found.
+func BenchmarkQuery(b *testing.B) {
+	s, known := filled(b)
+	for _, q := range Queries(known) {
 		b.Run(strings.ReplaceAll(q.Name, " ", "_"), func(b *testing.B) {
-			var rows int
-			var walls []time.Duration
-			var stats model.QueryStats
-			start := cpu()
-			for range b.N {
-				t := time.Now()
-				var err error
-				if rows, err = q.Run(context.Background(), shared.store, &stats); err != nil {
+			var st model.QueryStats
+			if _, err := q.Run(context.Background(), s, &st); err != nil {
+				b.Fatal(err)
+			}
+			measure(b, q, func() *logstore.Store { return s })
+		})
+	}
+}
+
+// BenchmarkColdQuery asks them of a store that has just been opened, none of
+// whose files is in the page cache.
+func BenchmarkColdQuery(b *testing.B) {
+	_, known := filled(b)
+	for _, q := range Queries(known) {
+		b.Run(strings.ReplaceAll(q.Name, " ", "_"), func(b *testing.B) {
+			measure(b, q, func() *logstore.Store {
+				if err := shared.store.Close(); err != nil {
 					b.Fatal(err)
 				}
-				walls = append(walls, time.Since(t))
-			}
-			used := cpu() - start
-			slices.Sort(walls)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(used.Microseconds())/1000/float64(b.N), "cpu-ms")
-			b.ReportMetric(float64(walls[len(walls)/2].Microseconds())/1000, "p50-ms")
-			b.ReportMetric(float64(walls[len(walls)*99/100].Microseconds())/1000, "p99-ms")
-			b.ReportMetric(float64(stats.Bytes.Load())/float64(b.N)/1024, "KiB-read")
-			b.ReportMetric(float64(rows), "rows")
+				shared.store = nil
+				evict(b, shared.dir)
+				s, err := logstore.Open(logstore.Options{Dir: shared.dir})
+				if err != nil {
+					b.Fatal(err)
+				}
+				shared.store = s
+				return s
+			})
 		})
+	}
+}
+
+// measure runs a query N times, each on the store that prepare returns.
+func measure(b *testing.B, q Query, prepare func() *logstore.Store) {
+	var rows int
+	var walls []time.Duration
+	var stats model.QueryStats
+	var used time.Duration
+	for range b.N {
+		s := prepare()
+		start, t := cpu(), time.Now()
+		var err error
+		if rows, err = q.Run(context.Background(), s, &stats); err != nil {
+			b.Fatal(err)
+		}
+		walls = append(walls, time.Since(t))
+		used += cpu() - start
+	}
+	slices.Sort(walls)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(used.Microseconds())/1000/float64(b.N), "cpu-ms")
+	b.ReportMetric(float64(walls[len(walls)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(walls[len(walls)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(stats.Bytes.Load())/float64(b.N)/1024, "KiB-read")
+	b.ReportMetric(float64(rows), "rows")
+}
+
+// evict asks the system to forget the files of a folder.
+func evict(b *testing.B, dir string) {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 
@@ -189,6 +283,8 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if shared.store != nil {
 		_ = shared.store.Close()
+	}
+	if shared.dir != "" && !shared.keep {
 		_ = os.RemoveAll(shared.dir)
 	}
 	os.Exit(code)

@@ -59,6 +59,7 @@ var rooms = map[string][]string{
 	"pkg/api/native":    append([]string{"pkg/correlation", "proto/braid/v1"}, dialect...),
 	"pkg/api/promapi":   dialect,
 	"pkg/api/lokiapi":   append([]string{"pkg/query/logql"}, dialect...),
+	"pkg/api/searchapi": append([]string{"pkg/query/logql"}, dialect...),
 	"pkg/api/tempoapi":  append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
 	"pkg/api/jaegerapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
 	"pkg/api/zipkinapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),

@@ -10,6 +10,7 @@ import (
 	"braid/pkg/api/lokiapi"
 	"braid/pkg/api/native"
 	"braid/pkg/api/promapi"
+	"braid/pkg/api/searchapi"
 	"braid/pkg/query/logql"
 	"braid/pkg/query/traceql"
 	"braid/proto"
@@ -76,6 +77,9 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	loki := lokiapi.New(a.lokiOptions())
 	mux.Handle("/loki/", loki)
 	mux.Handle("/api/prom/", loki)
+
+	mux.Handle("/api/braid/v1/logs/", searchapi.New(searchapi.Options{Logger: a.log.With("part", "log search API"),
+		Explorer: logql.NewExplorer(logql.ExplorerOptions{Source: a.sources.logs, Guard: a.guard})}))
 
 	a.dialects.mount(mux)
 	mux.Handle("/api/braid/v1/", a.gateway)
