@@ -20,7 +20,7 @@ import (
 // None may be a path of an API on the same port: /metrics, /services, /config
 // and /ready belong to machines.
 var appRoutes = []string{
-	"explore", "request", "compare", "map", "service", "alerting", "dashboards", "status", "design", "split", "graph",
+	"explore", "l", "request", "compare", "map", "service", "alerting", "dashboards", "status", "design", "split", "graph",
 }
 
 // nonceMark stands in index.html where the nonce of each answer goes.

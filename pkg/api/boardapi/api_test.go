@@ -51,3 +51,53 @@ func TestDashboards(t *testing.T) {
 	do = open(disk.CrashClone(nil)) // the power goes: what was answered is there
 	check(200, `{"dashboards":[{"id":"shop","title":"Shop","updatedMs":5}]}`, "GET", "", "a", "")
 }
+
+func TestViewsNotesLinks(t *testing.T) {
+	disk := vfs.NewCrashable()
+	now := int64(0)
+	open := func(fs vfs.FS) func(wantCode int, want, method, path, who, body string) string {
+		mux := http.NewServeMux()
+		tick := func() time.Time { now++; return time.UnixMilli(now) }
+		New(Options{Dir: "/boards", FS: fs, Now: tick, MaxViews: 1, MaxNotes: 2, MaxLinks: 2}).Register(mux)
+		return func(wantCode int, want, method, path, who, body string) string {
+			t.Helper()
+			r := httptest.NewRequest(method, "/api/braid/v1"+path, strings.NewReader(body))
+			r.Header.Set(tenant.Header, who)
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			require.Equal(t, wantCode, w.Code, w.Body.String())
+			require.Contains(t, w.Body.String(), want)
+			return w.Body.String()
+		}
+	}
+	check := open(disk)
+	check(200, `{"notes":[]}`, "GET", "/notes", "a", "")
+	check(200, `"updatedMs":1`, "PUT", "/notes/n1", "a", `{"title":"deploy","document":"{\"fromMs\":5}"}`)
+	check(200, `"document":"{\"fromMs\":5}"`, "GET", "/notes", "a", "")
+	check(200, `{"notes":[]}`, "GET", "/notes", "b", "")
+	check(200, `{"dashboards":[]}`, "GET", "/dashboards", "a", "") // another kind of the same tenant
+	check(200, ``, "PUT", "/notes/n2", "a", `{"title":"two","document":"1"}`)
+	check(413, `at most 2 notes`, "PUT", "/notes/n3", "a", `{"title":"three","document":"1"}`)
+	check(200, ``, "PUT", "/notes/n2", "a", `{"title":"still two","document":"2"}`) // an old one may change
+	check(413, `a note has at most 8192 bytes`, "PUT", "/notes/n2", "a", `{"title":"`+strings.Repeat("x", 9000)+`"}`)
+	check(200, ``, "DELETE", "/notes/n1", "a", "")
+	require.NotContains(t, check(200, `still two`, "GET", "/notes", "a", ""), "deploy")
+	check(200, ``, "PUT", "/views/v", "a", `{"title":"mine","document":"{}"}`)
+	check(413, `at most 1 views`, "PUT", "/views/w", "a", `{"title":"mine","document":"{}"}`)
+
+	id := func(answer string) string { return strings.Split(answer, `"`)[3] }
+	one := id(check(200, `"id"`, "POST", "/links", "a", `{"document":"\"/explore/logs?q=1\""}`))
+	require.Len(t, one, 10)
+	require.Equal(t, one, id(check(200, `"id"`, "POST", "/links", "a", `{"document":"\"/explore/logs?q=1\""}`)))
+	two := id(check(200, `"id"`, "POST", "/links", "a", `{"document":"\"/explore/logs?q=2\""}`))
+	require.NotEqual(t, one, two)
+	check(404, `not found`, "GET", "/links/"+one, "b", "")
+	three := id(check(200, `"id"`, "POST", "/links", "a", `{"document":"\"/explore/logs?q=3\""}`))
+	check(404, `not found`, "GET", "/links/"+one, "a", "") // the oldest made room
+	check(200, `q=2`, "GET", "/links/"+two, "a", "")
+	check(405, ``, "DELETE", "/links/"+two, "a", "")
+
+	check = open(disk.CrashClone(nil))
+	check(200, `q=3`, "GET", "/links/"+three, "a", "")
+	require.NotContains(t, check(200, `still two`, "GET", "/notes", "a", ""), "deploy")
+}
