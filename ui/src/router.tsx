@@ -36,6 +36,7 @@ export const pages = [
   page("/status", () => import("@/pages/status/status")),
   page("/design", () => import("@/pages/design/design")),
   page("/split", () => import("@/pages/split/split")),
+  page("/l/$id", () => import("@/pages/link/link")),
   page("/graph", () => import("@/pages/metrics/graph")),
 ];
 

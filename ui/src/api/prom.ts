@@ -137,8 +137,8 @@ export interface TsdbStatus {
   seriesCountByLabelValuePair?: { name: string; value: number }[];
 }
 
-export async function tsdbStatus(signal?: AbortSignal): Promise<TsdbStatus> {
-  return (await getJSON<Envelope<TsdbStatus>>("/api/v1/status/tsdb", { limit: 30 }, signal)).data ?? {};
+export async function tsdbStatus(signal?: AbortSignal, limit = 30): Promise<TsdbStatus> {
+  return (await getJSON<Envelope<TsdbStatus>>("/api/v1/status/tsdb", { limit }, signal)).data ?? {};
 }
 
 export interface RuleAlert {

@@ -3,6 +3,8 @@ export interface Mistake {
   from: number;
   to: number;
   message: string;
+  /** What to write instead, when the server knows. */
+  fix?: string;
 }
 
 /** The place in "… line 1, col 12: …" or "… 1:7: …" as offsets into the text. */
@@ -17,9 +19,7 @@ export function mistakeOf(message: string, text: string): Mistake | undefined {
   const word = /^[\w.:-]+/.exec(text.slice(at))?.[0].length ?? 1;
   // At the end there is nothing to underline but the last character.
   const from = at >= text.length ? Math.max(0, text.length - 1) : at;
-  return {
-    from,
-    to: Math.min(text.length, Math.max(from + 1, at + word)),
-    message: message.slice(m.index + m[0].length).trim() || message,
-  };
+  const words = message.slice(m.index + m[0].length).trim() || message;
+  const fix = /did you mean ["`]?([\w.:]+)["`]?/i.exec(words)?.[1];
+  return { from, to: Math.min(text.length, Math.max(from + 1, at + word)), message: words, ...(fix ? { fix } : {}) };
 }

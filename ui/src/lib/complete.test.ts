@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { placeAt } from "./complete";
+import { baseOf, placeAt } from "./complete";
 
 /** "^" is the cursor. */
 const at = (language: "logql" | "traceql", text: string) => placeAt(language, text.replace("^", ""), text.indexOf("^"));
@@ -28,6 +28,24 @@ test.each<["logql" | "traceql", string, string]>([
 });
 
 test("a value knows its field and where it starts", () => {
-  expect(at("logql", '{service_name="ch^')).toEqual({ kind: "value", from: 15, field: "service_name", quote: true });
+  expect(at("logql", '{service_name="ch^')).toEqual({
+    kind: "value",
+    from: 15,
+    field: "service_name",
+    quote: true,
+    base: "{}",
+  });
   expect(at("traceql", "{ span.http.method = G^")).toMatchObject({ field: "span.http.method", quote: false });
+});
+
+test.each<["logql" | "traceql", string, string]>([
+  ["logql", '{a="b", ', '{a="b"}'],
+  ["logql", 'sum by (x) (rate({a="b"} |= "|" | ', '{a="b"} |= "|"'],
+  ["logql", '{a="b"} | json | c="d" or ', '{a="b"}'],
+  ["logql", '{a="b"} | json | c="d" and ', '{a="b"} | json | c="d"'],
+  ["traceql", '{ resource.service.name = "a" && ', '{ resource.service.name = "a" }'],
+  ["traceql", "{ status = error || ", "{ }"],
+  ["traceql", "{ ", "{ }"],
+])("values of a condition behind %s %s are counted among %s", (language, before, base) => {
+  expect(baseOf(language, before)).toBe(base);
 });

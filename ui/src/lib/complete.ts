@@ -4,7 +4,8 @@
  */
 export type Place =
   | { kind: "field"; from: number }
-  | { kind: "value"; from: number; field: string; quote: boolean }
+  /** base is what the query asks without the condition at hand: values are counted among it. */
+  | { kind: "value"; from: number; field: string; quote: boolean; base: string }
   | { kind: "stage"; from: number }
   | { kind: "operator"; from: number }
   | { kind: "function"; from: number }
@@ -39,26 +40,80 @@ function scan(text: string): Scan {
 
 const word = /[\w.:-]*$/;
 
+/** Where the last pair of braces opens, minding quotes, and whether it is closed. */
+function lastBraces(text: string): { from: number; to: number } {
+  let quote = "";
+  let from = -1;
+  let to = -1;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i]!;
+    if (quote) {
+      if (c === "\\" && quote === '"') i++;
+      else if (c === quote) quote = "";
+    } else if (c === '"' || c === "`") quote = c;
+    else if (c === "{") {
+      from = i;
+      to = -1;
+    } else if (c === "}") to = i;
+  }
+  return { from, to };
+}
+
+/** The query that stands before a condition, closed so that it can be asked. */
+export function baseOf(language: "logql" | "traceql", before: string): string {
+  const { from, to } = lastBraces(before);
+  if (language === "traceql") {
+    if (from < 0 || to >= 0) return "{ }";
+    const inside = before
+      .slice(from + 1)
+      .replace(/&&\s*$/, "")
+      .trim();
+    // Beside an "or" or within parentheses nothing is certain.
+    return inside === "" || /\|\|/.test(inside) || /\(\s*$/.test(inside) ? "{ }" : `{ ${inside} }`;
+  }
+  if (from < 0) return "{}";
+  if (to < 0)
+    return `{${before
+      .slice(from + 1)
+      .replace(/,\s*$/, "")
+      .trim()}}`;
+  const stages = before
+    .slice(to + 1)
+    .replace(/(\||,|\band\b)\s*$/, "")
+    .trimEnd();
+  const selector = before.slice(from, to + 1);
+  return /\bor\s*$|\(\s*$/.test(stages) ? selector : selector + stages;
+}
+
 export function placeAt(language: "logql" | "traceql", text: string, pos: number): Place {
   const before = text.slice(0, pos);
   const s = scan(before);
   if (s.quote) {
     const head = before.slice(0, s.quoteFrom);
     const m = /([\w.:-]+)\s*(?:=~|!~|!=|>=|<=|=|>|<)\s*$/.exec(head);
-    return m ? { kind: "value", from: s.quoteFrom + 1, field: m[1]!, quote: true } : { kind: "none" };
+    if (!m) return { kind: "none" };
+    const base = baseOf(language, head.slice(0, m.index));
+    return { kind: "value", from: s.quoteFrom + 1, field: m[1]!, quote: true, base };
   }
   const from = pos - (word.exec(before)?.[0].length ?? 0);
   const head = before.slice(0, from).trimEnd();
   const inside = s.braces > 0;
+  const bare = (at: number, m: RegExpExecArray): Place => ({
+    kind: "value",
+    from: at,
+    field: m[1]!,
+    quote: false,
+    base: baseOf(language, head.slice(0, m.index)),
+  });
   const compared = /([\w.:-]+)\s*(=~|!~|!=|>=|<=|=|>|<)$/.exec(head);
   if (inside) {
-    if (compared) return { kind: "value", from, field: compared[1]!, quote: false };
+    if (compared) return bare(from, compared);
     if (language === "logql") return /[{,]$/.test(head) ? { kind: "field", from } : { kind: "operator", from };
     return /([{(!]|&&|\|\|)$/.test(head) ? { kind: "field", from } : { kind: "operator", from };
   }
   if (/\|$/.test(head) && !/\|\|$/.test(head)) return { kind: "stage", from };
   if (/\b(by|without|on)\s*\($|\b(by|without|on)\s*\([^)]*,$/.test(head)) return { kind: "field", from };
-  if (language === "logql" && compared) return { kind: "value", from, field: compared[1]!, quote: false };
+  if (language === "logql" && compared) return bare(from, compared);
   if (head === "" || /\($/.test(head)) return { kind: "function", from };
   return { kind: "none" };
 }

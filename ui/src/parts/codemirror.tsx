@@ -1,37 +1,21 @@
 /** The real editor: CodeMirror with colours, completion and checks. Loaded when a query is first shown. */
-import {
-  autocompletion,
-  type Completion,
-  type CompletionContext,
-  type CompletionResult,
-  closeBrackets,
-  closeBracketsKeymap,
-  completionKeymap,
-} from "@codemirror/autocomplete";
+import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import {
-  bracketMatching,
-  HighlightStyle,
-  LanguageSupport,
-  StreamLanguage,
-  syntaxHighlighting,
-} from "@codemirror/language";
+import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, linter, lintKeymap } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
 import { PromQLExtension } from "@prometheus-io/codemirror-promql";
 import { useEffect, useRef } from "react";
-import { ApiError, getJSON, headers } from "@/api/http";
-import { logLabels, logLabelValues } from "@/api/loki";
-import { searchTags, tagValues } from "@/api/tempo";
+import { ApiError, getJSON } from "@/api/http";
 import { mistakeOf } from "@/lib/check";
-import { bareValues, functions, placeAt, stages, traceIntrinsics } from "@/lib/complete";
 import type { Range } from "@/lib/time";
 import { isTraceMetric } from "@/lib/traceql";
 import { useRange } from "@/shell/range";
+import { completer, promqlCompletion } from "./completion";
+import { logqlLanguage, supportFor, traceqlLanguage } from "@/lang/languages";
 import type { EditorProps } from "./editor";
-import { logqlMode, traceqlMode } from "./modes";
 
 const theme = EditorView.theme({
   "&": { fontSize: "13px", backgroundColor: "transparent" },
@@ -74,73 +58,6 @@ const colors = syntaxHighlighting(
   ]),
 );
 
-const quoted = (v: string) => JSON.stringify(v);
-
-/** Completion that asks the server for fields and values. */
-function completer(language: "logql" | "traceql", range: () => Range) {
-  return async (c: CompletionContext): Promise<CompletionResult | null> => {
-    const place = placeAt(language, c.state.doc.toString(), c.pos);
-    const give = (from: number, options: Completion[]): CompletionResult => ({ from, options, validFor: /^[\w.:-]*$/ });
-    const stop = new AbortController();
-    c.addEventListener("abort", () => stop.abort());
-    try {
-      switch (place.kind) {
-        case "field":
-          return give(place.from, await fields(language, range(), stop.signal));
-        case "value": {
-          const bare = language === "traceql" ? bareValues[place.field] : undefined;
-          const values = bare ?? (await valuesOf(language, place.field, range(), stop.signal));
-          return give(
-            place.from,
-            values.map((v) => ({ label: v, type: "text", apply: place.quote || bare ? v : quoted(v) })),
-          );
-        }
-        case "stage":
-          return give(
-            place.from,
-            stages[language].map((s) => ({ ...s, type: "keyword" })),
-          );
-        case "function":
-          if (!c.explicit && place.from === c.pos) return null;
-          return give(
-            place.from,
-            functions[language].map((f) => ({ label: f, type: "function" })),
-          );
-        default:
-          return null;
-      }
-    } catch {
-      return null; // completion is a help: its failure is not the query's
-    }
-  };
-}
-
-async function fields(language: "logql" | "traceql", r: Range, signal: AbortSignal): Promise<Completion[]> {
-  if (language === "logql") return (await logLabels(r, signal)).map((label) => ({ label, type: "property" }));
-  const scopes = await searchTags(r, signal);
-  const tags = scopes.flatMap((s) =>
-    s.tags.map((tag) => ({
-      label: s.scope === "intrinsic" ? tag : `${s.scope}.${tag}`,
-      detail: s.scope,
-      type: "property",
-    })),
-  );
-  return [
-    ...traceIntrinsics.map((label) => ({ label, detail: "intrinsic", type: "keyword" })),
-    ...tags.filter((x) => !traceIntrinsics.includes(x.label)),
-  ];
-}
-
-async function valuesOf(
-  language: "logql" | "traceql",
-  field: string,
-  r: Range,
-  signal: AbortSignal,
-): Promise<string[]> {
-  if (language === "logql") return logLabelValues(field, r, undefined, signal);
-  return (await tagValues(field, r, undefined, signal)).map((v) => v.value);
-}
-
 /** Asks the server whether a query reads; a search of the first second of 1970 costs nothing. */
 async function check(language: "logql" | "traceql", text: string): Promise<readonly Diagnostic[]> {
   if (text.trim() === "") return [];
@@ -151,7 +68,19 @@ async function check(language: "logql" | "traceql", text: string): Promise<reado
   } catch (e) {
     if (!(e instanceof ApiError) || e.status !== 400) return [];
     const m = mistakeOf(e.message, text);
-    return m ? [{ ...m, severity: "error" }] : [];
+    if (!m) return [];
+    // "did you mean x?" is one click.
+    const fix = m.fix;
+    const actions = fix
+      ? [
+          {
+            name: `Write ${fix}`,
+            apply: (view: EditorView, from: number, to: number) =>
+              view.dispatch({ changes: { from, to, insert: fix } }),
+          },
+        ]
+      : [];
+    return [{ from: m.from, to: m.to, message: m.message, severity: "error", actions }];
   }
   return [];
 }
@@ -161,20 +90,15 @@ function languageOf(language: EditorProps["language"], range: () => Range): Exte
     return new PromQLExtension()
       .activateCompletion(true)
       .activateLinter(true)
-      .setComplete({
-        remote: {
-          httpMethod: "GET",
-          fetchFn: (input, init) => fetch(input, { ...init, headers: { ...headers() } }),
-        },
-        maxMetricsMetadata: 20_000,
-      })
+      .setComplete({ completeStrategy: promqlCompletion() })
       .asExtension();
   }
-  const mode = StreamLanguage.define(language === "logql" ? logqlMode : traceqlMode);
-  return new LanguageSupport(mode, [
+  const grammar = language === "logql" ? logqlLanguage : traceqlLanguage;
+  return [
+    supportFor(language),
     linter((view) => check(language, view.state.doc.toString()), { delay: 700 }),
-    mode.data.of({ autocomplete: completer(language, range), closeBrackets: { brackets: ["(", "[", "{", '"', "`"] } }),
-  ]);
+    grammar.data.of({ autocomplete: completer(language, range) }),
+  ];
 }
 
 const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? "";

@@ -1,12 +1,13 @@
 /** Share and export, the same on every page. */
-import { Download, Link2, Terminal } from "lucide-react";
+import { Download, Link, Link2, Terminal } from "lucide-react";
 import { saveBlob, saveText, toCSV, toNDJSON } from "@/lib/export";
 import { asCurl, type Params } from "@/api/http";
+import { shorten } from "@/api/kept";
 import { stringifySearch, useParams } from "@/shell/url";
 import { useRange } from "@/shell/range";
 import { absoluteRange } from "@/lib/time";
 import { Menu, MenuItem, MenuLine } from "./overlay";
-import { copy } from "./toast";
+import { copy, toast } from "./toast";
 
 export interface Exportable {
   name: string;
@@ -22,10 +23,16 @@ export interface Exportable {
 export function ShareMenu({ data, small = false }: { data?: Exportable; small?: boolean }) {
   const { range } = useRange();
   const [params] = useParams();
-  const link = (fixed: boolean) => {
-    const abs = absoluteRange(range);
-    const search = stringifySearch(fixed ? { ...params, ...abs } : params);
-    void copy(window.location.origin + window.location.pathname + search, "Link copied");
+  const place = (fixed: boolean) =>
+    window.location.pathname + stringifySearch(fixed ? { ...params, ...absoluteRange(range) } : params);
+  const link = (fixed: boolean) => void copy(window.location.origin + place(fixed), "Link copied");
+  const short = async () => {
+    try {
+      // What is sent to someone must show what its sender sees: the range stands still.
+      await copy(window.location.origin + (await shorten(place(true))), "Short link copied");
+    } catch (e) {
+      toast(e instanceof Error ? e.message : "The server made no short link");
+    }
   };
   const file = data?.name ?? "braid";
   return (
@@ -41,6 +48,9 @@ export function ShareMenu({ data, small = false }: { data?: Exportable; small?: 
       </MenuItem>
       <MenuItem icon={<Link2 size={14} />} onSelect={() => link(true)}>
         Copy link with this moment's time range
+      </MenuItem>
+      <MenuItem icon={<Link size={14} />} onSelect={() => void short()}>
+        Copy short link
       </MenuItem>
       {data?.call && (
         <MenuItem
