@@ -24,6 +24,9 @@ type deltaStore struct {
 type deltaState struct {
 	start, last int64 // Unix ns: of the first point, of the newest point
 	seen        int64 // Unix ns of the clock
+	// seeded says that last is the time of a stored sample, in whole
+	// milliseconds: what is not newer is contained already.
+	seeded     bool
 	value, sum  float64
 	count       uint64
 	bounds      []float64
@@ -35,9 +38,10 @@ func newDeltaStore(maxStreams int) *deltaStore {
 	return &deltaStore{byStream: map[identity]*deltaState{}, byLabels: map[identity]*deltaState{}, max: max(maxStreams, 16)}
 }
 
-// state finds or makes the total of a stream; labels is asked once a stream.
+// state finds or makes the total of a stream; labels is asked once a stream,
+// and seed once a series: it fills in what an earlier process stored.
 // fresh is false when the point is already contained (a retry).
-func (d *deltaStore) state(id identity, p *model.Point, now int64, labels func() (labelSet, error)) (st *deltaState, fresh bool, err error) {
+func (d *deltaStore) state(id identity, p *model.Point, now int64, labels func() (labelSet, error), seed func(*deltaState)) (st *deltaState, fresh bool, err error) {
 	st = d.byStream[id]
 	if st == nil {
 		set, err := labels()
@@ -53,13 +57,14 @@ func (d *deltaStore) state(id identity, p *model.Point, now int64, labels func()
 			if st.start == 0 {
 				st.start = p.Time
 			}
+			seed(st)
 			d.byLabels[key] = st
 			d.undo = append(d.undo, func() { delete(d.byLabels, key) })
 		}
 		d.byStream[id] = st
 		d.undo = append(d.undo, func() { delete(d.byStream, id) })
 	}
-	if p.Time == st.last {
+	if p.Time == st.last || st.seeded && p.Time/1e6 <= st.last/1e6 {
 		return st, false, nil
 	}
 	if p.Time < st.last {
@@ -68,7 +73,7 @@ func (d *deltaStore) state(id identity, p *model.Point, now int64, labels func()
 	saved := *st
 	saved.counts = append([]uint64(nil), st.counts...)
 	d.undo = append(d.undo, func() { *st = saved })
-	st.last, st.seen = p.Time, now
+	st.last, st.seen, st.seeded = p.Time, now, false
 	return st, true, nil
 }
 

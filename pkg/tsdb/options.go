@@ -65,7 +65,9 @@ type Options struct {
 	MaxCachedSeries int
 	// MaxDeltaStreams bounds the delta streams of a tenant that are summed up;
 	// 0 means 500,000. A stream that is silent for DeltaIdle (0: 1 h) is
-	// forgotten and starts again from 0, which PromQL sees as a reset.
+	// forgotten. One that is not known, after that or after a restart, goes on
+	// from the newest sample that the head holds of it; without one it starts
+	// from 0, which PromQL sees as a reset.
 	MaxDeltaStreams int
 	DeltaIdle       time.Duration
 

@@ -259,7 +259,7 @@ func (x *txn) addDelta() error {
 			return nil, err
 		}
 		return append(s.base[:len(s.base):len(s.base)], labels.Label{Name: labels.MetricName, Value: s.name}), nil
-	})
+	}, x.seedDelta)
 	if err != nil || !fresh {
 		return err
 	}
