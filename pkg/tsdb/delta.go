@@ -27,11 +27,11 @@ type deltaState struct {
 	// seeded says that last is the time of a stored sample, in whole
 	// milliseconds: what is not newer is contained already.
 	seeded     bool
-	value, sum  float64
-	count       uint64
-	bounds      []float64
-	counts      []uint64
-	native      *histogram.FloatHistogram
+	value, sum float64
+	count      uint64
+	bounds     []float64
+	counts     []uint64
+	native     *histogram.FloatHistogram
 }
 
 func newDeltaStore(maxStreams int) *deltaStore {
