@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"braid/pkg/correlation"
+	"braid/pkg/model"
+	"braid/pkg/query"
+	"braid/pkg/query/federate"
+	"braid/pkg/query/logql"
+	"braid/pkg/query/traceql"
+	"braid/pkg/tenant"
+)
+
+// ask looks one id up and checks that what comes is what was sent.
+func ask(ctx context.Context, f *correlation.Finder, id string, want int) (time.Duration, error) {
+	began := time.Now()
+	w, err := f.Correlate(ctx, tenant.Default, correlation.Request{ID: id})
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	if len(w.Spans) != want || len(w.Logs) != want {
+		return 0, fmt.Errorf("id %q: %d spans and %d records, want %d of each (%v)", id, len(w.Spans), len(w.Logs), want, w.Warnings)
+	}
+	return took, nil
+}
+
+// unknown makes an id that nobody sent.
+func unknown(r *rand.Rand, kind int) string {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], r.Uint64())
+	binary.BigEndian.PutUint64(id[8:], r.Uint64())
+	if kind == 0 {
+		return fmt.Sprintf("%x", id)
+	}
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
+
+func measure(ctx context.Context, name string, n int, one func(i int) (time.Duration, error)) error {
+	var took []time.Duration
+	c0 := cpu()
+	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, err := one(i)
+		if err != nil {
+			return err
+		}
+		took = append(took, d)
+	}
+	quantiles(name, took, cpu()-c0)
+	return nil
+}
+
+// lookup asks for known and unknown ids, first with nothing in memory.
+func lookup(ctx context.Context, s *settings) error {
+	header(fmt.Sprintf("look-ups, %d blocks", 2*s.blocks))
+	r := rand.New(rand.NewPCG(3, 3))
+	began := time.Now()
+	st, err := openStores(s.dir, model.NewKeySpec(nil))
+	if err != nil {
+		return err
+	}
+	opening := time.Since(began)
+	known := func(i int) (string, int) {
+		q := makeRequest(r.IntN(s.requests() / s.blocks * s.blocks))
+		if i%2 == 0 {
+			return q.id, hops
+		}
+		return strings.ToUpper(q.trace.String()), hops
+	}
+	// Cold: the kernel has forgotten every file before each look-up. What the
+	// process itself keeps of the blocks (the directory of ids) it keeps.
+	cold := func(known bool, id func(i int) (string, int)) func(i int) (time.Duration, error) {
+		return func(i int) (time.Duration, error) {
+			if err := evict(s.dir); err != nil {
+				return 0, err
+			}
+			text, want := id(i)
+			return ask(ctx, st.finder, text, want)
+		}
+	}
+	none := func(i int) (string, int) { return unknown(r, i%2), 0 }
+	warm := func(id func(i int) (string, int)) func(i int) (time.Duration, error) {
+		return func(i int) (time.Duration, error) {
+			text, want := id(i)
+			return ask(ctx, st.finder, text, want)
+		}
+	}
+	rows := []struct {
+		name string
+		n    int
+		one  func(i int) (time.Duration, error)
+	}{
+		{"known id, the first after opening, cold", 1, cold(true, known)},
+		{"known id, cold files", max(1, s.lookups/8), cold(true, known)},
+		{"unknown id, cold files", max(1, s.lookups/8), cold(false, none)},
+		{"known id, warm", s.lookups, warm(known)},
+		{"unknown id, warm", s.lookups, warm(none)},
+	}
+	for _, row := range rows {
+		runtime.GC()
+		if err := measure(ctx, row.name, row.n, row.one); err != nil {
+			return err
+		}
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Printf("opening %.1f s, heap %d MiB, peak %d MiB, on disk %.1f bytes a record\n", opening.Seconds(), m.HeapAlloc>>20, peak()>>20,
+		float64(size(s.dir, ""))/float64(s.records))
+	return st.close()
+}
+
+// curve asks over a growing number of blocks of the same size.
+func curve(ctx context.Context, s *settings) error {
+	header("look-ups by number of blocks, warm")
+	per := s.requests() / s.blocks
+	for _, blocks := range s.curve {
+		if blocks > s.blocks {
+			break
+		}
+		dir := filepath.Join(s.dir, fmt.Sprint("curve-", blocks))
+		if err := linkBlocks(s.dir, dir, blocks); err != nil {
+			return err
+		}
+		st, err := openStores(dir, model.NewKeySpec(nil))
+		if err != nil {
+			return err
+		}
+		r := rand.New(rand.NewPCG(5, 5))
+		known := func(i int) (time.Duration, error) {
+			return ask(ctx, st.finder, makeRequest(r.IntN(per*blocks)).id, hops)
+		}
+		none := func(i int) (time.Duration, error) { return ask(ctx, st.finder, unknown(r, i%2), 0) }
+		for i := range 20 { // what any process has soon
+			if _, err := known(i); err != nil {
+				return err
+			}
+		}
+		if err := measure(ctx, fmt.Sprintf("known id, %d + %d blocks", blocks, blocks), s.lookups, known); err != nil {
+			return err
+		}
+		if err := measure(ctx, fmt.Sprintf("unknown id, %d + %d blocks", blocks, blocks), s.lookups, none); err != nil {
+			return err
+		}
+		if err := st.close(); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkBlocks makes a folder with hard links of the first blocks of each store.
+func linkBlocks(from, to string, blocks int) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	for _, store := range []string{"traces", "logs"} {
+		root := filepath.Join(from, store)
+		names, err := blockFolders(root)
+		if err != nil {
+			return err
+		}
+		if len(names) < blocks {
+			return fmt.Errorf("%d blocks in %s, want %d", len(names), root, blocks)
+		}
+		for _, name := range names[:blocks] {
+			files, err := os.ReadDir(filepath.Join(root, name))
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Join(to, store, name), 0o750); err != nil {
+				return err
+			}
+			for _, f := range files {
+				if err := os.Link(filepath.Join(root, name, f.Name()), filepath.Join(to, store, name, f.Name())); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// blockFolders returns the folders of a tenant's blocks, oldest first.
+func blockFolders(root string) (out []string, err error) {
+	tenants, err := os.ReadDir(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tenants {
+		if !t.IsDir() {
+			continue
+		}
+		entries, err := os.ReadDir(filepath.Join(root, t.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				out = append(out, filepath.Join(t.Name(), e.Name()))
+			}
+		}
+	}
+	return out, nil
+}
+
+// join runs queries that join some ten thousand ids over two signals.
+func join(ctx context.Context, s *settings) error {
+	st, err := openStores(s.dir, model.NewKeySpec(nil))
+	if err != nil {
+		return err
+	}
+	e := federate.New(federate.Options{Metrics: st.metrics, Logs: st.logs, Traces: st.traces, KeySpec: func() *model.KeySpec { return st.spec },
+		SpanFilter: traceql.SpanFilter, LogFilter: logql.LogFilter, Selectors: func(string) ([][]query.LabelMatcher, error) { return nil, nil }})
+	// One request in a hundred fails: a million of them hold ten thousand ids.
+	end := makeRequest(min(1_000_000, s.requests()-1)).at
+	header("queries that join signals")
+	for _, q := range []struct{ name, text string }{
+		{"semi join, 10,000 ids", "failed = traces {span.http.response.status_code=500 && resource.service.name=\"payment\"}\nsaid = logs {service_name=\"payment\"} |= \"cannot charge\"\nfrom failed semi join said on trace | count"},
+		{"enrich and group, 10,000 ids", "said = logs {service_name=\"payment\"} |= \"cannot charge\"\nfailed = traces {span.http.response.status_code=500}\nfrom said enrich tier = failed.user.tier, worst = max(failed.duration) | group by tier | count, worst = max(worst)"},
+		{"anti join, 10,000 ids", "said = logs {service_name=\"payment\"} |= \"cannot charge\"\nfailed = traces {span.http.response.status_code=500}\nfrom said anti join failed on trace | count"},
+	} {
+		p, err := e.Plan(q.text)
+		if err != nil {
+			return err
+		}
+		answer := ""
+		err = measure(ctx, q.name, 3, func(int) (time.Duration, error) {
+			began := time.Now()
+			res, err := e.Run(ctx, tenant.Default, p, federate.Params{Range: model.TimeRange{Start: start, End: end}})
+			if err != nil {
+				return 0, err
+			}
+			answer = fmt.Sprint(len(res.Rows), " rows")
+			if len(res.Rows) > 0 {
+				answer += fmt.Sprint(", the first ", texts(res.Rows[0]))
+			}
+			return time.Since(began), nil
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Println("   ", answer)
+	}
+	return st.close()
+}
+
+func texts(row []model.Value) (out []string) {
+	for _, v := range row {
+		out = append(out, v.Text())
+	}
+	return out
+}
+
+// outliers asks what is different about the slow requests among all spans.
+func outliers(ctx context.Context, s *settings) error {
+	st, err := openStores(s.dir, model.NewKeySpec(nil))
+	if err != nil {
+		return err
+	}
+	all := model.TimeRange{Start: start, End: makeRequest(s.requests()).at}
+	header(fmt.Sprintf("what is different, %d spans and records", s.records))
+	ask := func(logs bool, text string) func(int) (time.Duration, error) {
+		return func(i int) (time.Duration, error) {
+			read := traceql.SpanFilter
+			if logs {
+				read = logql.LogFilter
+			}
+			filter, err := read(text)
+			if err != nil {
+				return 0, err
+			}
+			began := time.Now()
+			got, err := st.finder.Outliers(ctx, tenant.Default, correlation.OutlierRequest{Logs: logs, Selection: filter, Range: all})
+			took := time.Since(began)
+			if err == nil && i == 0 {
+				for _, o := range got.Outliers[:min(3, len(got.Outliers))] {
+					fmt.Printf("    %s=%s: %.3f of the selection, %.3f of the rest\n", o.Field, o.Value, o.SelectionShare, o.BaselineShare)
+				}
+				fmt.Printf("    from %d and %d rows, error %.4f\n", got.SelectionRows, got.BaselineRows, got.Error)
+			}
+			return took, err
+		}
+	}
+	for _, row := range []struct {
+		name string
+		one  func(int) (time.Duration, error)
+	}{
+		{"slow spans", ask(false, `{ duration > 1s }`)},
+		{"failed spans", ask(false, `{ status = error }`)},
+		{"error logs", ask(true, `{service_name="payment"} |= "cannot charge"`)},
+	} {
+		if err := measure(ctx, row.name, 5, row.one); err != nil {
+			return err
+		}
+	}
+	return st.close()
+}
+
+// ingestCost loads the same records with and without correlation ids being
+// indexed, several times in turn, and compares CPU and bytes.
+func ingestCost(ctx context.Context, s *settings) error {
+	n := min(100_000, s.requests()) // requests of ten records
+	none := map[string][]string{}
+	type sum struct {
+		cpu   time.Duration
+		bytes int64
+	}
+	var sums [2]sum
+	const rounds = 3
+	for round := range 2 * rounds {
+		with := round % 2
+		spec := model.NewKeySpec(nil)
+		if with == 0 {
+			spec = model.NewKeySpec(none)
+		}
+		dir := filepath.Join(s.dir, "ingest")
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		st, err := openStores(dir, spec)
+		if err != nil {
+			return err
+		}
+		g := newGenerator()
+		making := cpu()
+		for at := 0; at < n; at += 200 {
+			g.batch(at, min(200, n-at))
+		}
+		making = cpu() - making
+		runtime.GC()
+		c0, pos := cpu(), model.Position(0)
+		for at := 0; at < n; at += 10_000 {
+			if err := st.write(ctx, g, at, min(n, at+10_000), &pos); err != nil {
+				return err
+			}
+		}
+		sums[with].cpu += cpu() - c0 - making
+		sums[with].bytes += size(dir, "ids")
+		if err := st.close(); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	records := float64(rounds * n * 2 * hops)
+	fmt.Printf("\nids as they are taken in, %d records, %d rounds in turn\n", n*2*hops, rounds)
+	fmt.Printf("%-44s %9.2f CPU-s a million records\n", "configured kinds not indexed", sums[0].cpu.Seconds()/records*1e6)
+	fmt.Printf("%-44s %9.2f CPU-s a million records (%+.1f %%)\n", "all kinds indexed", sums[1].cpu.Seconds()/records*1e6, 100*(sums[1].cpu.Seconds()/sums[0].cpu.Seconds()-1))
+	fmt.Printf("%-44s %9.2f bytes a record\n", "id indexes on disk", float64(sums[1].bytes)/records)
+	return nil
+}
