@@ -10,13 +10,17 @@ import (
 	"braid/pkg/model"
 )
 
-// Entry is one moment of the timeline: a span's start or a log record.
+// Entry is one moment of the timeline: a span's start, a log record, an
+// exemplar or the start of an alert. One of the four indexes is set, the others
+// are -1.
 type Entry struct {
-	Time   int64 // Unix ns, moved so that causes come before effects
-	Span   int   // index into Whole.Spans, -1 for a log
-	Log    int   // index into Whole.Logs, -1 for a span
-	Depth  int
-	Skewed bool
+	Time     int64 // Unix ns, moved so that causes come before effects
+	Span     int   // index into Whole.Spans
+	Log      int   // index into Whole.Logs
+	Exemplar int   // index into Whole.Exemplars
+	Alert    int   // index into Whole.Alerts
+	Depth    int
+	Skewed   bool
 }
 
 // maxGaps bounds the gaps of one kind that are told one by one.
@@ -38,8 +42,8 @@ func (w *walk) finish(ctx context.Context) *Whole {
 		return a.Kind < b.Kind || a.Kind == b.Kind && a.ID < b.ID
 	})
 	out.Range = rangeOf(out)
-	out.Services = servicesOf(out)
-	out.Timeline = timeline(t, out.Logs)
+	clocks := clocksOf(t)
+	out.Services = servicesOf(out, clocks)
 	out.Gaps = append(out.Gaps, w.missing(out)...)
 	if w.f.opts.Alerts != nil && out.Found() && !out.Range.All() {
 		alerts, err := w.f.opts.Alerts.AlertsDuring(ctx, w.t, out.Range)
@@ -48,6 +52,7 @@ func (w *walk) finish(ctx context.Context) *Whole {
 		}
 		out.Alerts = concerning(alerts, out.Services)
 	}
+	out.Timeline = timeline(out, clocks)
 	out.Warnings = w.stats.Warnings()
 	for _, warning := range out.Warnings {
 		out.Gaps = append(out.Gaps, Gap{Kind: "part_down", Message: warning})
@@ -87,8 +92,58 @@ func rangeOf(w *Whole) model.TimeRange {
 	return r
 }
 
+// clocks tells how a request's times are moved so that causes come before
+// effects: a record belongs to its span, or else to the clock of its service.
+type clocks struct {
+	nodes  []SpanNode
+	byID   map[placeID]int
+	shifts map[string]int64 // by service: that of its first span
+	roots  map[model.TraceID]int64
+}
+
+type placeID struct {
+	trace model.TraceID
+	span  model.SpanID
+}
+
+func clocksOf(t *tree) *clocks {
+	c := &clocks{nodes: t.nodes, byID: make(map[placeID]int, len(t.nodes)), shifts: map[string]int64{}, roots: map[model.TraceID]int64{}}
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		if _, dup := c.byID[placeID{n.TraceID, n.SpanID}]; !dup {
+			c.byID[placeID{n.TraceID, n.SpanID}] = i
+		}
+		if _, known := c.shifts[n.Resource.Service()]; !known {
+			c.shifts[n.Resource.Service()] = n.Shift
+		}
+		if at, known := c.roots[n.TraceID]; !known || n.Start+n.Shift < at {
+			c.roots[n.TraceID] = n.Start + n.Shift
+		}
+	}
+	return c
+}
+
+// place returns when something happened by the common clock, and how deep in
+// the request. What belongs to a span does not come before it, what belongs to
+// a trace not before the trace's first span.
+func (c *clocks) place(trace model.TraceID, span model.SpanID, service string, at int64) (int64, int) {
+	if i, ok := c.byID[placeID{trace, span}]; ok && !span.IsZero() {
+		n := &c.nodes[i]
+		return max(at, n.Start) + n.Shift, n.Depth + 1
+	}
+	at += c.shifts[service]
+	if root, ok := c.roots[trace]; ok && !trace.IsZero() {
+		at = max(at, root)
+	}
+	return at, 0
+}
+
+func (c *clocks) log(l *model.LogRow) (int64, int) {
+	return c.place(l.TraceID, l.SpanID, l.Resource.Service(), l.Time)
+}
+
 // servicesOf lists the services in the order in which they were first called.
-func servicesOf(w *Whole) []ServicePart {
+func servicesOf(w *Whole, c *clocks) []ServicePart {
 	byName := map[string]*ServicePart{}
 	part := func(name string, at int64) *ServicePart {
 		p := byName[name]
@@ -99,6 +154,7 @@ func servicesOf(w *Whole) []ServicePart {
 		p.First = min(p.First, at)
 		return p
 	}
+	depth := map[string]int{}
 	for i := range w.Spans {
 		s := &w.Spans[i]
 		p := part(s.Resource.Service(), s.Start+s.Shift)
@@ -106,20 +162,17 @@ func servicesOf(w *Whole) []ServicePart {
 		if s.Status == model.StatusError {
 			p.Errors++
 		}
+		if d, ok := depth[p.Name]; !ok || s.Depth < d {
+			depth[p.Name] = s.Depth
+		}
 	}
 	for i := range w.Logs {
 		l := &w.Logs[i]
-		p := part(l.Resource.Service(), l.Time)
+		at, _ := c.log(l)
+		p := part(l.Resource.Service(), at)
 		p.Logs++
 		if l.Severity >= 17 {
 			p.Errors++
-		}
-	}
-	depth := map[string]int{}
-	for i := range w.Spans {
-		name := w.Spans[i].Resource.Service()
-		if d, ok := depth[name]; !ok || w.Spans[i].Depth < d {
-			depth[name] = w.Spans[i].Depth
 		}
 	}
 	out := make([]ServicePart, 0, len(byName))
@@ -139,37 +192,39 @@ func servicesOf(w *Whole) []ServicePart {
 	return out
 }
 
-// timeline merges spans and logs so that a parent comes before its children
-// and a span before its logs, even where clocks disagree.
-func timeline(t *tree, logs []model.LogRow) []Entry {
-	out := make([]Entry, 0, len(t.nodes)+len(logs))
-	type id struct {
-		trace model.TraceID
-		span  model.SpanID
+// timeline merges everything so that a parent comes before its children and a
+// span before its logs and exemplars, even where clocks disagree.
+func timeline(w *Whole, c *clocks) []Entry {
+	out := make([]Entry, 0, len(w.Spans)+len(w.Logs)+len(w.Exemplars)+len(w.Alerts))
+	for i := range w.Alerts {
+		out = append(out, Entry{Time: w.Alerts[i].Starts, Span: -1, Log: -1, Exemplar: -1, Alert: i})
 	}
-	byID := make(map[id]int, len(t.nodes))
-	for i := range t.nodes {
-		n := &t.nodes[i]
-		if _, dup := byID[id{n.TraceID, n.SpanID}]; !dup {
-			byID[id{n.TraceID, n.SpanID}] = i
-		}
-		out = append(out, Entry{Time: n.Start + n.Shift, Span: i, Log: -1, Depth: n.Depth, Skewed: n.Shift != 0})
+	for i := range w.Spans {
+		n := &w.Spans[i]
+		out = append(out, Entry{Time: n.Start + n.Shift, Span: i, Log: -1, Exemplar: -1, Alert: -1, Depth: n.Depth, Skewed: n.Shift != 0})
 	}
-	for i := range logs {
-		e := Entry{Time: logs[i].Time, Span: -1, Log: i}
-		if s, ok := byID[id{logs[i].TraceID, logs[i].SpanID}]; ok {
-			n := &t.nodes[s]
-			e.Depth = n.Depth + 1
-			e.Time = max(logs[i].Time+n.Shift, n.Start+n.Shift)
-			e.Skewed = e.Time != logs[i].Time
+	for i := range w.Logs {
+		at, depth := c.log(&w.Logs[i])
+		out = append(out, Entry{Time: at, Span: -1, Log: i, Exemplar: -1, Alert: -1, Depth: depth, Skewed: at != w.Logs[i].Time})
+	}
+	for i := range w.Exemplars {
+		e := &w.Exemplars[i]
+		at, depth := c.place(e.TraceID, e.SpanID, "", e.Time)
+		out = append(out, Entry{Time: at, Span: -1, Log: -1, Exemplar: i, Alert: -1, Depth: depth, Skewed: at != e.Time})
+	}
+	// Of things at one moment the outer comes first, and a span before what
+	// belongs to its trace only.
+	rank := func(e *Entry) int {
+		if e.Span >= 0 || e.Alert >= 0 {
+			return e.Depth
 		}
-		out = append(out, e)
+		return max(1, e.Depth)
 	}
 	sort.SliceStable(out, func(i, j int) bool {
 		if out[i].Time != out[j].Time {
 			return out[i].Time < out[j].Time
 		}
-		return out[i].Depth < out[j].Depth
+		return rank(&out[i]) < rank(&out[j])
 	})
 	return out
 }
@@ -197,6 +252,9 @@ func (w *walk) missing(out *Whole) []Gap {
 	if len(out.Spans) == 0 {
 		return append(gaps, w.noSpans(out)...)
 	}
+	if keep := w.f.opts.LogRetention(w.t); len(out.Logs) == 0 && w.older(out.Range, keep) {
+		gaps = append(gaps, Gap{Kind: "expired", Message: fmt.Sprintf("no log records: they are kept for %s, and this request is older", keep)})
+	}
 	for _, s := range out.Services {
 		if s.Logs > 0 && s.Spans == 0 {
 			gaps = append(gaps, Gap{Kind: "missing_spans", Service: s.Name,
@@ -221,13 +279,19 @@ func (w *walk) noSpans(out *Whole) []Gap {
 	if !traced {
 		return nil
 	}
-	if keep := w.f.opts.Retention(w.t); keep > 0 && out.Range.End > 0 && w.f.opts.Now().Sub(time.Unix(0, out.Range.End)) > keep {
+	if keep := w.f.opts.Retention(w.t); w.older(out.Range, keep) {
 		return []Gap{{Kind: "expired", Message: fmt.Sprintf("no spans: they are kept for %s, and this request is older", keep)}}
 	}
 	if len(out.Logs) > 0 && !sampled {
 		return []Gap{{Kind: "sampled_out", Message: "no spans: the trace flags of the logs say that the trace was not sampled"}}
 	}
 	return []Gap{{Kind: "missing_spans", Message: "no spans of this trace were received: not exported, or dropped before they arrived"}}
+}
+
+// older reports whether a range ended longer ago than things are kept; 0 keeps
+// them for ever.
+func (w *walk) older(r model.TimeRange, keep time.Duration) bool {
+	return keep > 0 && r.End > 0 && w.f.opts.Now().Sub(time.Unix(0, r.End)) > keep
 }
 
 // serviceLabels name the service that an alert is about.

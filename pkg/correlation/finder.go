@@ -40,7 +40,9 @@ type Options struct {
 	// Retention tells how long spans are kept, so that a missing trace can be
 	// explained; 0 means for ever.
 	Retention func(tenant.ID) time.Duration
-	Now       func() time.Time
+	// LogRetention tells the same of log records.
+	LogRetention func(tenant.ID) time.Duration
+	Now          func() time.Time
 }
 
 func (o Options) withDefaults() Options {
@@ -55,6 +57,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Retention == nil {
 		o.Retention = func(tenant.ID) time.Duration { return 0 }
+	}
+	if o.LogRetention == nil {
+		o.LogRetention = func(tenant.ID) time.Duration { return 0 }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -140,7 +145,12 @@ func (f *Finder) Correlate(ctx context.Context, t tenant.ID, req Request) (*Whol
 	}
 	if !w.foundAny() {
 		whole := w.finish(ctx)
-		whole.Near = f.near(ctx, t, spec, req)
+		near, err := f.near(ctx, t, spec, req)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		whole.Near = near
+		whole.Gaps = append(whole.Gaps, w.tooOld(req.ID)...)
 		return whole, nil
 	}
 	if w.many() {

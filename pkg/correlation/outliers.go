@@ -6,6 +6,8 @@ import (
 	"math"
 	"sort"
 
+	"golang.org/x/sync/errgroup"
+
 	"braid/pkg/model"
 	"braid/pkg/predicate"
 	"braid/pkg/tenant"
@@ -21,40 +23,43 @@ type OutlierRequest struct {
 	// SelectionRange narrows the selection within Range; zero means all of it.
 	SelectionRange model.TimeRange
 	Limit          int // attributes returned; 0 means 50
-	// SampleRows bounds the rows read of each side; 0 means 20,000.
+	// SampleRows bounds the rows read of each side; 0 means 20,000, at most
+	// 500,000 are.
 	SampleRows int
 }
 
 // Outlier is one attribute value that the selection has more, or less, often.
+// The counts are of the rows read.
 type Outlier struct {
 	Field                         string
 	Value                         string
 	SelectionCount, BaselineCount int64
 	SelectionShare, BaselineShare float64
-	// Score is the z statistic of the difference of the two shares, signed. The
-	// ranking is by the difference itself, of those whose score is significant:
-	// with many rows everything is significant, and a difference is what explains.
+	// Score is the z statistic of the difference of the two shares, signed: the
+	// difference over its standard error. Values whose score could come about by
+	// chance are left out: those below the two-sided 95 % level for as many
+	// values as were compared (Bonferroni). The rest are ranked by the difference
+	// itself: with many rows everything is significant, and a difference is what
+	// explains.
 	Score float64
+	// Error is the half width of the 95 % interval of the difference.
+	Error float64
 }
 
 // OutlierAnswer ranks values by the difference of their shares.
 type OutlierAnswer struct {
-	Outliers                    []Outlier
-	SelectionRows, BaselineRows int64
-	Sampled                     bool
-	// Error is the half width of the 95 % interval of a share, at its widest,
-	// when rows were sampled.
+	Outliers                      []Outlier
+	SelectionRows, BaselineRows   int64 // read
+	SelectionTotal, BaselineTotal int64 // that match, counted
+	Sampled                       bool
+	// Error is the greatest half width of the 95 % interval of a share among
+	// the outliers, when rows were sampled.
 	Error    float64
 	Warnings []string
 }
 
-// slices cut the range, so that a bounded sample comes from all of it and not
-// only from its newest part.
-const sampleSlices = 16
-
-// maxDistinct bounds the values counted of one field: beyond it a field is an
-// id, and tells nothing.
-const maxDistinct = 2000
+// maxSampleRows bounds the rows read of each side.
+const maxSampleRows = 500_000
 
 // Outliers ranks the attributes that set the selection apart. The rest is the
 // baseline less the selection.
@@ -68,6 +73,7 @@ func (f *Finder) Outliers(ctx context.Context, t tenant.ID, req OutlierRequest) 
 	if req.SampleRows <= 0 {
 		req.SampleRows = 20_000
 	}
+	req.SampleRows = min(req.SampleRows, maxSampleRows)
 	if req.Limit <= 0 {
 		req.Limit = 50
 	}
@@ -85,130 +91,38 @@ func (f *Finder) Outliers(ctx context.Context, t tenant.ID, req OutlierRequest) 
 		rest = predicate.AllOf(req.Baseline, rest)
 	}
 	stats := &model.QueryStats{}
-	sel, err := f.sample(ctx, t, req, req.Selection, req.SelectionRange, stats)
-	if err != nil {
-		return nil, err
-	}
-	base, err := f.sample(ctx, t, req, rest, req.Range, stats)
-	if err != nil {
+	var sel, base *sampleCounts
+	g, sctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		sel, err = f.sample(sctx, t, req, req.Selection, req.SelectionRange, stats)
+		return err
+	})
+	g.Go(func() (err error) { base, err = f.sample(sctx, t, req, rest, req.Range, stats); return err })
+	if err := g.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return nil, err
 	}
 	out := &OutlierAnswer{Outliers: rank(sel, base, req.Limit), SelectionRows: sel.rows, BaselineRows: base.rows,
-		Sampled: sel.cut || base.cut, Warnings: stats.Warnings()}
-	if out.Sampled {
-		n := float64(max(1, min(sel.rows, base.rows)))
-		out.Error = 1.96 * math.Sqrt(0.25/n)
+		SelectionTotal: sel.total, BaselineTotal: base.total, Sampled: sel.cut || base.cut, Warnings: stats.Warnings()}
+	for i := range out.Outliers {
+		o := &out.Outliers[i]
+		for _, side := range []*sampleCounts{sel, base} {
+			if side.cut {
+				out.Error = max(out.Error, interval*math.Sqrt(side.variance(o.Field, o.Value)))
+			}
+		}
 	}
 	return out, nil
 }
 
-// sampleCounts counts values by field over a sample of rows.
-type sampleCounts struct {
-	rows   int64
-	cut    bool // more rows match than were read
-	fields map[string]map[string]int64
-}
-
-func (c *sampleCounts) add(field, value string) {
-	if len(value) > 256 {
-		return // a text, not a category
-	}
-	m := c.fields[field]
-	if m == nil {
-		m = map[string]int64{}
-		c.fields[field] = m
-	}
-	if _, known := m[value]; known || len(m) < maxDistinct {
-		m[value]++
-	}
-}
-
-func (c *sampleCounts) attrs(prefix string, attrs model.Attrs) {
-	for i := range attrs {
-		c.add(prefix+attrs[i].Key, attrs[i].Value.Text())
-	}
-}
-
-func (f *Finder) sample(ctx context.Context, t tenant.ID, req OutlierRequest, filter predicate.Expr, r model.TimeRange, stats *model.QueryStats) (*sampleCounts, error) {
-	out := &sampleCounts{fields: map[string]map[string]int64{}}
-	width := (r.End - r.Start + sampleSlices - 1) / sampleSlices
-	per := max(1, req.SampleRows/sampleSlices)
-	for i := range int64(sampleSlices) {
-		part := model.TimeRange{Start: r.Start + i*width, End: min(r.End, r.Start+(i+1)*width)}
-		if part.End <= part.Start {
-			break
-		}
-		n, err := f.sampleSlice(ctx, t, req.Logs, filter, part, per, out, stats)
-		if err != nil {
-			return nil, err
-		}
-		out.cut = out.cut || n >= per
-	}
-	return out, nil
-}
-
-func (f *Finder) sampleSlice(ctx context.Context, t tenant.ID, logs bool, filter predicate.Expr, r model.TimeRange, limit int, out *sampleCounts, stats *model.QueryStats) (n int, err error) {
-	if logs {
-		q := &predicate.LogQuery{Tenant: t, Range: r, Filter: filter, Limit: limit, Stats: stats}
-		for batch, err := range f.opts.Logs.SelectLogs(ctx, q) {
-			if err != nil {
-				return n, fmt.Errorf("cannot sample logs: %w", err)
-			}
-			for i := range batch {
-				out.addLog(&batch[i])
-			}
-			n += len(batch)
-		}
-		return n, nil
-	}
-	q := &predicate.SpanQuery{Tenant: t, Range: r, Filters: []predicate.Expr{filter}, Limit: limit, Stats: stats}
-	for m, err := range f.opts.Traces.SelectSpans(ctx, q) {
-		if err != nil {
-			return n, fmt.Errorf("cannot sample spans: %w", err)
-		}
-		for i := range m.Spans {
-			if n < limit {
-				out.addSpan(&m.Spans[i])
-				n++
-			}
-		}
-		if n >= limit {
-			break
-		}
-	}
-	return n, nil
-}
-
-func (c *sampleCounts) addLog(l *model.LogRow) {
-	c.rows++
-	c.add("level", l.Severity.Level())
-	c.attrs("", l.Attrs)
-	if l.Resource != nil {
-		c.attrs("resource.", l.Resource.Attrs)
-	}
-}
-
-func (c *sampleCounts) addSpan(s *model.SpanRow) {
-	c.rows++
-	c.add("name", s.Name)
-	c.add("kind", s.Kind.String())
-	c.add("status", s.Status.String())
-	if s.StatusMessage != "" {
-		c.add("statusMessage", s.StatusMessage)
-	}
-	c.attrs("span.", s.Attrs)
-	if s.Resource != nil {
-		c.attrs("resource.", s.Resource.Attrs)
-	}
-	for i := range s.Events {
-		c.add("event:name", s.Events[i].Name)
-	}
-}
+// interval is how many standard errors reach to the end of a 95 % interval.
+const interval = 1.959964
 
 // rank compares shares by the z test for two proportions. A field whose values
 // are nearly all different is an id: it is left out, it would always win.
 func rank(sel, base *sampleCounts, limit int) []Outlier {
-	var out []Outlier
 	if sel.rows == 0 || base.rows == 0 {
 		return nil
 	}
@@ -219,6 +133,7 @@ func rank(sel, base *sampleCounts, limit int) []Outlier {
 	for name := range base.fields {
 		fields[name] = true
 	}
+	var all []Outlier
 	for field := range fields {
 		values := map[string]bool{}
 		for v := range sel.fields[field] {
@@ -231,13 +146,25 @@ func rank(sel, base *sampleCounts, limit int) []Outlier {
 			continue
 		}
 		for v := range values {
-			o := Outlier{Field: field, Value: v, SelectionCount: sel.fields[field][v], BaselineCount: base.fields[field][v]}
+			o := Outlier{Field: field, Value: v, SelectionCount: sel.count(field, v), BaselineCount: base.count(field, v)}
 			o.SelectionShare = float64(o.SelectionCount) / float64(sel.rows)
 			o.BaselineShare = float64(o.BaselineCount) / float64(base.rows)
 			o.Score = zScore(o.SelectionCount, sel.rows, o.BaselineCount, base.rows)
-			if math.Abs(o.Score) >= 1.96 { // the 95 % level: less is noise
-				out = append(out, o)
+			se := math.Sqrt(sel.variance(field, v) + base.variance(field, v))
+			o.Error = interval * se
+			if z := (o.SelectionShare - o.BaselineShare) / se; se > 0 && math.Abs(z) < math.Abs(o.Score) {
+				o.Score = z // the samples say less than as many independent rows would
 			}
+			all = append(all, o)
+		}
+	}
+	// The level for which one in twenty answers, not one in twenty values, has
+	// a value by chance.
+	level := math.Sqrt2 * math.Erfinv(1-0.05/float64(max(1, len(all))))
+	var out []Outlier
+	for _, o := range all {
+		if math.Abs(o.Score) >= level {
+			out = append(out, o)
 		}
 	}
 	sort.Slice(out, func(i, j int) bool {
@@ -250,9 +177,9 @@ func rank(sel, base *sampleCounts, limit int) []Outlier {
 	return out[:min(len(out), limit)]
 }
 
-func sum(m map[string]int64) (n int64) {
-	for _, c := range m {
-		n += c
+func sum(m map[string]*tally) (n int64) {
+	for _, t := range m {
+		n += t.n
 	}
 	return n
 }

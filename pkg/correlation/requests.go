@@ -3,8 +3,8 @@ package correlation
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sort"
+	"strconv"
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
@@ -23,6 +23,7 @@ type RequestSummary struct {
 	Status        string
 	Error         bool
 	Spans, Errors int
+	Logs          int // of a request of which no spans are known
 }
 
 // routeFields name a request's route, the most telling first.
@@ -30,6 +31,17 @@ var routeFields = []string{"http.route", "url.path", "http.target", "rpc.method"
 
 // statusFields name a request's outcome.
 var statusFields = []string{"http.response.status_code", "http.status_code", "rpc.grpc.status_code", "rpc.response.status_code"}
+
+// summaryFields is what summarise reads of a span.
+func summaryFields(spec *model.KeySpec) []predicate.Field {
+	var out []predicate.Field
+	for _, names := range [][]string{routeFields, statusFields, spec.Attributes()} {
+		for _, n := range names {
+			out = append(out, predicate.Field{Name: n}, predicate.Field{Scope: predicate.ScopeEvent, Name: n})
+		}
+	}
+	return out
+}
 
 // summarise makes the row of one trace from its facts and the spans at hand,
 // of which the root, or else the earliest, speaks for the request.
@@ -92,17 +104,23 @@ func (f *Finder) requestsOf(ctx context.Context, t tenant.ID, spec *model.KeySpe
 	for _, k := range keys {
 		any = append(any, predicate.Correlated(k))
 	}
-	seen := map[model.TraceID]bool{}
-	sq := &predicate.SpanQuery{Tenant: t, Filters: []predicate.Expr{any}, Limit: f.opts.MaxRequests, Stats: stats}
+	seen := map[requestKey]bool{}
+	// The whole trace, so that its entry speaks for it, though only some span
+	// deep inside may carry the id.
+	sq := &predicate.SpanQuery{Tenant: t, Filters: []predicate.Expr{any}, Tree: true, Project: summaryFields(spec), Limit: f.opts.MaxRequests, Stats: stats}
 	for m, err := range f.opts.Traces.SelectSpans(ctx, sq) {
 		if err != nil {
 			return nil, false, fmt.Errorf("cannot list requests: %w", err)
 		}
-		seen[m.Facts.ID] = true
-		rows = append(rows, summarise(spec, m))
+		row := summarise(spec, m)
+		seen[requestKey{trace: m.Facts.ID}] = true
+		if row.RequestID != "" {
+			seen[requestKey{request: row.RequestID}] = true
+		}
+		rows = append(rows, row)
 	}
 	lq := &predicate.LogQuery{Tenant: t, Filter: any, Limit: f.opts.MaxRows, Stats: stats}
-	byLog := map[model.TraceID]*RequestSummary{}
+	byLog := map[requestKey]*RequestSummary{}
 	for batch, err := range f.opts.Logs.SelectLogs(ctx, lq) {
 		if err != nil {
 			return nil, false, fmt.Errorf("cannot list requests: %w", err)
@@ -118,7 +136,10 @@ func (f *Finder) requestsOf(ctx context.Context, t tenant.ID, spec *model.KeySpe
 		if rows[i].Start != rows[j].Start {
 			return rows[i].Start > rows[j].Start
 		}
-		return rows[i].TraceID.String() < rows[j].TraceID.String()
+		if rows[i].TraceID != rows[j].TraceID {
+			return string(rows[i].TraceID[:]) < string(rows[j].TraceID[:])
+		}
+		return rows[i].RequestID < rows[j].RequestID
 	})
 	if len(rows) > f.opts.MaxRequests {
 		rows = rows[:f.opts.MaxRequests]
@@ -126,35 +147,66 @@ func (f *Finder) requestsOf(ctx context.Context, t tenant.ID, spec *model.KeySpe
 	return rows, len(rows) == f.opts.MaxRequests, nil
 }
 
+// requestKey names one request: by its trace, or, where there is none, by its
+// request id.
+type requestKey struct {
+	trace   model.TraceID
+	request string
+}
+
+// requestOf returns the request that a log record belongs to; false for none.
+func requestOf(spec *model.KeySpec, l *model.LogRow) (requestKey, string, bool) {
+	id, trace := "", l.TraceID
+	predicate.EachLogKey(spec, l, func(k model.CorrelationKey) {
+		switch {
+		case k.Kind == model.KeyRequest && id == "":
+			id = k.ID
+		case k.Kind == model.KeyTrace && trace.IsZero():
+			trace, _ = model.ParseTraceID(k.ID)
+		}
+	})
+	if !trace.IsZero() {
+		return requestKey{trace: trace}, id, true
+	}
+	return requestKey{request: id}, id, id != ""
+}
+
 // addLogRequest makes a row for a request of which only logs carry the id.
-func addLogRequest(spec *model.KeySpec, byLog map[model.TraceID]*RequestSummary, seen map[model.TraceID]bool, l *model.LogRow) {
-	if l.TraceID.IsZero() || seen[l.TraceID] {
+func addLogRequest(spec *model.KeySpec, byLog map[requestKey]*RequestSummary, seen map[requestKey]bool, l *model.LogRow) {
+	key, id, ok := requestOf(spec, l)
+	if !ok || seen[key] || id != "" && seen[requestKey{request: id}] {
 		return
 	}
-	r := byLog[l.TraceID]
+	r := byLog[key]
 	if r == nil {
-		r = &RequestSummary{TraceID: l.TraceID, Start: l.Time, Service: l.Resource.Service()}
-		byLog[l.TraceID] = r
+		r = &RequestSummary{TraceID: key.trace, Start: l.Time, Service: l.Resource.Service()}
+		byLog[key] = r
+	}
+	if l.Time < r.Start {
+		r.Service = l.Resource.Service()
 	}
 	end := max(r.Start+r.Duration, l.Time)
 	r.Start = min(r.Start, l.Time)
 	r.Duration = end - r.Start
+	r.Logs++
 	if l.Severity >= 17 {
 		r.Error = true
 		r.Errors++
 	}
-	predicate.EachLogKey(spec, l, func(k model.CorrelationKey) {
-		if k.Kind == model.KeyRequest && r.RequestID == "" {
-			r.RequestID = k.ID
-		}
-	})
+	if r.RequestID == "" {
+		r.RequestID = id
+	}
 }
 
 // ListRequest asks for the requests of an id of many.
 type ListRequest struct {
 	ID, Kind      string
-	Sort          string // start, duration, status, service, route; "-" reverses; "" is -start
+	Sort          string // start, duration, status, service, route, error, spans; "-" reverses; "" is -start
 	Limit, Offset int    // Limit 0 means 100
+	// Where keeps the rows with these values, by column: service, route, status,
+	// error ("true", "false"). A facet counts the rows that the conditions on
+	// the other columns leave.
+	Where map[string]string
 }
 
 // List is a page of requests.
@@ -195,12 +247,27 @@ func (f *Finder) Requests(ctx context.Context, t tenant.ID, req ListRequest) (*L
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%w: id %q cannot be an id", model.ErrInvalid, req.ID)
 	}
-	rows, full, err := f.requestsOf(ctx, t, f.opts.KeySpec(), keys, stats)
+	for column := range req.Where {
+		if facetOf(column) == nil {
+			return nil, fmt.Errorf("%w: %q is no column to choose by; use service, route, status or error", model.ErrInvalid, column)
+		}
+	}
+	spec := f.opts.KeySpec()
+	if req.Kind != "" && !contains(spec.Kinds(), req.Kind) {
+		return nil, fmt.Errorf("%w: kind %q is not configured; known kinds: %v", model.ErrInvalid, req.Kind, spec.Kinds())
+	}
+	all, full, err := f.requestsOf(ctx, t, spec, keys, stats)
 	if err != nil {
 		return nil, err
 	}
+	rows := make([]RequestSummary, 0, len(all))
+	for i := range all {
+		if all[i].passes(req.Where, "") {
+			rows = append(rows, all[i])
+		}
+	}
 	sort.SliceStable(rows, func(i, j int) bool { return less(&rows[i], &rows[j]) })
-	out := &List{Total: len(rows), Facets: facets(rows), Warnings: stats.Warnings(), Complete: !full}
+	out := &List{Total: len(rows), Facets: facets(all, req.Where), Warnings: stats.Warnings(), Complete: !full}
 	out.Complete = out.Complete && len(out.Warnings) == 0
 	if req.Offset < len(rows) {
 		out.Requests = rows[req.Offset:min(len(rows), req.Offset+req.Limit)]
@@ -228,8 +295,14 @@ func sortBy(key string) (func(a, b *RequestSummary) bool, error) {
 		less = func(a, b *RequestSummary) bool { return a.Service < b.Service }
 	case "route":
 		less = func(a, b *RequestSummary) bool { return a.Route < b.Route }
+	case "error":
+		less = func(a, b *RequestSummary) bool {
+			return a.Errors < b.Errors || a.Errors == b.Errors && !a.Error && b.Error
+		}
+	case "spans":
+		less = func(a, b *RequestSummary) bool { return a.Spans < b.Spans }
 	default:
-		return nil, fmt.Errorf("%w: sort %q; use start, duration, status, service or route, with - before it to reverse", model.ErrInvalid, key)
+		return nil, fmt.Errorf("%w: sort %q; use start, duration, status, service, route, error or spans, with - before it to reverse", model.ErrInvalid, key)
 	}
 	if reverse {
 		return func(a, b *RequestSummary) bool { return less(b, a) }, nil
@@ -237,21 +310,44 @@ func sortBy(key string) (func(a, b *RequestSummary) bool, error) {
 	return less, nil
 }
 
-func facets(rows []RequestSummary) []Facet {
-	columns := []struct {
-		name string
-		of   func(*RequestSummary) string
-	}{
-		{"service", func(r *RequestSummary) string { return r.Service }},
-		{"route", func(r *RequestSummary) string { return r.Route }},
-		{"status", func(r *RequestSummary) string { return r.Status }},
-		{"error", func(r *RequestSummary) string { return fmt.Sprint(r.Error) }},
+// facetColumns are the columns whose values are counted.
+var facetColumns = []struct {
+	name string
+	of   func(*RequestSummary) string
+}{
+	{"service", func(r *RequestSummary) string { return r.Service }},
+	{"route", func(r *RequestSummary) string { return r.Route }},
+	{"status", func(r *RequestSummary) string { return r.Status }},
+	{"error", func(r *RequestSummary) string { return strconv.FormatBool(r.Error) }},
+}
+
+func facetOf(name string) func(*RequestSummary) string {
+	for i := range facetColumns {
+		if facetColumns[i].name == name {
+			return facetColumns[i].of
+		}
 	}
+	return nil
+}
+
+// passes reports whether a row has the values asked for, but for one column.
+func (r *RequestSummary) passes(where map[string]string, but string) bool {
+	for column, value := range where {
+		if column != but && facetOf(column)(r) != value {
+			return false
+		}
+	}
+	return true
+}
+
+func facets(rows []RequestSummary, where map[string]string) []Facet {
 	var out []Facet
-	for _, c := range columns {
+	for _, c := range facetColumns {
 		counts := map[string]int64{}
 		for i := range rows {
-			counts[c.of(&rows[i])]++
+			if rows[i].passes(where, c.name) {
+				counts[c.of(&rows[i])]++
+			}
 		}
 		facet := Facet{Field: c.name}
 		for v, n := range counts {
@@ -265,27 +361,6 @@ func facets(rows []RequestSummary) []Facet {
 			facet.Values = facet.Values[:50]
 		}
 		out = append(out, facet)
-	}
-	return out
-}
-
-// near looks inside a pasted text for ids that are known, and says which.
-func (f *Finder) near(ctx context.Context, t tenant.ID, spec *model.KeySpec, req Request) []model.CorrelationKey {
-	var out []model.CorrelationKey
-	for _, token := range tokens(req.ID) {
-		for _, key := range readings(token, req.Kind) {
-			w := newWalk(f, t, spec, Request{ID: token, Limit: 1})
-			got, err := w.ask(ctx, key)
-			if err != nil {
-				return out
-			}
-			w.noteKinds(got, key)
-			for _, k := range w.kinds {
-				if !slices.Contains(out, k) {
-					out = append(out, k)
-				}
-			}
-		}
 	}
 	return out
 }

@@ -137,14 +137,16 @@ func (w *walk) many() bool {
 			return false
 		}
 	}
-	traces := map[model.TraceID]bool{}
+	requests := map[requestKey]bool{}
 	for _, s := range w.spans {
-		traces[s.TraceID] = true
+		requests[requestKey{trace: s.TraceID}] = true
 	}
 	for _, l := range w.logs {
-		traces[l.TraceID] = true
+		if key, _, ok := requestOf(w.spec, l); ok {
+			requests[key] = true
+		}
 	}
-	return len(traces) > 1
+	return len(requests) > 1
 }
 
 // ask looks one key up in all three signals at once.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -18,13 +19,30 @@ type windowFlags struct {
 
 type queryCmd struct {
 	clientFlags
-	Expr  string        `arg:"" help:"The expression."`
-	Since time.Duration `help:"Ask over a range back from now, instead of now."`
-	Step  time.Duration `help:"Step of a range." default:"30s"`
+	Expr    string        `arg:"" help:"A PromQL expression, or a query that joins signals, which begins with name = traces, logs or exemplars (docs/federation.md); - reads it from the standard input."`
+	Since   time.Duration `help:"Ask over a range back from now, instead of now; a query that joins signals looks back an hour unless told."`
+	Step    time.Duration `help:"Step of a PromQL range." default:"30s"`
+	Limit   int           `help:"At most so many rows, of a query that joins signals." default:"100"`
+	Format  string        `help:"Form of the answer, of a query that joins signals." enum:"table,json,ndjson,csv,arrow" default:"table"`
+	Explain bool          `help:"Show the plan, of a query that joins signals, instead of running it."`
 }
 
-// Run prints the result, a line a series.
+// joins matches the beginning of a query that joins signals, which is no PromQL.
+var joins = regexp.MustCompile(`^(?:\s|#[^\n]*(?:\n|$))*[A-Za-z_][A-Za-z0-9_.]*\s*=\s*(?:traces|logs|exemplars)\b`)
+
+// Run prints the result: a line a series, or a table of joined rows.
 func (c *queryCmd) Run(ctx context.Context) error {
+	var err error
+	if c.Expr, err = textOrInput(c.Expr); err != nil {
+		return err
+	}
+	if joins.MatchString(c.Expr) {
+		f := federateCmd{clientFlags: c.clientFlags, windowFlags: windowFlags{Since: c.Since}, Text: c.Expr, Limit: c.Limit, Format: c.Format, Explain: c.Explain}
+		if f.Since == 0 {
+			f.Since = time.Hour
+		}
+		return f.Run(ctx)
+	}
 	q := url.Values{"query": {c.Expr}}
 	path := "/api/v1/query"
 	if c.Since > 0 {

@@ -21,10 +21,13 @@ type braid struct {
 	Serve     serveCmd     `cmd:"" help:"Run everything in one process: ingest, query, UI, alerting."`
 	Generate  generateCmd  `cmd:"" help:"Send realistic traffic of a microservice shop over OTLP."`
 	Correlate correlateCmd `cmd:"" help:"Show everything that is known of one id: trace, request, session, user."`
-	Query     queryCmd     `cmd:"" help:"Ask in PromQL."`
+	Requests  requestsCmd  `cmd:"" help:"List the requests of a user, a session, an order."`
+	Behind    behindCmd    `cmd:"" help:"Name the requests behind a number: a PromQL expression over a window."`
+	Outliers  outliersCmd  `cmd:"" help:"Say what is different about some spans or log records."`
+	Query     queryCmd     `cmd:"" help:"Ask in PromQL, or join logs, traces and exemplars on a correlation id (docs/federation.md)."`
 	Logs      logsCmd      `cmd:"" help:"Ask in LogQL."`
 	Trace     traceCmd     `cmd:"" help:"Search traces in TraceQL, or show one by its id."`
-	Federate  federateCmd  `cmd:"" help:"Join logs, traces and exemplars on a correlation id."`
+	Federate  federateCmd  `cmd:"" help:"The same as query, for queries that join signals only."`
 	Check     checkCmd     `cmd:"" help:"Check files without starting."`
 	Test      testCmd      `cmd:"" help:"Run tests of files."`
 	Replay    replayCmd    `cmd:"" help:"Try rules on the past."`

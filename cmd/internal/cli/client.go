@@ -110,10 +110,11 @@ type correlated struct {
 		Value  float64
 	}
 	Gaps     []struct{ Kind, Message string }
-	Requests []struct {
-		TraceID, RequestID, Service, Route, Status string
-		StartNs, DurationNs                        int64 `json:",string"`
-		Error                                      bool
+	Requests []requestRow
+	Alerts   []struct {
+		Labels   map[string]string
+		State    string
+		StartsNs int64 `json:",string"`
 	}
 	Timeline []struct {
 		What         string
@@ -151,7 +152,10 @@ func (w *correlated) print(out io.Writer, id string) {
 	if len(w.Kinds) == 0 {
 		p("Nothing carries the id %q.", id)
 		for _, n := range w.Near {
-			p("  found in the text: %s %s", n.Kind, n.ID)
+			p("  known and like it: %s %s", n.Kind, n.ID)
+		}
+		for _, g := range w.Gaps {
+			p("  %s", g.Message)
 		}
 		return
 	}
@@ -164,11 +168,7 @@ func (w *correlated) print(out io.Writer, id string) {
 	if len(w.Requests) > 0 {
 		p("\n%d requests:", len(w.Requests))
 		for _, r := range w.Requests {
-			mark := " "
-			if r.Error {
-				mark = "!"
-			}
-			p("%s %s  %10s  %-16s %-28s %s  %s", mark, clock(r.StartNs), time.Duration(r.DurationNs), r.Service, r.Route, r.Status, r.TraceID)
+			p("%s %s  %10s  %-16s %-28s %s  %s", r.mark(), clock(r.StartNs), time.Duration(r.DurationNs), r.Service, r.Route, r.Status, r.id())
 		}
 		return
 	}
@@ -187,9 +187,12 @@ func (w *correlated) print(out io.Writer, id string) {
 				mark = "!"
 			}
 			p("%s %s %s%s · %s  %s", clock(e.TimeNs), mark, indent, s.Service, s.Name, time.Duration(s.DurationNs))
-		default:
+		case "log":
 			l := w.Logs[e.Index]
-			p("%s   %s[%s] %s", clock(e.TimeNs), indent, l.Level, firstLine(l.Body))
+			p("%s   %s[%s] %s: %s", clock(e.TimeNs), indent, l.Level, l.Service, firstLine(l.Body))
+		case "alert":
+			a := w.Alerts[e.Index]
+			p("%s ! alert %s %s", clock(e.TimeNs), a.Labels["alertname"], a.State)
 		}
 	}
 	if len(w.Exemplars) > 0 {

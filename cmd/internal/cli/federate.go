@@ -35,15 +35,11 @@ type federated struct {
 
 // Run asks a query that joins signals and prints its rows.
 func (c *federateCmd) Run(ctx context.Context) error {
-	if c.Text == "-" {
-		text, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
-		if err != nil {
-			return fmt.Errorf("cannot read the query: %w", err)
-		}
-		c.Text = string(text)
+	var err error
+	if c.Text, err = textOrInput(c.Text); err != nil {
+		return err
 	}
-	now := time.Now()
-	start, end := strconv.FormatInt(now.Add(-c.Since).UnixNano(), 10), strconv.FormatInt(now.UnixNano(), 10)
+	start, end := c.window()
 	if c.Format != "table" && c.Format != "json" && !c.Explain {
 		body, err := c.get(ctx, "/api/braid/v1/query."+c.Format, url.Values{"text": {c.Text}, "start_ns": {start}, "end_ns": {end}, "limit": {strconv.Itoa(c.Limit)}})
 		if err != nil {
@@ -68,6 +64,18 @@ func (c *federateCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	return res.print(os.Stdout)
+}
+
+// textOrInput returns a text, or, for "-", what comes on the standard input.
+func textOrInput(text string) (string, error) {
+	if text != "-" {
+		return text, nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+	if err != nil {
+		return "", fmt.Errorf("cannot read the query: %w", err)
+	}
+	return string(raw), nil
 }
 
 // print draws a table with times and durations as people read them.

@@ -71,8 +71,13 @@ func encodeWhole(w *correlation.Whole, took time.Duration) *braidv1.CorrelateRes
 	}
 	for _, e := range w.Timeline {
 		entry := &braidv1.TimelineEntry{TimeNs: ns(e.Time), What: "span", Index: int32(e.Span), Depth: int32(e.Depth), Skewed: e.Skewed}
-		if e.Log >= 0 {
+		switch {
+		case e.Log >= 0:
 			entry.What, entry.Index = "log", int32(e.Log)
+		case e.Exemplar >= 0:
+			entry.What, entry.Index = "exemplar", int32(e.Exemplar)
+		case e.Alert >= 0:
+			entry.What, entry.Index = "alert", int32(e.Alert)
 		}
 		out.Timeline = append(out.Timeline, entry)
 	}
@@ -135,7 +140,7 @@ func encodeRequests(rows []correlation.RequestSummary) []*braidv1.RequestSummary
 
 func encodeRequest(r *correlation.RequestSummary) *braidv1.RequestSummary {
 	return &braidv1.RequestSummary{TraceId: traceID(r.TraceID), RequestId: text(r.RequestID), StartNs: ns(r.Start), DurationNs: ns(r.Duration),
-		Service: text(r.Service), Route: text(r.Route), Status: text(r.Status), Error: r.Error, Spans: int32(r.Spans), Errors: int32(r.Errors)}
+		Service: text(r.Service), Route: text(r.Route), Status: text(r.Status), Error: r.Error, Spans: int32(r.Spans), Errors: int32(r.Errors), Logs: int32(r.Logs)}
 }
 
 func encodeServices(m *correlation.ServiceMap, r model.TimeRange) *braidv1.ServicesResponse {

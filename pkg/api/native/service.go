@@ -189,8 +189,17 @@ func (s *Service) CorrelateStream(req *braidv1.CorrelateRequest, out grpc.Server
 // Requests implements braidv1.BraidServer.
 func (s *Service) Requests(ctx context.Context, req *braidv1.RequestsRequest) (*braidv1.RequestsResponse, error) {
 	return guarded(ctx, s, "requests", req.GetId(), func(ctx context.Context, t tenant.ID) (*braidv1.RequestsResponse, *model.QueryStats, error) {
+		where := map[string]string{}
+		for column, value := range map[string]string{"service": req.GetService(), "route": req.GetRoute(), "status": req.GetStatus(), "error": req.GetError()} {
+			if value != "" {
+				where[column] = value
+			}
+		}
+		if e := req.GetError(); e != "" && e != "true" && e != "false" {
+			return nil, nil, fmt.Errorf("%w: error %q; use true or false", model.ErrInvalid, e)
+		}
 		list, err := s.o.Finder.Requests(ctx, t, correlation.ListRequest{ID: req.GetId(), Kind: req.GetKind(), Sort: req.GetSort(),
-			Limit: int(req.GetLimit()), Offset: int(req.GetOffset())})
+			Limit: int(req.GetLimit()), Offset: int(req.GetOffset()), Where: where})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -222,12 +231,19 @@ func (s *Service) RequestsBehind(ctx context.Context, req *braidv1.RequestsBehin
 		if err != nil {
 			return nil, nil, err
 		}
-		ask := correlation.BehindRequest{PromQL: req.GetPromql(), Range: r, Limit: int(req.GetLimit())}
+		ask := correlation.BehindRequest{PromQL: req.GetPromql(), Range: r, Limit: int(req.GetLimit()), At: int64(req.GetAtNs())}
+		if ask.At < 0 || ask.At != 0 && !r.All() {
+			return nil, nil, fmt.Errorf("%w: at_ns %d: give one point, or start_ns and end_ns", model.ErrInvalid, req.GetAtNs())
+		}
+		for name, value := range req.GetSeries() {
+			ask.Series = append(ask.Series, model.Label{Name: name, Value: value})
+		}
 		switch {
 		case req.GetPromql() != "":
 		case req.GetTraceql() != "":
 			ask.Filter, err = s.o.SpanFilter(req.GetTraceql())
 		case req.GetLogql() != "":
+			ask.Logs = true
 			ask.Filter, err = s.o.LogFilter(req.GetLogql())
 		default:
 			err = fmt.Errorf("%w: give one of promql, traceql and logql", model.ErrInvalid)
@@ -239,7 +255,8 @@ func (s *Service) RequestsBehind(ctx context.Context, req *braidv1.RequestsBehin
 		if err != nil {
 			return nil, nil, err
 		}
-		resp := &braidv1.RequestsBehindResponse{Source: got.Source, Warnings: got.Warnings, Complete: len(got.Warnings) == 0}
+		resp := &braidv1.RequestsBehindResponse{Source: got.Source, Warnings: got.Warnings, Complete: len(got.Warnings) == 0,
+			Range: &braidv1.TimeRange{Start: ns(got.Range.Start), End: ns(got.Range.End)}}
 		for _, b := range got.Requests {
 			one := &braidv1.BehindRequest{Request: encodeRequest(&b.Request), Value: b.Value, Reason: b.Reason}
 			if len(b.Series) > 0 {
@@ -263,10 +280,10 @@ func (s *Service) Outliers(ctx context.Context, req *braidv1.OutliersRequest) (*
 			return nil, nil, err
 		}
 		resp := &braidv1.OutliersResponse{SelectionRows: got.SelectionRows, BaselineRows: got.BaselineRows, Sampled: got.Sampled,
-			Error: got.Error, Warnings: got.Warnings}
+			Error: got.Error, Warnings: got.Warnings, SelectionTotal: got.SelectionTotal, BaselineTotal: got.BaselineTotal}
 		for _, o := range got.Outliers {
 			resp.Outliers = append(resp.Outliers, &braidv1.Outlier{Field: o.Field, Value: o.Value, SelectionCount: o.SelectionCount,
-				BaselineCount: o.BaselineCount, SelectionShare: o.SelectionShare, BaselineShare: o.BaselineShare, Score: o.Score})
+				BaselineCount: o.BaselineCount, SelectionShare: o.SelectionShare, BaselineShare: o.BaselineShare, Score: o.Score, Error: o.Error})
 		}
 		return resp, nil, nil
 	})

@@ -1281,17 +1281,19 @@ func (x *Gap) GetSpanId() string {
 }
 
 type RequestSummary struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TraceId       string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	RequestId     string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	StartNs       uint64                 `protobuf:"fixed64,3,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
-	DurationNs    uint64                 `protobuf:"fixed64,4,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
-	Service       string                 `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
-	Route         string                 `protobuf:"bytes,6,opt,name=route,proto3" json:"route,omitempty"`
-	Status        string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
-	Error         bool                   `protobuf:"varint,8,opt,name=error,proto3" json:"error,omitempty"`
-	Spans         int32                  `protobuf:"varint,9,opt,name=spans,proto3" json:"spans,omitempty"`
-	Errors        int32                  `protobuf:"varint,10,opt,name=errors,proto3" json:"errors,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	TraceId    string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	RequestId  string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	StartNs    uint64                 `protobuf:"fixed64,3,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	DurationNs uint64                 `protobuf:"fixed64,4,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	Service    string                 `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	Route      string                 `protobuf:"bytes,6,opt,name=route,proto3" json:"route,omitempty"`
+	Status     string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	Error      bool                   `protobuf:"varint,8,opt,name=error,proto3" json:"error,omitempty"`
+	Spans      int32                  `protobuf:"varint,9,opt,name=spans,proto3" json:"spans,omitempty"`
+	Errors     int32                  `protobuf:"varint,10,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Of a request of which no spans are known.
+	Logs          int32 `protobuf:"varint,11,opt,name=logs,proto3" json:"logs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1396,11 +1398,19 @@ func (x *RequestSummary) GetErrors() int32 {
 	return 0
 }
 
-// TimelineEntry points at a span or a log by its index in the response.
+func (x *RequestSummary) GetLogs() int32 {
+	if x != nil {
+		return x.Logs
+	}
+	return 0
+}
+
+// TimelineEntry points at a span, a log, an exemplar or an alert by its index in
+// the response.
 type TimelineEntry struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TimeNs uint64                 `protobuf:"fixed64,1,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
-	// span or log.
+	// span, log, exemplar or alert.
 	What  string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
 	Index int32  `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
 	Depth int32  `protobuf:"varint,4,opt,name=depth,proto3" json:"depth,omitempty"`
@@ -1556,10 +1566,16 @@ type RequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// start, duration, status, service or route; "-" before it reverses.
-	Sort          string `protobuf:"bytes,3,opt,name=sort,proto3" json:"sort,omitempty"`
-	Limit         int32  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	Offset        int32  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	// start, duration, status, service, route, error or spans; "-" before it
+	// reverses.
+	Sort   string `protobuf:"bytes,3,opt,name=sort,proto3" json:"sort,omitempty"`
+	Limit  int32  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Offset int32  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Only requests with these values; error is true or false.
+	Service       string `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
+	Route         string `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
+	Status        string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	Error         string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1629,13 +1645,42 @@ func (x *RequestsRequest) GetOffset() int32 {
 	return 0
 }
 
+func (x *RequestsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RequestsRequest) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *RequestsRequest) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *RequestsRequest) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type RequestsResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Requests []*RequestSummary      `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	Total    int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
 	Complete bool                   `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
 	Warnings []string               `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// Values of service, route, status and error with their counts.
+	// Values of service, route, status and error with their counts, among the
+	// requests that the conditions on the other columns leave.
 	Facets        []*Facet `protobuf:"bytes,5,rep,name=facets,proto3" json:"facets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1815,11 +1860,16 @@ type RequestsBehindRequest struct {
 	// A PromQL selector or expression: its series' labels select the requests.
 	Promql string `protobuf:"bytes,1,opt,name=promql,proto3" json:"promql,omitempty"`
 	// Or a TraceQL span filter, or a LogQL selector.
-	Traceql       string `protobuf:"bytes,2,opt,name=traceql,proto3" json:"traceql,omitempty"`
-	Logql         string `protobuf:"bytes,3,opt,name=logql,proto3" json:"logql,omitempty"`
-	StartNs       uint64 `protobuf:"fixed64,4,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
-	EndNs         uint64 `protobuf:"fixed64,5,opt,name=end_ns,json=endNs,proto3" json:"end_ns,omitempty"`
-	Limit         int32  `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	Traceql string `protobuf:"bytes,2,opt,name=traceql,proto3" json:"traceql,omitempty"`
+	Logql   string `protobuf:"bytes,3,opt,name=logql,proto3" json:"logql,omitempty"`
+	StartNs uint64 `protobuf:"fixed64,4,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	EndNs   uint64 `protobuf:"fixed64,5,opt,name=end_ns,json=endNs,proto3" json:"end_ns,omitempty"`
+	Limit   int32  `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	// One point instead of a range: what the expression looks at for a value
+	// there (the range of its selectors, or five minutes) is asked.
+	AtNs uint64 `protobuf:"fixed64,7,opt,name=at_ns,json=atNs,proto3" json:"at_ns,omitempty"`
+	// Labels of one series of the result, to tell it from the others.
+	Series        map[string]string `protobuf:"bytes,8,rep,name=series,proto3" json:"series,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1896,13 +1946,29 @@ func (x *RequestsBehindRequest) GetLimit() int32 {
 	return 0
 }
 
+func (x *RequestsBehindRequest) GetAtNs() uint64 {
+	if x != nil {
+		return x.AtNs
+	}
+	return 0
+}
+
+func (x *RequestsBehindRequest) GetSeries() map[string]string {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
 type RequestsBehindResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Requests []*BehindRequest       `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	// exemplars, spans or logs: where they come from.
-	Source        string   `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
-	Complete      bool     `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
-	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Source   string   `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Complete bool     `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// What was looked at.
+	Range         *TimeRange `protobuf:"bytes,5,opt,name=range,proto3" json:"range,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1965,10 +2031,18 @@ func (x *RequestsBehindResponse) GetWarnings() []string {
 	return nil
 }
 
+func (x *RequestsBehindResponse) GetRange() *TimeRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
 type BehindRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Request *RequestSummary        `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// The exemplar's value, or the duration in seconds.
+	// The exemplar's value, the duration in seconds, or how many log records
+	// match.
 	Value float64 `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
 	// Why it is here: exemplar, slow, failed, match.
 	Reason        string            `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2035,6 +2109,592 @@ func (x *BehindRequest) GetSeries() map[string]string {
 	return nil
 }
 
+type SpanLogsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TraceId       string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	SpanId        string                 `protobuf:"bytes,2,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpanLogsRequest) Reset() {
+	*x = SpanLogsRequest{}
+	mi := &file_braid_v1_braid_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpanLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpanLogsRequest) ProtoMessage() {}
+
+func (x *SpanLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpanLogsRequest.ProtoReflect.Descriptor instead.
+func (*SpanLogsRequest) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SpanLogsRequest) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *SpanLogsRequest) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
+	}
+	return ""
+}
+
+func (x *SpanLogsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type SpanLogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first.
+	Logs []*Log `protobuf:"bytes,1,rep,name=logs,proto3" json:"logs,omitempty"`
+	// span when the records name the span; time when none does, and they are those
+	// of its trace, its service and its time.
+	By            string   `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Complete      bool     `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpanLogsResponse) Reset() {
+	*x = SpanLogsResponse{}
+	mi := &file_braid_v1_braid_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpanLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpanLogsResponse) ProtoMessage() {}
+
+func (x *SpanLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpanLogsResponse.ProtoReflect.Descriptor instead.
+func (*SpanLogsResponse) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SpanLogsResponse) GetLogs() []*Log {
+	if x != nil {
+		return x.Logs
+	}
+	return nil
+}
+
+func (x *SpanLogsResponse) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *SpanLogsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *SpanLogsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type LogTracesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record as Braid shows it. trace_id, attributes, resource and body are
+	// looked at, in this order.
+	Log           *Log `protobuf:"bytes,1,opt,name=log,proto3" json:"log,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogTracesRequest) Reset() {
+	*x = LogTracesRequest{}
+	mi := &file_braid_v1_braid_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogTracesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogTracesRequest) ProtoMessage() {}
+
+func (x *LogTracesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogTracesRequest.ProtoReflect.Descriptor instead.
+func (*LogTracesRequest) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *LogTracesRequest) GetLog() *Log {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+type LogTracesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The likeliest first.
+	Traces        []*LogTrace `protobuf:"bytes,1,rep,name=traces,proto3" json:"traces,omitempty"`
+	Complete      bool        `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings      []string    `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogTracesResponse) Reset() {
+	*x = LogTracesResponse{}
+	mi := &file_braid_v1_braid_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogTracesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogTracesResponse) ProtoMessage() {}
+
+func (x *LogTracesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogTracesResponse.ProtoReflect.Descriptor instead.
+func (*LogTracesResponse) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *LogTracesResponse) GetTraces() []*LogTrace {
+	if x != nil {
+		return x.Traces
+	}
+	return nil
+}
+
+func (x *LogTracesResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *LogTracesResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type LogTrace struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Request *RequestSummary        `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// The id that leads there.
+	Via *Id `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`
+	// False when no span of the trace was received.
+	Known         bool `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogTrace) Reset() {
+	*x = LogTrace{}
+	mi := &file_braid_v1_braid_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogTrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogTrace) ProtoMessage() {}
+
+func (x *LogTrace) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogTrace.ProtoReflect.Descriptor instead.
+func (*LogTrace) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LogTrace) GetRequest() *RequestSummary {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *LogTrace) GetVia() *Id {
+	if x != nil {
+		return x.Via
+	}
+	return nil
+}
+
+func (x *LogTrace) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+type TraceMetricsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any spelling.
+	TraceId string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// At most so many series of each service; 0 means 100.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceMetricsRequest) Reset() {
+	*x = TraceMetricsRequest{}
+	mi := &file_braid_v1_braid_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceMetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceMetricsRequest) ProtoMessage() {}
+
+func (x *TraceMetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceMetricsRequest.ProtoReflect.Descriptor instead.
+func (*TraceMetricsRequest) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *TraceMetricsRequest) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *TraceMetricsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type TraceMetricsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The window that was looked at: the trace's time and five minutes around it.
+	Range         *TimeRange        `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	Services      []*ServiceMetrics `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	Complete      bool              `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings      []string          `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceMetricsResponse) Reset() {
+	*x = TraceMetricsResponse{}
+	mi := &file_braid_v1_braid_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceMetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceMetricsResponse) ProtoMessage() {}
+
+func (x *TraceMetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceMetricsResponse.ProtoReflect.Descriptor instead.
+func (*TraceMetricsResponse) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *TraceMetricsResponse) GetRange() *TimeRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *TraceMetricsResponse) GetServices() []*ServiceMetrics {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *TraceMetricsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *TraceMetricsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type ServiceMetrics struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// How many series the service has in the window.
+	Total         int32       `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Series        []*MetricAt `protobuf:"bytes,3,rep,name=series,proto3" json:"series,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceMetrics) Reset() {
+	*x = ServiceMetrics{}
+	mi := &file_braid_v1_braid_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceMetrics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceMetrics) ProtoMessage() {}
+
+func (x *ServiceMetrics) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceMetrics.ProtoReflect.Descriptor instead.
+func (*ServiceMetrics) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ServiceMetrics) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ServiceMetrics) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ServiceMetrics) GetSeries() []*MetricAt {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+type MetricAt struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Labels map[string]string      `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Type   string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Unit   string                 `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`
+	Help   string                 `protobuf:"bytes,5,opt,name=help,proto3" json:"help,omitempty"`
+	// The last sample up to the end of the trace, or else the first after it.
+	TimeNs uint64  `protobuf:"fixed64,6,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
+	Value  float64 `protobuf:"fixed64,7,opt,name=value,proto3" json:"value,omitempty"`
+	// The increase a second over the window, of a counter.
+	Rate          *float64 `protobuf:"fixed64,8,opt,name=rate,proto3,oneof" json:"rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricAt) Reset() {
+	*x = MetricAt{}
+	mi := &file_braid_v1_braid_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricAt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricAt) ProtoMessage() {}
+
+func (x *MetricAt) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricAt.ProtoReflect.Descriptor instead.
+func (*MetricAt) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MetricAt) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricAt) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *MetricAt) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *MetricAt) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *MetricAt) GetHelp() string {
+	if x != nil {
+		return x.Help
+	}
+	return ""
+}
+
+func (x *MetricAt) GetTimeNs() uint64 {
+	if x != nil {
+		return x.TimeNs
+	}
+	return 0
+}
+
+func (x *MetricAt) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *MetricAt) GetRate() float64 {
+	if x != nil && x.Rate != nil {
+		return *x.Rate
+	}
+	return 0
+}
+
 type QueryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The text form: see docs/federation.md.
@@ -2050,7 +2710,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_braid_v1_braid_proto_msgTypes[24]
+	mi := &file_braid_v1_braid_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2722,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[24]
+	mi := &file_braid_v1_braid_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2735,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{24}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QueryRequest) GetText() string {
@@ -2127,7 +2787,7 @@ type QueryResponse struct {
 
 func (x *QueryResponse) Reset() {
 	*x = QueryResponse{}
-	mi := &file_braid_v1_braid_proto_msgTypes[25]
+	mi := &file_braid_v1_braid_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2799,7 @@ func (x *QueryResponse) String() string {
 func (*QueryResponse) ProtoMessage() {}
 
 func (x *QueryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[25]
+	mi := &file_braid_v1_braid_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2812,7 @@ func (x *QueryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryResponse.ProtoReflect.Descriptor instead.
 func (*QueryResponse) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{25}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QueryResponse) GetColumns() []*Column {
@@ -2208,7 +2868,7 @@ type Column struct {
 
 func (x *Column) Reset() {
 	*x = Column{}
-	mi := &file_braid_v1_braid_proto_msgTypes[26]
+	mi := &file_braid_v1_braid_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2880,7 @@ func (x *Column) String() string {
 func (*Column) ProtoMessage() {}
 
 func (x *Column) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[26]
+	mi := &file_braid_v1_braid_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2893,7 @@ func (x *Column) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Column.ProtoReflect.Descriptor instead.
 func (*Column) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{26}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Column) GetName() string {
@@ -2259,7 +2919,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_braid_v1_braid_proto_msgTypes[27]
+	mi := &file_braid_v1_braid_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2931,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[27]
+	mi := &file_braid_v1_braid_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2944,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{27}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Row) GetValues() []string {
@@ -2314,7 +2974,7 @@ type OutliersRequest struct {
 
 func (x *OutliersRequest) Reset() {
 	*x = OutliersRequest{}
-	mi := &file_braid_v1_braid_proto_msgTypes[28]
+	mi := &file_braid_v1_braid_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2986,7 @@ func (x *OutliersRequest) String() string {
 func (*OutliersRequest) ProtoMessage() {}
 
 func (x *OutliersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[28]
+	mi := &file_braid_v1_braid_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2999,7 @@ func (x *OutliersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutliersRequest.ProtoReflect.Descriptor instead.
 func (*OutliersRequest) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{28}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OutliersRequest) GetSignal() string {
@@ -2417,18 +3077,22 @@ type OutliersResponse struct {
 	Outliers      []*Outlier             `protobuf:"bytes,1,rep,name=outliers,proto3" json:"outliers,omitempty"`
 	SelectionRows int64                  `protobuf:"varint,2,opt,name=selection_rows,json=selectionRows,proto3" json:"selection_rows,omitempty"`
 	BaselineRows  int64                  `protobuf:"varint,3,opt,name=baseline_rows,json=baselineRows,proto3" json:"baseline_rows,omitempty"`
-	// True when rows were sampled; error is then the greatest expected error of
-	// a share, at 95 % confidence.
-	Sampled       bool     `protobuf:"varint,4,opt,name=sampled,proto3" json:"sampled,omitempty"`
-	Error         float64  `protobuf:"fixed64,5,opt,name=error,proto3" json:"error,omitempty"`
-	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// True when rows were sampled; error is then the greatest half width of the
+	// 95 % interval of a share among the outliers.
+	Sampled  bool     `protobuf:"varint,4,opt,name=sampled,proto3" json:"sampled,omitempty"`
+	Error    float64  `protobuf:"fixed64,5,opt,name=error,proto3" json:"error,omitempty"`
+	Warnings []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// All rows of the two sides, counted; selection_rows and baseline_rows are
+	// those that were read.
+	SelectionTotal int64 `protobuf:"varint,7,opt,name=selection_total,json=selectionTotal,proto3" json:"selection_total,omitempty"`
+	BaselineTotal  int64 `protobuf:"varint,8,opt,name=baseline_total,json=baselineTotal,proto3" json:"baseline_total,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *OutliersResponse) Reset() {
 	*x = OutliersResponse{}
-	mi := &file_braid_v1_braid_proto_msgTypes[29]
+	mi := &file_braid_v1_braid_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +3104,7 @@ func (x *OutliersResponse) String() string {
 func (*OutliersResponse) ProtoMessage() {}
 
 func (x *OutliersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[29]
+	mi := &file_braid_v1_braid_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +3117,7 @@ func (x *OutliersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutliersResponse.ProtoReflect.Descriptor instead.
 func (*OutliersResponse) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{29}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OutliersResponse) GetOutliers() []*Outlier {
@@ -2498,6 +3162,20 @@ func (x *OutliersResponse) GetWarnings() []string {
 	return nil
 }
 
+func (x *OutliersResponse) GetSelectionTotal() int64 {
+	if x != nil {
+		return x.SelectionTotal
+	}
+	return 0
+}
+
+func (x *OutliersResponse) GetBaselineTotal() int64 {
+	if x != nil {
+		return x.BaselineTotal
+	}
+	return 0
+}
+
 type Outlier struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Field          string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
@@ -2506,16 +3184,18 @@ type Outlier struct {
 	BaselineCount  int64                  `protobuf:"varint,4,opt,name=baseline_count,json=baselineCount,proto3" json:"baseline_count,omitempty"`
 	SelectionShare float64                `protobuf:"fixed64,5,opt,name=selection_share,json=selectionShare,proto3" json:"selection_share,omitempty"`
 	BaselineShare  float64                `protobuf:"fixed64,6,opt,name=baseline_share,json=baselineShare,proto3" json:"baseline_share,omitempty"`
-	// Standard deviations of the difference of two proportions: its sign tells
-	// over- from under-represented.
-	Score         float64 `protobuf:"fixed64,7,opt,name=score,proto3" json:"score,omitempty"`
+	// Standard errors of the difference of the two shares (z statistic): its sign
+	// tells over- from under-represented.
+	Score float64 `protobuf:"fixed64,7,opt,name=score,proto3" json:"score,omitempty"`
+	// Half width of the 95 % interval of the difference of the shares.
+	Error         float64 `protobuf:"fixed64,8,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outlier) Reset() {
 	*x = Outlier{}
-	mi := &file_braid_v1_braid_proto_msgTypes[30]
+	mi := &file_braid_v1_braid_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2527,7 +3207,7 @@ func (x *Outlier) String() string {
 func (*Outlier) ProtoMessage() {}
 
 func (x *Outlier) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[30]
+	mi := &file_braid_v1_braid_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2540,7 +3220,7 @@ func (x *Outlier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlier.ProtoReflect.Descriptor instead.
 func (*Outlier) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{30}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Outlier) GetField() string {
@@ -2592,6 +3272,13 @@ func (x *Outlier) GetScore() float64 {
 	return 0
 }
 
+func (x *Outlier) GetError() float64 {
+	if x != nil {
+		return x.Error
+	}
+	return 0
+}
+
 type ServicesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StartNs       uint64                 `protobuf:"fixed64,1,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
@@ -2602,7 +3289,7 @@ type ServicesRequest struct {
 
 func (x *ServicesRequest) Reset() {
 	*x = ServicesRequest{}
-	mi := &file_braid_v1_braid_proto_msgTypes[31]
+	mi := &file_braid_v1_braid_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +3301,7 @@ func (x *ServicesRequest) String() string {
 func (*ServicesRequest) ProtoMessage() {}
 
 func (x *ServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[31]
+	mi := &file_braid_v1_braid_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +3314,7 @@ func (x *ServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesRequest.ProtoReflect.Descriptor instead.
 func (*ServicesRequest) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{31}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ServicesRequest) GetStartNs() uint64 {
@@ -2655,7 +3342,7 @@ type ServicesResponse struct {
 
 func (x *ServicesResponse) Reset() {
 	*x = ServicesResponse{}
-	mi := &file_braid_v1_braid_proto_msgTypes[32]
+	mi := &file_braid_v1_braid_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +3354,7 @@ func (x *ServicesResponse) String() string {
 func (*ServicesResponse) ProtoMessage() {}
 
 func (x *ServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[32]
+	mi := &file_braid_v1_braid_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +3367,7 @@ func (x *ServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesResponse.ProtoReflect.Descriptor instead.
 func (*ServicesResponse) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{32}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ServicesResponse) GetNodes() []*ServiceNode {
@@ -2724,7 +3411,7 @@ type ServiceNode struct {
 
 func (x *ServiceNode) Reset() {
 	*x = ServiceNode{}
-	mi := &file_braid_v1_braid_proto_msgTypes[33]
+	mi := &file_braid_v1_braid_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +3423,7 @@ func (x *ServiceNode) String() string {
 func (*ServiceNode) ProtoMessage() {}
 
 func (x *ServiceNode) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[33]
+	mi := &file_braid_v1_braid_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +3436,7 @@ func (x *ServiceNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceNode.ProtoReflect.Descriptor instead.
 func (*ServiceNode) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{33}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ServiceNode) GetName() string {
@@ -2843,7 +3530,7 @@ type ServiceEdge struct {
 
 func (x *ServiceEdge) Reset() {
 	*x = ServiceEdge{}
-	mi := &file_braid_v1_braid_proto_msgTypes[34]
+	mi := &file_braid_v1_braid_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2855,7 +3542,7 @@ func (x *ServiceEdge) String() string {
 func (*ServiceEdge) ProtoMessage() {}
 
 func (x *ServiceEdge) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[34]
+	mi := &file_braid_v1_braid_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2868,7 +3555,7 @@ func (x *ServiceEdge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceEdge.ProtoReflect.Descriptor instead.
 func (*ServiceEdge) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{34}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ServiceEdge) GetClient() string {
@@ -2921,7 +3608,7 @@ type QueriesRequest struct {
 
 func (x *QueriesRequest) Reset() {
 	*x = QueriesRequest{}
-	mi := &file_braid_v1_braid_proto_msgTypes[35]
+	mi := &file_braid_v1_braid_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2933,7 +3620,7 @@ func (x *QueriesRequest) String() string {
 func (*QueriesRequest) ProtoMessage() {}
 
 func (x *QueriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[35]
+	mi := &file_braid_v1_braid_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2946,7 +3633,7 @@ func (x *QueriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueriesRequest.ProtoReflect.Descriptor instead.
 func (*QueriesRequest) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{35}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{44}
 }
 
 type QueriesResponse struct {
@@ -2958,7 +3645,7 @@ type QueriesResponse struct {
 
 func (x *QueriesResponse) Reset() {
 	*x = QueriesResponse{}
-	mi := &file_braid_v1_braid_proto_msgTypes[36]
+	mi := &file_braid_v1_braid_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +3657,7 @@ func (x *QueriesResponse) String() string {
 func (*QueriesResponse) ProtoMessage() {}
 
 func (x *QueriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[36]
+	mi := &file_braid_v1_braid_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +3670,7 @@ func (x *QueriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueriesResponse.ProtoReflect.Descriptor instead.
 func (*QueriesResponse) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{36}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *QueriesResponse) GetQueries() []*QueryLogEntry {
@@ -3009,7 +3696,7 @@ type QueryLogEntry struct {
 
 func (x *QueryLogEntry) Reset() {
 	*x = QueryLogEntry{}
-	mi := &file_braid_v1_braid_proto_msgTypes[37]
+	mi := &file_braid_v1_braid_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3708,7 @@ func (x *QueryLogEntry) String() string {
 func (*QueryLogEntry) ProtoMessage() {}
 
 func (x *QueryLogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_braid_v1_braid_proto_msgTypes[37]
+	mi := &file_braid_v1_braid_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3721,7 @@ func (x *QueryLogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryLogEntry.ProtoReflect.Descriptor instead.
 func (*QueryLogEntry) Descriptor() ([]byte, []int) {
-	return file_braid_v1_braid_proto_rawDescGZIP(), []int{37}
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *QueryLogEntry) GetId() string {
@@ -3218,7 +3905,7 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x18\n" +
 	"\aservice\x18\x03 \x01(\tR\aservice\x12\x17\n" +
-	"\aspan_id\x18\x04 \x01(\tR\x06spanId\"\x92\x02\n" +
+	"\aspan_id\x18\x04 \x01(\tR\x06spanId\"\xa6\x02\n" +
 	"\x0eRequestSummary\x12\x19\n" +
 	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x1d\n" +
 	"\n" +
@@ -3232,7 +3919,8 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x05error\x18\b \x01(\bR\x05error\x12\x14\n" +
 	"\x05spans\x18\t \x01(\x05R\x05spans\x12\x16\n" +
 	"\x06errors\x18\n" +
-	" \x01(\x05R\x06errors\"\x80\x01\n" +
+	" \x01(\x05R\x06errors\x12\x12\n" +
+	"\x04logs\x18\v \x01(\x05R\x04logs\"\x80\x01\n" +
 	"\rTimelineEntry\x12\x17\n" +
 	"\atime_ns\x18\x01 \x01(\x06R\x06timeNs\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x14\n" +
@@ -3244,13 +3932,17 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x16\n" +
 	"\x06blocks\x18\x03 \x01(\x03R\x06blocks\x12%\n" +
 	"\x0eblocks_skipped\x18\x04 \x01(\x03R\rblocksSkipped\x12\x18\n" +
-	"\aseconds\x18\x05 \x01(\x01R\aseconds\"w\n" +
+	"\aseconds\x18\x05 \x01(\x01R\aseconds\"\xd5\x01\n" +
 	"\x0fRequestsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04sort\x18\x03 \x01(\tR\x04sort\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06offset\x18\x05 \x01(\x05R\x06offset\"\xbf\x01\n" +
+	"\x06offset\x18\x05 \x01(\x05R\x06offset\x12\x18\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\x12\x14\n" +
+	"\x05route\x18\a \x01(\tR\x05route\x12\x16\n" +
+	"\x06status\x18\b \x01(\tR\x06status\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error\"\xbf\x01\n" +
 	"\x10RequestsResponse\x124\n" +
 	"\brequests\x18\x01 \x03(\v2\x18.braid.v1.RequestSummaryR\brequests\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x1a\n" +
@@ -3263,19 +3955,25 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\n" +
 	"FacetValue\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count\"\xa7\x01\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xbc\x02\n" +
 	"\x15RequestsBehindRequest\x12\x16\n" +
 	"\x06promql\x18\x01 \x01(\tR\x06promql\x12\x18\n" +
 	"\atraceql\x18\x02 \x01(\tR\atraceql\x12\x14\n" +
 	"\x05logql\x18\x03 \x01(\tR\x05logql\x12\x19\n" +
 	"\bstart_ns\x18\x04 \x01(\x06R\astartNs\x12\x15\n" +
 	"\x06end_ns\x18\x05 \x01(\x06R\x05endNs\x12\x14\n" +
-	"\x05limit\x18\x06 \x01(\x05R\x05limit\"\x9d\x01\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\x12\x13\n" +
+	"\x05at_ns\x18\a \x01(\x06R\x04atNs\x12C\n" +
+	"\x06series\x18\b \x03(\v2+.braid.v1.RequestsBehindRequest.SeriesEntryR\x06series\x1a9\n" +
+	"\vSeriesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x01\n" +
 	"\x16RequestsBehindResponse\x123\n" +
 	"\brequests\x18\x01 \x03(\v2\x17.braid.v1.BehindRequestR\brequests\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1a\n" +
 	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xe9\x01\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\x12)\n" +
+	"\x05range\x18\x05 \x01(\v2\x13.braid.v1.TimeRangeR\x05range\"\xe9\x01\n" +
 	"\rBehindRequest\x122\n" +
 	"\arequest\x18\x01 \x01(\v2\x18.braid.v1.RequestSummaryR\arequest\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
@@ -3283,7 +3981,51 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x06series\x18\x04 \x03(\v2#.braid.v1.BehindRequest.SeriesEntryR\x06series\x1a9\n" +
 	"\vSeriesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"[\n" +
+	"\x0fSpanLogsRequest\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x17\n" +
+	"\aspan_id\x18\x02 \x01(\tR\x06spanId\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"}\n" +
+	"\x10SpanLogsResponse\x12!\n" +
+	"\x04logs\x18\x01 \x03(\v2\r.braid.v1.LogR\x04logs\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"3\n" +
+	"\x10LogTracesRequest\x12\x1f\n" +
+	"\x03log\x18\x01 \x01(\v2\r.braid.v1.LogR\x03log\"w\n" +
+	"\x11LogTracesResponse\x12*\n" +
+	"\x06traces\x18\x01 \x03(\v2\x12.braid.v1.LogTraceR\x06traces\x12\x1a\n" +
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"t\n" +
+	"\bLogTrace\x122\n" +
+	"\arequest\x18\x01 \x01(\v2\x18.braid.v1.RequestSummaryR\arequest\x12\x1e\n" +
+	"\x03via\x18\x02 \x01(\v2\f.braid.v1.IdR\x03via\x12\x14\n" +
+	"\x05known\x18\x03 \x01(\bR\x05known\"F\n" +
+	"\x13TraceMetricsRequest\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"\xaf\x01\n" +
+	"\x14TraceMetricsResponse\x12)\n" +
+	"\x05range\x18\x01 \x01(\v2\x13.braid.v1.TimeRangeR\x05range\x124\n" +
+	"\bservices\x18\x02 \x03(\v2\x18.braid.v1.ServiceMetricsR\bservices\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"l\n" +
+	"\x0eServiceMetrics\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12*\n" +
+	"\x06series\x18\x03 \x03(\v2\x12.braid.v1.MetricAtR\x06series\"\x9e\x02\n" +
+	"\bMetricAt\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
+	"\x06labels\x18\x02 \x03(\v2\x1e.braid.v1.MetricAt.LabelsEntryR\x06labels\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x12\n" +
+	"\x04unit\x18\x04 \x01(\tR\x04unit\x12\x12\n" +
+	"\x04help\x18\x05 \x01(\tR\x04help\x12\x17\n" +
+	"\atime_ns\x18\x06 \x01(\x06R\x06timeNs\x12\x14\n" +
+	"\x05value\x18\a \x01(\x01R\x05value\x12\x17\n" +
+	"\x04rate\x18\b \x01(\x01H\x00R\x04rate\x88\x01\x01\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
+	"\x05_rate\"\x84\x01\n" +
 	"\fQueryRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x19\n" +
 	"\bstart_ns\x18\x02 \x01(\x06R\astartNs\x12\x15\n" +
@@ -3313,14 +4055,16 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x12selection_start_ns\x18\b \x01(\x06R\x10selectionStartNs\x12(\n" +
 	"\x10selection_end_ns\x18\t \x01(\x06R\x0eselectionEndNs\x12\x14\n" +
 	"\x05limit\x18\n" +
-	" \x01(\x05R\x05limit\"\xd9\x01\n" +
+	" \x01(\x05R\x05limit\"\xa9\x02\n" +
 	"\x10OutliersResponse\x12-\n" +
 	"\boutliers\x18\x01 \x03(\v2\x11.braid.v1.OutlierR\boutliers\x12%\n" +
 	"\x0eselection_rows\x18\x02 \x01(\x03R\rselectionRows\x12#\n" +
 	"\rbaseline_rows\x18\x03 \x01(\x03R\fbaselineRows\x12\x18\n" +
 	"\asampled\x18\x04 \x01(\bR\asampled\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\x01R\x05error\x12\x1a\n" +
-	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"\xeb\x01\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\x12'\n" +
+	"\x0fselection_total\x18\a \x01(\x03R\x0eselectionTotal\x12%\n" +
+	"\x0ebaseline_total\x18\b \x01(\x03R\rbaselineTotal\"\x81\x02\n" +
 	"\aOutlier\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12'\n" +
@@ -3328,7 +4072,8 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\x0ebaseline_count\x18\x04 \x01(\x03R\rbaselineCount\x12'\n" +
 	"\x0fselection_share\x18\x05 \x01(\x01R\x0eselectionShare\x12%\n" +
 	"\x0ebaseline_share\x18\x06 \x01(\x01R\rbaselineShare\x12\x14\n" +
-	"\x05score\x18\a \x01(\x01R\x05score\"C\n" +
+	"\x05score\x18\a \x01(\x01R\x05score\x12\x14\n" +
+	"\x05error\x18\b \x01(\x01R\x05error\"C\n" +
 	"\x0fServicesRequest\x12\x19\n" +
 	"\bstart_ns\x18\x01 \x01(\x06R\astartNs\x12\x15\n" +
 	"\x06end_ns\x18\x02 \x01(\x06R\x05endNs\"\x88\x01\n" +
@@ -3369,12 +4114,15 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\aseconds\x18\x05 \x01(\x01R\aseconds\x12\x18\n" +
 	"\arunning\x18\x06 \x01(\bR\arunning\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x12\"\n" +
-	"\x04cost\x18\b \x01(\v2\x0e.braid.v1.CostR\x04cost2\xdc\x06\n" +
+	"\x04cost\x18\b \x01(\v2\x0e.braid.v1.CostR\x04cost2\xc3\t\n" +
 	"\x05Braid\x12m\n" +
 	"\tCorrelate\x12\x1a.braid.v1.CorrelateRequest\x1a\x1b.braid.v1.CorrelateResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/api/braid/v1/correlate/{id=**}\x12x\n" +
 	"\x0fCorrelateStream\x12\x1a.braid.v1.CorrelateRequest\x1a\x17.braid.v1.CorrelatePart\".\x82\xd3\xe4\x93\x02(\x12&/api/braid/v1/correlate-stream/{id=**}0\x01\x12i\n" +
 	"\bRequests\x12\x19.braid.v1.RequestsRequest\x1a\x1a.braid.v1.RequestsResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/api/braid/v1/requests/{id=**}\x12}\n" +
-	"\x0eRequestsBehind\x12\x1f.braid.v1.RequestsBehindRequest\x1a .braid.v1.RequestsBehindResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/api/braid/v1/requests-behind\x12X\n" +
+	"\x0eRequestsBehind\x12\x1f.braid.v1.RequestsBehindRequest\x1a .braid.v1.RequestsBehindResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/api/braid/v1/requests-behind\x12w\n" +
+	"\bSpanLogs\x12\x19.braid.v1.SpanLogsRequest\x1a\x1a.braid.v1.SpanLogsResponse\"4\x82\xd3\xe4\x93\x02.\x12,/api/braid/v1/span-logs/{trace_id}/{span_id}\x12i\n" +
+	"\tLogTraces\x12\x1a.braid.v1.LogTracesRequest\x1a\x1b.braid.v1.LogTracesResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/api/braid/v1/log-traces\x12\x80\x01\n" +
+	"\fTraceMetrics\x12\x1d.braid.v1.TraceMetricsRequest\x1a\x1e.braid.v1.TraceMetricsResponse\"1\x82\xd3\xe4\x93\x02+\x12)/api/braid/v1/trace-metrics/{trace_id=**}\x12X\n" +
 	"\x05Query\x12\x16.braid.v1.QueryRequest\x1a\x17.braid.v1.QueryResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/braid/v1/query\x12d\n" +
 	"\bOutliers\x12\x19.braid.v1.OutliersRequest\x1a\x1a.braid.v1.OutliersResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/braid/v1/outliers\x12a\n" +
 	"\bServices\x12\x19.braid.v1.ServicesRequest\x1a\x1a.braid.v1.ServicesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/api/braid/v1/services\x12]\n" +
@@ -3392,7 +4140,7 @@ func file_braid_v1_braid_proto_rawDescGZIP() []byte {
 	return file_braid_v1_braid_proto_rawDescData
 }
 
-var file_braid_v1_braid_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_braid_v1_braid_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_braid_v1_braid_proto_goTypes = []any{
 	(*Attribute)(nil),              // 0: braid.v1.Attribute
 	(*Id)(nil),                     // 1: braid.v1.Id
@@ -3418,23 +4166,34 @@ var file_braid_v1_braid_proto_goTypes = []any{
 	(*RequestsBehindRequest)(nil),  // 21: braid.v1.RequestsBehindRequest
 	(*RequestsBehindResponse)(nil), // 22: braid.v1.RequestsBehindResponse
 	(*BehindRequest)(nil),          // 23: braid.v1.BehindRequest
-	(*QueryRequest)(nil),           // 24: braid.v1.QueryRequest
-	(*QueryResponse)(nil),          // 25: braid.v1.QueryResponse
-	(*Column)(nil),                 // 26: braid.v1.Column
-	(*Row)(nil),                    // 27: braid.v1.Row
-	(*OutliersRequest)(nil),        // 28: braid.v1.OutliersRequest
-	(*OutliersResponse)(nil),       // 29: braid.v1.OutliersResponse
-	(*Outlier)(nil),                // 30: braid.v1.Outlier
-	(*ServicesRequest)(nil),        // 31: braid.v1.ServicesRequest
-	(*ServicesResponse)(nil),       // 32: braid.v1.ServicesResponse
-	(*ServiceNode)(nil),            // 33: braid.v1.ServiceNode
-	(*ServiceEdge)(nil),            // 34: braid.v1.ServiceEdge
-	(*QueriesRequest)(nil),         // 35: braid.v1.QueriesRequest
-	(*QueriesResponse)(nil),        // 36: braid.v1.QueriesResponse
-	(*QueryLogEntry)(nil),          // 37: braid.v1.QueryLogEntry
-	nil,                            // 38: braid.v1.Exemplar.SeriesEntry
-	nil,                            // 39: braid.v1.Alert.LabelsEntry
-	nil,                            // 40: braid.v1.BehindRequest.SeriesEntry
+	(*SpanLogsRequest)(nil),        // 24: braid.v1.SpanLogsRequest
+	(*SpanLogsResponse)(nil),       // 25: braid.v1.SpanLogsResponse
+	(*LogTracesRequest)(nil),       // 26: braid.v1.LogTracesRequest
+	(*LogTracesResponse)(nil),      // 27: braid.v1.LogTracesResponse
+	(*LogTrace)(nil),               // 28: braid.v1.LogTrace
+	(*TraceMetricsRequest)(nil),    // 29: braid.v1.TraceMetricsRequest
+	(*TraceMetricsResponse)(nil),   // 30: braid.v1.TraceMetricsResponse
+	(*ServiceMetrics)(nil),         // 31: braid.v1.ServiceMetrics
+	(*MetricAt)(nil),               // 32: braid.v1.MetricAt
+	(*QueryRequest)(nil),           // 33: braid.v1.QueryRequest
+	(*QueryResponse)(nil),          // 34: braid.v1.QueryResponse
+	(*Column)(nil),                 // 35: braid.v1.Column
+	(*Row)(nil),                    // 36: braid.v1.Row
+	(*OutliersRequest)(nil),        // 37: braid.v1.OutliersRequest
+	(*OutliersResponse)(nil),       // 38: braid.v1.OutliersResponse
+	(*Outlier)(nil),                // 39: braid.v1.Outlier
+	(*ServicesRequest)(nil),        // 40: braid.v1.ServicesRequest
+	(*ServicesResponse)(nil),       // 41: braid.v1.ServicesResponse
+	(*ServiceNode)(nil),            // 42: braid.v1.ServiceNode
+	(*ServiceEdge)(nil),            // 43: braid.v1.ServiceEdge
+	(*QueriesRequest)(nil),         // 44: braid.v1.QueriesRequest
+	(*QueriesResponse)(nil),        // 45: braid.v1.QueriesResponse
+	(*QueryLogEntry)(nil),          // 46: braid.v1.QueryLogEntry
+	nil,                            // 47: braid.v1.Exemplar.SeriesEntry
+	nil,                            // 48: braid.v1.Alert.LabelsEntry
+	nil,                            // 49: braid.v1.RequestsBehindRequest.SeriesEntry
+	nil,                            // 50: braid.v1.BehindRequest.SeriesEntry
+	nil,                            // 51: braid.v1.MetricAt.LabelsEntry
 }
 var file_braid_v1_braid_proto_depIdxs = []int32{
 	1,  // 0: braid.v1.CorrelateResponse.kinds:type_name -> braid.v1.Id
@@ -3462,44 +4221,61 @@ var file_braid_v1_braid_proto_depIdxs = []int32{
 	0,  // 22: braid.v1.SpanLink.attributes:type_name -> braid.v1.Attribute
 	0,  // 23: braid.v1.Log.attributes:type_name -> braid.v1.Attribute
 	0,  // 24: braid.v1.Log.resource:type_name -> braid.v1.Attribute
-	38, // 25: braid.v1.Exemplar.series:type_name -> braid.v1.Exemplar.SeriesEntry
+	47, // 25: braid.v1.Exemplar.series:type_name -> braid.v1.Exemplar.SeriesEntry
 	0,  // 26: braid.v1.Exemplar.attributes:type_name -> braid.v1.Attribute
-	39, // 27: braid.v1.Alert.labels:type_name -> braid.v1.Alert.LabelsEntry
+	48, // 27: braid.v1.Alert.labels:type_name -> braid.v1.Alert.LabelsEntry
 	14, // 28: braid.v1.RequestsResponse.requests:type_name -> braid.v1.RequestSummary
 	19, // 29: braid.v1.RequestsResponse.facets:type_name -> braid.v1.Facet
 	20, // 30: braid.v1.Facet.values:type_name -> braid.v1.FacetValue
-	23, // 31: braid.v1.RequestsBehindResponse.requests:type_name -> braid.v1.BehindRequest
-	14, // 32: braid.v1.BehindRequest.request:type_name -> braid.v1.RequestSummary
-	40, // 33: braid.v1.BehindRequest.series:type_name -> braid.v1.BehindRequest.SeriesEntry
-	26, // 34: braid.v1.QueryResponse.columns:type_name -> braid.v1.Column
-	27, // 35: braid.v1.QueryResponse.rows:type_name -> braid.v1.Row
-	16, // 36: braid.v1.QueryResponse.cost:type_name -> braid.v1.Cost
-	30, // 37: braid.v1.OutliersResponse.outliers:type_name -> braid.v1.Outlier
-	33, // 38: braid.v1.ServicesResponse.nodes:type_name -> braid.v1.ServiceNode
-	34, // 39: braid.v1.ServicesResponse.edges:type_name -> braid.v1.ServiceEdge
-	37, // 40: braid.v1.QueriesResponse.queries:type_name -> braid.v1.QueryLogEntry
-	16, // 41: braid.v1.QueryLogEntry.cost:type_name -> braid.v1.Cost
-	2,  // 42: braid.v1.Braid.Correlate:input_type -> braid.v1.CorrelateRequest
-	2,  // 43: braid.v1.Braid.CorrelateStream:input_type -> braid.v1.CorrelateRequest
-	17, // 44: braid.v1.Braid.Requests:input_type -> braid.v1.RequestsRequest
-	21, // 45: braid.v1.Braid.RequestsBehind:input_type -> braid.v1.RequestsBehindRequest
-	24, // 46: braid.v1.Braid.Query:input_type -> braid.v1.QueryRequest
-	28, // 47: braid.v1.Braid.Outliers:input_type -> braid.v1.OutliersRequest
-	31, // 48: braid.v1.Braid.Services:input_type -> braid.v1.ServicesRequest
-	35, // 49: braid.v1.Braid.Queries:input_type -> braid.v1.QueriesRequest
-	3,  // 50: braid.v1.Braid.Correlate:output_type -> braid.v1.CorrelateResponse
-	4,  // 51: braid.v1.Braid.CorrelateStream:output_type -> braid.v1.CorrelatePart
-	18, // 52: braid.v1.Braid.Requests:output_type -> braid.v1.RequestsResponse
-	22, // 53: braid.v1.Braid.RequestsBehind:output_type -> braid.v1.RequestsBehindResponse
-	25, // 54: braid.v1.Braid.Query:output_type -> braid.v1.QueryResponse
-	29, // 55: braid.v1.Braid.Outliers:output_type -> braid.v1.OutliersResponse
-	32, // 56: braid.v1.Braid.Services:output_type -> braid.v1.ServicesResponse
-	36, // 57: braid.v1.Braid.Queries:output_type -> braid.v1.QueriesResponse
-	50, // [50:58] is the sub-list for method output_type
-	42, // [42:50] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	49, // 31: braid.v1.RequestsBehindRequest.series:type_name -> braid.v1.RequestsBehindRequest.SeriesEntry
+	23, // 32: braid.v1.RequestsBehindResponse.requests:type_name -> braid.v1.BehindRequest
+	5,  // 33: braid.v1.RequestsBehindResponse.range:type_name -> braid.v1.TimeRange
+	14, // 34: braid.v1.BehindRequest.request:type_name -> braid.v1.RequestSummary
+	50, // 35: braid.v1.BehindRequest.series:type_name -> braid.v1.BehindRequest.SeriesEntry
+	10, // 36: braid.v1.SpanLogsResponse.logs:type_name -> braid.v1.Log
+	10, // 37: braid.v1.LogTracesRequest.log:type_name -> braid.v1.Log
+	28, // 38: braid.v1.LogTracesResponse.traces:type_name -> braid.v1.LogTrace
+	14, // 39: braid.v1.LogTrace.request:type_name -> braid.v1.RequestSummary
+	1,  // 40: braid.v1.LogTrace.via:type_name -> braid.v1.Id
+	5,  // 41: braid.v1.TraceMetricsResponse.range:type_name -> braid.v1.TimeRange
+	31, // 42: braid.v1.TraceMetricsResponse.services:type_name -> braid.v1.ServiceMetrics
+	32, // 43: braid.v1.ServiceMetrics.series:type_name -> braid.v1.MetricAt
+	51, // 44: braid.v1.MetricAt.labels:type_name -> braid.v1.MetricAt.LabelsEntry
+	35, // 45: braid.v1.QueryResponse.columns:type_name -> braid.v1.Column
+	36, // 46: braid.v1.QueryResponse.rows:type_name -> braid.v1.Row
+	16, // 47: braid.v1.QueryResponse.cost:type_name -> braid.v1.Cost
+	39, // 48: braid.v1.OutliersResponse.outliers:type_name -> braid.v1.Outlier
+	42, // 49: braid.v1.ServicesResponse.nodes:type_name -> braid.v1.ServiceNode
+	43, // 50: braid.v1.ServicesResponse.edges:type_name -> braid.v1.ServiceEdge
+	46, // 51: braid.v1.QueriesResponse.queries:type_name -> braid.v1.QueryLogEntry
+	16, // 52: braid.v1.QueryLogEntry.cost:type_name -> braid.v1.Cost
+	2,  // 53: braid.v1.Braid.Correlate:input_type -> braid.v1.CorrelateRequest
+	2,  // 54: braid.v1.Braid.CorrelateStream:input_type -> braid.v1.CorrelateRequest
+	17, // 55: braid.v1.Braid.Requests:input_type -> braid.v1.RequestsRequest
+	21, // 56: braid.v1.Braid.RequestsBehind:input_type -> braid.v1.RequestsBehindRequest
+	24, // 57: braid.v1.Braid.SpanLogs:input_type -> braid.v1.SpanLogsRequest
+	26, // 58: braid.v1.Braid.LogTraces:input_type -> braid.v1.LogTracesRequest
+	29, // 59: braid.v1.Braid.TraceMetrics:input_type -> braid.v1.TraceMetricsRequest
+	33, // 60: braid.v1.Braid.Query:input_type -> braid.v1.QueryRequest
+	37, // 61: braid.v1.Braid.Outliers:input_type -> braid.v1.OutliersRequest
+	40, // 62: braid.v1.Braid.Services:input_type -> braid.v1.ServicesRequest
+	44, // 63: braid.v1.Braid.Queries:input_type -> braid.v1.QueriesRequest
+	3,  // 64: braid.v1.Braid.Correlate:output_type -> braid.v1.CorrelateResponse
+	4,  // 65: braid.v1.Braid.CorrelateStream:output_type -> braid.v1.CorrelatePart
+	18, // 66: braid.v1.Braid.Requests:output_type -> braid.v1.RequestsResponse
+	22, // 67: braid.v1.Braid.RequestsBehind:output_type -> braid.v1.RequestsBehindResponse
+	25, // 68: braid.v1.Braid.SpanLogs:output_type -> braid.v1.SpanLogsResponse
+	27, // 69: braid.v1.Braid.LogTraces:output_type -> braid.v1.LogTracesResponse
+	30, // 70: braid.v1.Braid.TraceMetrics:output_type -> braid.v1.TraceMetricsResponse
+	34, // 71: braid.v1.Braid.Query:output_type -> braid.v1.QueryResponse
+	38, // 72: braid.v1.Braid.Outliers:output_type -> braid.v1.OutliersResponse
+	41, // 73: braid.v1.Braid.Services:output_type -> braid.v1.ServicesResponse
+	45, // 74: braid.v1.Braid.Queries:output_type -> braid.v1.QueriesResponse
+	64, // [64:75] is the sub-list for method output_type
+	53, // [53:64] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_braid_v1_braid_proto_init() }
@@ -3513,13 +4289,14 @@ func file_braid_v1_braid_proto_init() {
 		(*CorrelatePart_Exemplar)(nil),
 		(*CorrelatePart_Summary)(nil),
 	}
+	file_braid_v1_braid_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_braid_v1_braid_proto_rawDesc), len(file_braid_v1_braid_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

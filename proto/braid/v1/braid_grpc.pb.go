@@ -26,6 +26,9 @@ const (
 	Braid_CorrelateStream_FullMethodName = "/braid.v1.Braid/CorrelateStream"
 	Braid_Requests_FullMethodName        = "/braid.v1.Braid/Requests"
 	Braid_RequestsBehind_FullMethodName  = "/braid.v1.Braid/RequestsBehind"
+	Braid_SpanLogs_FullMethodName        = "/braid.v1.Braid/SpanLogs"
+	Braid_LogTraces_FullMethodName       = "/braid.v1.Braid/LogTraces"
+	Braid_TraceMetrics_FullMethodName    = "/braid.v1.Braid/TraceMetrics"
 	Braid_Query_FullMethodName           = "/braid.v1.Braid/Query"
 	Braid_Outliers_FullMethodName        = "/braid.v1.Braid/Outliers"
 	Braid_Services_FullMethodName        = "/braid.v1.Braid/Services"
@@ -42,8 +45,8 @@ type BraidClient interface {
 	// Correlate returns everything that is known of one id: no time range, any
 	// spelling.
 	Correlate(ctx context.Context, in *CorrelateRequest, opts ...grpc.CallOption) (*CorrelateResponse, error)
-	// CorrelateStream is Correlate in parts as they are found: newline-delimited
-	// JSON over HTTP.
+	// CorrelateStream is Correlate in parts: spans, logs and exemplars one a
+	// message, then a summary. Over HTTP it is newline-delimited JSON.
 	CorrelateStream(ctx context.Context, in *CorrelateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CorrelatePart], error)
 	// Requests lists the requests that an id of many (a user, an order, a
 	// session) stands for.
@@ -51,6 +54,12 @@ type BraidClient interface {
 	// RequestsBehind names the requests behind a series, a point or a range of a
 	// chart.
 	RequestsBehind(ctx context.Context, in *RequestsBehindRequest, opts ...grpc.CallOption) (*RequestsBehindResponse, error)
+	// SpanLogs leads from a span to what was logged while it was at work.
+	SpanLogs(ctx context.Context, in *SpanLogsRequest, opts ...grpc.CallOption) (*SpanLogsResponse, error)
+	// LogTraces leads from a log record to its trace.
+	LogTraces(ctx context.Context, in *LogTracesRequest, opts ...grpc.CallOption) (*LogTracesResponse, error)
+	// TraceMetrics leads from a trace to the metrics of its services at its time.
+	TraceMetrics(ctx context.Context, in *TraceMetricsRequest, opts ...grpc.CallOption) (*TraceMetricsResponse, error)
 	// Query runs several named queries and joins them on a correlation kind.
 	Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*QueryResponse, error)
 	// Outliers ranks the attributes that set a selection apart from the rest.
@@ -119,6 +128,36 @@ func (c *braidClient) RequestsBehind(ctx context.Context, in *RequestsBehindRequ
 	return out, nil
 }
 
+func (c *braidClient) SpanLogs(ctx context.Context, in *SpanLogsRequest, opts ...grpc.CallOption) (*SpanLogsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SpanLogsResponse)
+	err := c.cc.Invoke(ctx, Braid_SpanLogs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *braidClient) LogTraces(ctx context.Context, in *LogTracesRequest, opts ...grpc.CallOption) (*LogTracesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LogTracesResponse)
+	err := c.cc.Invoke(ctx, Braid_LogTraces_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *braidClient) TraceMetrics(ctx context.Context, in *TraceMetricsRequest, opts ...grpc.CallOption) (*TraceMetricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TraceMetricsResponse)
+	err := c.cc.Invoke(ctx, Braid_TraceMetrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *braidClient) Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*QueryResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueryResponse)
@@ -169,8 +208,8 @@ type BraidServer interface {
 	// Correlate returns everything that is known of one id: no time range, any
 	// spelling.
 	Correlate(context.Context, *CorrelateRequest) (*CorrelateResponse, error)
-	// CorrelateStream is Correlate in parts as they are found: newline-delimited
-	// JSON over HTTP.
+	// CorrelateStream is Correlate in parts: spans, logs and exemplars one a
+	// message, then a summary. Over HTTP it is newline-delimited JSON.
 	CorrelateStream(*CorrelateRequest, grpc.ServerStreamingServer[CorrelatePart]) error
 	// Requests lists the requests that an id of many (a user, an order, a
 	// session) stands for.
@@ -178,6 +217,12 @@ type BraidServer interface {
 	// RequestsBehind names the requests behind a series, a point or a range of a
 	// chart.
 	RequestsBehind(context.Context, *RequestsBehindRequest) (*RequestsBehindResponse, error)
+	// SpanLogs leads from a span to what was logged while it was at work.
+	SpanLogs(context.Context, *SpanLogsRequest) (*SpanLogsResponse, error)
+	// LogTraces leads from a log record to its trace.
+	LogTraces(context.Context, *LogTracesRequest) (*LogTracesResponse, error)
+	// TraceMetrics leads from a trace to the metrics of its services at its time.
+	TraceMetrics(context.Context, *TraceMetricsRequest) (*TraceMetricsResponse, error)
 	// Query runs several named queries and joins them on a correlation kind.
 	Query(context.Context, *QueryRequest) (*QueryResponse, error)
 	// Outliers ranks the attributes that set a selection apart from the rest.
@@ -208,6 +253,15 @@ func (UnimplementedBraidServer) Requests(context.Context, *RequestsRequest) (*Re
 }
 func (UnimplementedBraidServer) RequestsBehind(context.Context, *RequestsBehindRequest) (*RequestsBehindResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RequestsBehind not implemented")
+}
+func (UnimplementedBraidServer) SpanLogs(context.Context, *SpanLogsRequest) (*SpanLogsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SpanLogs not implemented")
+}
+func (UnimplementedBraidServer) LogTraces(context.Context, *LogTracesRequest) (*LogTracesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LogTraces not implemented")
+}
+func (UnimplementedBraidServer) TraceMetrics(context.Context, *TraceMetricsRequest) (*TraceMetricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TraceMetrics not implemented")
 }
 func (UnimplementedBraidServer) Query(context.Context, *QueryRequest) (*QueryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Query not implemented")
@@ -307,6 +361,60 @@ func _Braid_RequestsBehind_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Braid_SpanLogs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SpanLogsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BraidServer).SpanLogs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Braid_SpanLogs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BraidServer).SpanLogs(ctx, req.(*SpanLogsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Braid_LogTraces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LogTracesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BraidServer).LogTraces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Braid_LogTraces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BraidServer).LogTraces(ctx, req.(*LogTracesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Braid_TraceMetrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceMetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BraidServer).TraceMetrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Braid_TraceMetrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BraidServer).TraceMetrics(ctx, req.(*TraceMetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Braid_Query_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryRequest)
 	if err := dec(in); err != nil {
@@ -397,6 +505,18 @@ var Braid_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RequestsBehind",
 			Handler:    _Braid_RequestsBehind_Handler,
+		},
+		{
+			MethodName: "SpanLogs",
+			Handler:    _Braid_SpanLogs_Handler,
+		},
+		{
+			MethodName: "LogTraces",
+			Handler:    _Braid_LogTraces_Handler,
+		},
+		{
+			MethodName: "TraceMetrics",
+			Handler:    _Braid_TraceMetrics_Handler,
 		},
 		{
 			MethodName: "Query",

@@ -21,7 +21,10 @@ export interface Attribute {
 
 export interface BehindRequest {
   request?: RequestSummary;
-  /** The exemplar's value, or the duration in seconds. */
+  /**
+   * The exemplar's value, the duration in seconds, or how many log records
+   * match.
+   */
   value?: number;
   /** Why it is here: exemplar, slow, failed, match. */
   reason?: string;
@@ -128,6 +131,42 @@ export interface Log {
   eventName?: string;
 }
 
+export interface LogTrace {
+  request?: RequestSummary;
+  /** The id that leads there. */
+  via?: Id;
+  /** False when no span of the trace was received. */
+  known?: boolean;
+}
+
+export interface LogTracesRequest {
+  /**
+   * The record as Braid shows it. trace_id, attributes, resource and body are
+   * looked at, in this order.
+   */
+  log?: Log;
+}
+
+export interface LogTracesResponse {
+  /** The likeliest first. */
+  traces?: LogTrace[];
+  complete?: boolean;
+  warnings?: string[];
+}
+
+export interface MetricAt {
+  name?: string;
+  labels?: Record<string, string>;
+  type?: string;
+  unit?: string;
+  help?: string;
+  /** The last sample up to the end of the trace, or else the first after it. */
+  timeNs?: string;
+  value?: number;
+  /** The increase a second over the window, of a counter. */
+  rate?: number;
+}
+
 export interface Outlier {
   field?: string;
   value?: string;
@@ -136,10 +175,12 @@ export interface Outlier {
   selectionShare?: number;
   baselineShare?: number;
   /**
-   * Standard deviations of the difference of two proportions: its sign tells
-   * over- from under-represented.
+   * Standard errors of the difference of the two shares (z statistic): its sign
+   * tells over- from under-represented.
    */
   score?: number;
+  /** Half width of the 95 % interval of the difference of the shares. */
+  error?: number;
 }
 
 export interface OutliersRequest {
@@ -167,12 +208,18 @@ export interface OutliersResponse {
   selectionRows?: string;
   baselineRows?: string;
   /**
-   * True when rows were sampled; error is then the greatest expected error of
-   * a share, at 95 % confidence.
+   * True when rows were sampled; error is then the greatest half width of the
+   * 95 % interval of a share among the outliers.
    */
   sampled?: boolean;
   error?: number;
   warnings?: string[];
+  /**
+   * All rows of the two sides, counted; selection_rows and baseline_rows are
+   * those that were read.
+   */
+  selectionTotal?: string;
+  baselineTotal?: string;
 }
 
 export interface QueriesResponse {
@@ -220,6 +267,8 @@ export interface RequestSummary {
   error?: boolean;
   spans?: number;
   errors?: number;
+  /** Of a request of which no spans are known. */
+  logs?: number;
 }
 
 export interface RequestsBehindRequest {
@@ -231,6 +280,13 @@ export interface RequestsBehindRequest {
   startNs?: string;
   endNs?: string;
   limit?: number;
+  /**
+   * One point instead of a range: what the expression looks at for a value
+   * there (the range of its selectors, or five minutes) is asked.
+   */
+  atNs?: string;
+  /** Labels of one series of the result, to tell it from the others. */
+  series?: Record<string, string>;
 }
 
 export interface RequestsBehindResponse {
@@ -239,6 +295,8 @@ export interface RequestsBehindResponse {
   source?: string;
   complete?: boolean;
   warnings?: string[];
+  /** What was looked at. */
+  range?: TimeRange;
 }
 
 export interface RequestsResponse {
@@ -246,7 +304,10 @@ export interface RequestsResponse {
   total?: number;
   complete?: boolean;
   warnings?: string[];
-  /** Values of service, route, status and error with their counts. */
+  /**
+   * Values of service, route, status and error with their counts, among the
+   * requests that the conditions on the other columns leave.
+   */
   facets?: Facet[];
 }
 
@@ -261,6 +322,13 @@ export interface ServiceEdge {
   errors?: string;
   p50Ms?: number;
   p95Ms?: number;
+}
+
+export interface ServiceMetrics {
+  service?: string;
+  /** How many series the service has in the window. */
+  total?: number;
+  series?: MetricAt[];
 }
 
 export interface ServiceNode {
@@ -330,19 +398,42 @@ export interface SpanLink {
   attributes?: Attribute[];
 }
 
+export interface SpanLogsResponse {
+  /** Oldest first. */
+  logs?: Log[];
+  /**
+   * span when the records name the span; time when none does, and they are those
+   * of its trace, its service and its time.
+   */
+  by?: string;
+  complete?: boolean;
+  warnings?: string[];
+}
+
 /** TimeRange in Unix nanoseconds, [start, end). */
 export interface TimeRange {
   start?: string;
   end?: string;
 }
 
-/** TimelineEntry points at a span or a log by its index in the response. */
+/**
+ * TimelineEntry points at a span, a log, an exemplar or an alert by its index in
+ * the response.
+ */
 export interface TimelineEntry {
   timeNs?: string;
-  /** span or log. */
+  /** span, log, exemplar or alert. */
   what?: string;
   index?: number;
   depth?: number;
   /** The time was moved to keep causes before effects. */
   skewed?: boolean;
+}
+
+export interface TraceMetricsResponse {
+  /** The window that was looked at: the trace's time and five minutes around it. */
+  range?: TimeRange;
+  services?: ServiceMetrics[];
+  complete?: boolean;
+  warnings?: string[];
 }
