@@ -7,7 +7,7 @@ TOOLS   := bin/tools
 VERSION ?= dev
 LDFLAGS := -X braid/cmd/internal/cli.Version=$(VERSION)
 
-.PHONY: all build run generate generate-check fmt check lint test test-go stress test-ui test-e2e bench bench-full clean help
+.PHONY: all build run generate generate-check fmt check lint test test-go test-ui test-e2e bench bench-full clean help
 
 all: build
 
@@ -58,9 +58,6 @@ lint: $(TOOLS)/staticcheck ## Formatting, vet, staticcheck.
 
 test-go: ## Go tests with the race detector.
 	$(GO) test -race -timeout 20m ./...
-
-stress: ## Long and random tests that run against the clock.
-	$(GO) test -race -tags stress -timeout 20m ./pkg/alert/notify
 
 test-ui: $(UI_OUT) ## Unit tests, types and lint of the UI, and its size.
 	npm --prefix ui run lint

@@ -207,10 +207,26 @@ func (j *Journal) rotate() error {
 
 // Append writes records and returns their places once they are on disk.
 func (j *Journal) Append(records ...[]byte) ([]Position, error) {
+	wait, err := j.Begin(records...)
+	if err != nil {
+		return nil, err
+	}
+	return wait()
+}
+
+// Begin writes records behind all that were begun before, and returns a
+// function that waits until they are on disk. What was begun outlives the
+// process, and a power loss once the wait has ended: so a caller can fix the
+// order of records under a lock of its own, and wait without it.
+func (j *Journal) Begin(records ...[]byte) (wait func() ([]Position, error), err error) {
 	segment, places, seq, err := j.write(records)
 	if err != nil {
 		return nil, err
 	}
+	return func() ([]Position, error) { return j.wait(segment, places, seq) }, nil
+}
+
+func (j *Journal) wait(segment uint64, places []Position, seq uint64) ([]Position, error) {
 	j.syncing.Lock()
 	defer j.syncing.Unlock()
 	j.mu.Lock()

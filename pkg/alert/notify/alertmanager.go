@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,7 @@ import (
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/provider/mem"
 	"github.com/prometheus/alertmanager/silence"
+	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/route"
@@ -52,11 +52,14 @@ type Options struct {
 	Observe func(Outcome)
 	// Cluster joins other Alertmanagers, so that one of several pages.
 	Cluster    Cluster
-	FS         vfs.FS // of the journal of alerts; nil means the operating system's
+	FS         vfs.FS // of Dir; nil means the operating system's
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
 	failures prometheus.Counter
+	// integrations builds a receiver's; nil means all that Alertmanager has.
+	integrations func(config.Receiver, *template.Template) ([]amnotify.Integration, error)
+	turn         func() time.Duration // nil means that of the cluster
 }
 
 func (o *Options) alertsDir() string { return filepath.Join(o.Dir, "alerts") }
@@ -80,8 +83,8 @@ type Alertmanager struct {
 	recorder  eventrecorder.Recorder
 	peer      *cluster.Peer // nil when alone
 	stop      chan struct{}
-	logged    shared       // saves of the notification log
-	inFlight  atomic.Int64 // notifications at a receiver, not yet logged
+	logged    shared  // saves of the notification log
+	flying    flights // notifications at a receiver, not yet logged
 	wg        sync.WaitGroup
 	saving    sync.Mutex // one snapshot at a time
 
@@ -108,7 +111,10 @@ func New(ctx context.Context, o Options) (*Alertmanager, error) {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+	if o.FS == nil {
+		o.FS = vfs.OS
+	}
+	if err := vfs.MkdirAllDurable(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("cannot make the folder for silences: %w", err)
 	}
 	conf, err := readConfig(o.ConfigFile)
@@ -145,12 +151,20 @@ func readConfig(file string) (*config.Config, error) {
 // build makes what outlives a reload.
 func (a *Alertmanager) build(ctx context.Context) (err error) {
 	reg, flags := a.o.Registerer, featurecontrol.NoopFlags{}
-	a.nflog, err = nflog.New(nflog.Options{SnapshotFile: a.file("nflog"), Retention: a.o.Retention,
+	told, err := a.saved("nflog")
+	if err != nil {
+		return fmt.Errorf("cannot read the notification log: %w", err)
+	}
+	silenced, err := a.saved("silences")
+	if err != nil {
+		return fmt.Errorf("cannot read the silences: %w", err)
+	}
+	a.nflog, err = nflog.New(nflog.Options{SnapshotReader: told, Retention: a.o.Retention,
 		Logger: a.o.Logger.With("component", "nflog"), Metrics: reg})
 	if err != nil {
 		return fmt.Errorf("cannot open the notification log: %w", err)
 	}
-	a.silences, err = silence.New(silence.Options{SnapshotFile: a.file("silences"), Retention: a.o.Retention,
+	a.silences, err = silence.New(silence.Options{SnapshotReader: silenced, Retention: a.o.Retention,
 		Logger: a.o.Logger.With("component", "silences"), Metrics: reg})
 	if err != nil {
 		return fmt.Errorf("cannot open the silences: %w", err)
@@ -190,7 +204,7 @@ func (a *Alertmanager) build(ctx context.Context) (err error) {
 	go func() {
 		defer a.wg.Done()
 		a.nflog.Maintenance(a.o.Maintenance, a.file("nflog"), a.stop, func() (int64, error) {
-			a.alerts.expire(time.Now())
+			a.tend()
 			if _, err := a.nflog.GC(); err != nil {
 				return 0, err
 			}

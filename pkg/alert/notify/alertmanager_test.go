@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -83,11 +82,7 @@ func TestGroupedPageSilenceAndRestart(t *testing.T) {
 	require.Len(t, p.Alerts, 2, "one page a group")
 	require.Len(t, a.Active(), 3)
 	// The receiver has the page a moment before the log knows that it was sent.
-	require.Eventually(t, func() bool {
-		var logged bytes.Buffer
-		_, err := a.nflog.Snapshot(&logged)
-		return err == nil && logged.Len() > 0
-	}, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return logged(t, a) == 2 }, time.Minute, time.Millisecond)
 	require.NoError(t, a.Close())
 
 	// A new process over the same folder: the silence is there, and what was

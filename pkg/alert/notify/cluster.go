@@ -60,6 +60,9 @@ func (a *Alertmanager) join() error {
 
 // turn is how long to wait for those before us.
 func (a *Alertmanager) turn() time.Duration {
+	if a.o.turn != nil {
+		return a.o.turn()
+	}
 	if a.peer == nil {
 		return 0
 	}

@@ -31,7 +31,7 @@ func TestOutsideAlertmanagersGetTheAlerts(t *testing.T) {
 	defer srv.Close()
 	x, err := NewOutside(OutsideOptions{URLs: []string{strings.Replace(srv.URL, "http://", "http://u:p@", 1) + "/am"}})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(x.URLs()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(x.URLs()) == 1 }, time.Minute, time.Millisecond)
 	a := firing("X", "1")
 	a.Annotations = map2(map[string]string{"braid_requests": "r1"})
 	x.Send(a)

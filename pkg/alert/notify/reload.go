@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/config/receiver"
 	"github.com/prometheus/alertmanager/dispatch"
@@ -84,11 +85,49 @@ func (a *Alertmanager) receivers(conf *config.Config, routes *dispatch.Route, tm
 			a.o.Logger.Warn("receiver is used by no route", "receiver", rc.Name)
 			continue
 		}
-		list, err := receiver.BuildReceiverIntegrations(rc, tmpl, a.o.Logger)
+		build := a.o.integrations
+		if build == nil {
+			build = func(rc config.Receiver, tmpl *template.Template) ([]amnotify.Integration, error) {
+				return receiver.BuildReceiverIntegrations(rc, tmpl, a.o.Logger)
+			}
+		}
+		list, err := build(rc, tmpl)
 		if err != nil {
 			return nil, fmt.Errorf("alertmanager receiver %q: %w", rc.Name, err)
 		}
 		out[rc.Name] = a.watch(rc.Name, list)
 	}
 	return out, nil
+}
+
+// tend mends what the dispatcher has missed and forgets what is over. While the
+// dispatcher is being replaced there is nothing to compare with.
+func (a *Alertmanager) tend() {
+	if !a.reloading.TryLock() {
+		return
+	}
+	defer a.reloading.Unlock()
+	d := a.dispatcher.Load()
+	if d == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.o.Maintenance)
+	defer cancel()
+	groups, _, err := d.Groups(ctx, func(*dispatch.Route) bool { return true }, func(*alert.Alert, time.Time) bool { return true })
+	if err != nil {
+		a.o.Logger.Warn("cannot look at the groups of alerts", "err", err)
+		return
+	}
+	held := map[model.Fingerprint]*alert.Alert{}
+	for _, g := range groups {
+		for _, x := range g.Alerts {
+			f := x.Fingerprint()
+			if old := held[f]; old == nil || x.UpdatedAt.Before(old.UpdatedAt) {
+				held[f] = x
+			}
+		}
+	}
+	if err := a.alerts.tend(ctx, time.Now(), held, 2*a.o.Maintenance); err != nil {
+		a.o.Logger.Warn("cannot tend the alerts", "err", err)
+	}
 }

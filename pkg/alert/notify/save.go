@@ -2,10 +2,11 @@ package notify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"strings"
 )
 
@@ -23,11 +24,10 @@ func (a *Alertmanager) saveLog() error {
 func (a *Alertmanager) save(name string, snapshot func(io.Writer) (int64, error)) (int64, error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
-	f, err := os.CreateTemp(a.o.Dir, name+"-*")
+	f, err := a.o.FS.Create(a.file(name + ".new"))
 	if err != nil {
 		return 0, fmt.Errorf("cannot save %s: %w", name, err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
 	n, err := snapshot(f)
 	if err == nil {
 		err = f.Sync()
@@ -36,10 +36,10 @@ func (a *Alertmanager) save(name string, snapshot func(io.Writer) (int64, error)
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), a.file(name))
+		err = a.o.FS.Rename(a.file(name+".new"), a.file(name))
 	}
 	if err == nil {
-		err = syncDir(a.o.Dir)
+		err = a.o.FS.SyncDir(a.o.Dir)
 	}
 	if err != nil {
 		return n, fmt.Errorf("cannot save %s: %w", name, err)
@@ -47,16 +47,16 @@ func (a *Alertmanager) save(name string, snapshot func(io.Writer) (int64, error)
 	return n, nil
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// saved reads the last snapshot; nil when there is none.
+func (a *Alertmanager) saved(name string) (io.Reader, error) {
+	b, err := a.o.FS.ReadFile(a.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return bytes.NewReader(b), nil
 }
 
 func isSilence(path string) bool { return strings.Contains(path, "/silence") }

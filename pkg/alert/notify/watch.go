@@ -1,7 +1,11 @@
 package notify
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +14,8 @@ import (
 	"github.com/prometheus/alertmanager/nflog"
 	"github.com/prometheus/alertmanager/nflog/nflogpb"
 	amnotify "github.com/prometheus/alertmanager/notify"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Outcome is what became of one attempt to notify a receiver.
@@ -38,13 +44,16 @@ func (a *Alertmanager) watch(receiver string, list []amnotify.Integration) []amn
 
 // Notify implements amnotify.Notifier.
 func (w *watched) Notify(ctx context.Context, alerts ...*alert.Alert) (bool, error) {
-	w.a.inFlight.Add(1)
-	w.a.alerts.telling(ctx, w.Name(), w.Index(), alerts)
+	group, _ := amnotify.GroupKey(ctx)
+	g := receiverGroup{Receiver: w.receiver, Integration: w.Name(), Group: group, Index: uint32(w.Index())}
+	w.a.flying.begin(g)
+	w.a.alerts.telling(g, alerts)
 	retry, err := w.Integration.Notify(ctx, alerts...)
 	if err == nil {
-		w.a.alerts.paged(alerts)
+		w.a.alerts.paged(g, alerts) // in flight until the log knows
 	} else {
-		w.a.inFlight.Add(-1)
+		w.a.alerts.failed(g, perhapsTold(ctx, err))
+		w.a.flying.end(g)
 	}
 	if w.a.o.Observe != nil {
 		o := Outcome{At: time.Now(), Receiver: w.receiver, Integration: w.String(), Err: err}
@@ -60,6 +69,49 @@ func (w *watched) Notify(ctx context.Context, alerts ...*alert.Alert) (bool, err
 	return retry, err
 }
 
+// perhapsTold reports whether a receiver may have taken what it did not say it
+// took: the request was under way when it was cut off. A connection that never
+// came about and an answer that refuses are certain.
+func perhapsTold(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) {
+		return true
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op != "dial"
+	}
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// flights are the notifications at a receiver that the log does not know of
+// yet.
+type flights struct {
+	mu  sync.Mutex
+	now map[receiverGroup]bool // guarded by mu
+}
+
+func (f *flights) begin(g receiverGroup) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now == nil {
+		f.now = map[receiverGroup]bool{}
+	}
+	f.now[g] = true
+}
+
+func (f *flights) end(g receiverGroup) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.now, g)
+}
+
+func (f *flights) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.now) > 0
+}
+
 // pageLog is the notification log as the pipeline writes it.
 type pageLog struct{ a *Alertmanager }
 
@@ -70,10 +122,12 @@ func (l pageLog) Query(params ...nflog.QueryParam) ([]*nflogpb.Entry, error) {
 
 // Log notes that a receiver was told, and returns when that is on disk: else a
 // process that is killed would page again, or, worse, believe that what fires
-// anew has been paged.
+// anew has been paged. It is called without a notification before it when a
+// receiver is not told of ends.
 func (l pageLog) Log(r *nflogpb.Receiver, group string, firing, resolved []uint64, store *nflog.Store, expiry time.Duration) error {
-	defer l.a.inFlight.Add(-1)
-	err := l.a.nflog.Log(r, group, firing, resolved, store, expiry)
+	g := receiverGroup{Receiver: r.GroupName, Integration: r.Integration, Group: group, Index: r.Idx}
+	defer l.a.flying.end(g)
+	err := logAt(l.a.nflog, r, group, firing, resolved, store, expiry, time.Now())
 	if err == nil {
 		err = l.a.logged.wait(l.a.saveLog)
 	}
@@ -82,8 +136,29 @@ func (l pageLog) Log(r *nflogpb.Receiver, group string, firing, resolved []uint6
 		l.a.o.Logger.Error("cannot save the notification log", "err", err)
 		return nil // the receiver was told: saying otherwise would tell it again
 	}
-	l.a.alerts.told(r, group)
+	l.a.alerts.told(g)
 	return nil
+}
+
+// logAt writes an entry. The log itself takes none that is older than the one it
+// has: after the clock was set back it would take none for as long, and all that
+// fires would be paged at every flush. So the entry then goes just behind the
+// one that is there.
+func logAt(log *nflog.Log, r *nflogpb.Receiver, group string, firing, resolved []uint64, store *nflog.Store, expiry time.Duration, now time.Time) error {
+	before, err := log.Query(nflog.QGroupKey(group), nflog.QReceiver(r))
+	if err != nil && !errors.Is(err, nflog.ErrNotFound) {
+		return err
+	}
+	if len(before) == 0 || before[0].Timestamp.AsTime().Before(now) {
+		return log.Log(r, group, firing, resolved, store, expiry)
+	}
+	at := before[0].Timestamp.AsTime().Add(time.Millisecond)
+	var b bytes.Buffer
+	if _, err := protodelim.MarshalTo(&b, &nflogpb.MeshEntry{ExpiresAt: timestamppb.New(at.Add(expiry)), Entry: &nflogpb.Entry{
+		Receiver: r, GroupKey: []byte(group), Timestamp: timestamppb.New(at), FiringAlerts: firing, ResolvedAlerts: resolved}}); err != nil {
+		return err
+	}
+	return log.Merge(b.Bytes())
 }
 
 // shared runs a function so that each caller's run begins after the call, and
@@ -115,7 +190,7 @@ const graceInFlight = 3 * time.Second
 
 // quiesce waits until no notification is under way, or the grace is over.
 func (a *Alertmanager) quiesce() {
-	for deadline := time.Now().Add(graceInFlight); a.inFlight.Load() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(graceInFlight); a.flying.any() && time.Now().Before(deadline); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
