@@ -69,7 +69,7 @@ func (a *aggregator) blocks(ctx context.Context, v *view) error {
 	workers := []*aggregator{a}
 	for len(workers) < n {
 		w := *a
-		w.groups, w.out.Groups, w.sketches, w.scratch, w.keys, w.until = map[string]int{}, nil, nil, enc{}, nil, 0
+		w.groups, w.out.Groups, w.sketches, w.places, w.scratch, w.keys, w.until = map[string]int{}, nil, nil, nil, enc{}, nil, 0
 		w.out.Dropped = 0
 		workers = append(workers, &w)
 	}
@@ -159,7 +159,7 @@ func (a *aggregator) merge(o *aggregator) {
 			grp.Cells[k].Merge(&x.Cells[k])
 		}
 		for _, e := range x.Exemplars {
-			if len(grp.Exemplars) < a.q.Exemplars {
+			if a.wants(g, e.Bucket) {
 				grp.Exemplars = append(grp.Exemplars, e)
 			}
 		}
@@ -177,6 +177,8 @@ type aggregator struct {
 	scratch enc
 	// sketches are the dense form of the cells' sketches, by group and bucket.
 	sketches [][]*sketch
+	// places counts the exemplars by group and part of the range.
+	places [][]uint16
 	// last is the bucket of the times in [from, until).
 	last        int
 	from, until int64
@@ -269,11 +271,30 @@ func (a *aggregator) add(g int, start int64, value float64, measured bool) *mode
 	} else {
 		cell.Add()
 	}
-	if len(grp.Exemplars) < a.q.Exemplars {
+	if a.q.Exemplars > 0 && a.wants(g, bucket) {
 		grp.Exemplars = append(grp.Exemplars, model.AggExemplar{Bucket: bucket, Time: start, Value: value})
 		return grp
 	}
 	return nil
+}
+
+// wants takes a place for one more exemplar of a group, when there is one. The
+// places are spread over the range: the rows read first must not take them all,
+// or a chart would name the requests of one end only.
+func (a *aggregator) wants(g, bucket int) bool {
+	if a.q.Exemplars <= 0 || a.out.Buckets == 0 {
+		return false
+	}
+	slots := min(a.q.Exemplars, a.out.Buckets)
+	for len(a.places) <= g {
+		a.places = append(a.places, make([]uint16, slots))
+	}
+	taken := &a.places[g][bucket*slots/a.out.Buckets]
+	if int(*taken) >= a.q.Exemplars/slots {
+		return false
+	}
+	*taken++
+	return true
 }
 
 func (a *aggregator) sketch(g, bucket int) *sketch {

@@ -115,3 +115,21 @@ export async function traceMetrics(q: string, r: Range, step: number, signal?: A
     }),
   }));
 }
+
+/** One number a series, over the whole range. */
+export interface InstantTrace {
+  labels: Labels;
+  value: number;
+}
+
+export async function traceInstant(q: string, r: Range, signal?: AbortSignal): Promise<InstantTrace[]> {
+  const a = await getJSON<{ series?: { labels?: RawSeries["labels"]; value?: number }[] }>(
+    "/api/metrics/query",
+    { q, ...sec(r) },
+    signal,
+  );
+  return (a.series ?? []).map((s) => ({
+    labels: Object.fromEntries((s.labels ?? []).map((x) => [x.key, anyText(x.value)])),
+    value: Number(s.value ?? 0),
+  }));
+}

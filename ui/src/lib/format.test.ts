@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { byUnit, bytes, clip, count, duration, guessUnit, percent, plural, shortId } from "./format";
+import { byUnit, bytes, clip, count, duration, guessUnit, percent, perSecond, plural, shortId } from "./format";
 
 test.each([
   [0, "0"],
@@ -26,6 +26,15 @@ test("bytes and counts", () => {
   expect(plural(1, "span")).toBe("1 span");
   expect(plural(2000, "span")).toBe("2,000 spans");
 });
+
+test.each([
+  [0, "0/s"],
+  [12_345, "12.3 k/s"],
+  [10.06, "10.1/s"],
+  [0.9536, "0.95/s"],
+  [0.0419, "2.51/min"],
+  [5.56e-4, "2/h"],
+])("rate %d", (n, want) => expect(perSecond(n)).toBe(want));
 
 test("units", () => {
   expect(byUnit(0.25, "s")).toBe("250 ms");

@@ -59,6 +59,17 @@ export function count(n: number): string {
   return n.toExponential(2);
 }
 
+/** So many a second, a minute or an hour: whichever reads as a number one can picture. */
+export function perSecond(n: number): string {
+  const a = Math.abs(n);
+  if (!Number.isFinite(n)) return "–";
+  if (a === 0) return "0/s";
+  if (a >= 10_000) return `${count(n)}/s`;
+  if (a >= 0.1) return `${three(n)}/s`;
+  if (a >= 0.1 / 60) return `${three(n * 60)}/min`;
+  return `${three(n * 3600)}/h`;
+}
+
 export const whole = (n: number) => n.toLocaleString("en-GB", { maximumFractionDigits: 0 });
 
 export function percent(part: number): string {
@@ -88,7 +99,7 @@ export function byUnit(value: number, unit: string | undefined): string {
     case "ratio":
       return percent(value);
     case "/s":
-      return `${count(value)}/s`;
+      return perSecond(value);
     default:
       return count(value);
   }

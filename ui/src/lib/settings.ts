@@ -11,10 +11,12 @@ export interface Settings {
   tenant: string;
   wrap: boolean;
   navOpen: boolean;
+  /** Pixels of the column of names of a waterfall. */
+  nameWidth: number;
 }
 
 const key = "braid.settings";
-const defaults: Settings = { theme: "system", zone: "local", tenant: "", wrap: false, navOpen: true };
+const defaults: Settings = { theme: "system", zone: "local", tenant: "", wrap: false, navOpen: true, nameWidth: 400 };
 
 function load(): Settings {
   return { ...defaults, ...readStored<Partial<Settings>>(key, {}) };

@@ -8,6 +8,7 @@ import {
   parseSpan,
   resolveBound,
   resolveRange,
+  timeTicks,
 } from "./time";
 
 const now = new Date(2026, 10, 20, 16, 30, 0).getTime();
@@ -72,6 +73,19 @@ test("formatTime", () => {
 test("chooseStep stays below the wanted number of points", () => {
   expect(chooseStep({ fromMs: 0, toMs: 3_600_000 }, 240)).toBe(15);
   expect(chooseStep({ fromMs: 0, toMs: 30 * 86_400_000 }, 300)).toBe(10_800);
+});
+
+test("ticks are round moments of the zone", () => {
+  const t = Date.UTC(2026, 10, 20, 18, 32, 52);
+  const r = { fromMs: t, toMs: t + 3_600_000 };
+  expect(timeTicks(r, 6, "utc").map((x) => x.label)).toEqual(["18:40", "18:50", "19:00", "19:10", "19:20", "19:30"]);
+  const over = { fromMs: Date.UTC(2026, 10, 20, 22), toMs: Date.UTC(2026, 10, 21, 4) };
+  expect(timeTicks(over, 3, "utc").map((x) => x.label)).toEqual(["22:00", "11-21 00:00", "02:00", "04:00"]);
+  expect(timeTicks({ fromMs: t, toMs: t + 500 }, 2, "utc").map((x) => x.label)).toEqual([
+    "18:32:52.125",
+    "18:32:52.375",
+  ]);
+  expect(timeTicks({ fromMs: t, toMs: t }, 5, "utc")).toEqual([]);
 });
 
 test("nsToMs keeps microseconds", () => {

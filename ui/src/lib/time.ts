@@ -253,6 +253,36 @@ export function chooseStep(r: Range, points: number): number {
   return niceSteps.find((s) => s >= wanted) ?? Math.ceil(wanted / 86_400) * 86_400;
 }
 
+/**
+ * Round moments within a range, at most the wanted number of them: whole
+ * minutes, hours or days of the zone rather than whatever the range began with.
+ */
+export function timeTicks(r: Range, most: number, zone: Zone): { ms: number; label: string }[] {
+  const step = chooseStep(r, Math.max(1, most)) * 1000;
+  const span = r.toMs - r.fromMs;
+  if (span <= 0) return [];
+  if (span < most * 1000) {
+    // Below a second a tick the labels need fractions.
+    const part = span / Math.max(1, most);
+    return Array.from({ length: most }, (_, i) => {
+      const ms = r.fromMs + part * (i + 0.5);
+      return { ms, label: formatClock(ms, zone) };
+    });
+  }
+  const offset = zone === "utc" ? 0 : new Date(r.fromMs).getTimezoneOffset() * 60_000;
+  const out: { ms: number; label: string }[] = [];
+  let before = "";
+  for (let ms = Math.ceil((r.fromMs - offset) / step) * step + offset; ms <= r.toMs; ms += step) {
+    const day = formatDay(ms, zone);
+    const clock = formatClock(ms, zone, 0);
+    const short = step >= 60_000 ? clock.slice(0, 5) : clock;
+    const label = step >= 86_400_000 ? day.slice(5) : before && before !== day ? `${day.slice(5)} ${short}` : short;
+    out.push({ ms, label });
+    before = day;
+  }
+  return out;
+}
+
 /** Half and double around the middle, for the zoom buttons. */
 export function zoomRange(r: Range, factor: number): RawRange {
   const mid = (r.fromMs + r.toMs) / 2;
@@ -264,6 +294,9 @@ export function shiftRange(r: Range, parts: number): RawRange {
   const d = (r.toMs - r.fromMs) * parts;
   return absolute(r.fromMs + d, r.toMs + d);
 }
+
+/** A quarter of an hour around something that began and ended in the past. */
+export const aroundRange = (fromMs: number, toMs: number): RawRange => absolute(fromMs - 900_000, toMs + 900_000);
 
 export const absoluteRange = (r: Range): RawRange => absolute(r.fromMs, r.toMs);
 

@@ -21,9 +21,9 @@ export function fieldName(field: string): string {
   return /^[\w.:-]+$/.test(m[2]!) ? field : `${m[1]}.${JSON.stringify(m[2])}`;
 }
 
-export function condition(field: string, op: "=" | "!=", value: string): string {
+export function condition(field: string, op: "=" | "!=", value: string, type?: string): string {
   const bare = field === "status" || field === "kind" || field === "duration" || field === "traceDuration";
-  return `${fieldName(field)} ${op} ${bare ? value : literal(value)}`;
+  return `${fieldName(field)} ${op} ${bare ? value : type === "string" ? JSON.stringify(value) : literal(value)}`;
 }
 
 /** The inside of a query that is one pair of braces and perhaps a pipeline; undefined for anything more. */

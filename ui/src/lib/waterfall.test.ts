@@ -92,7 +92,7 @@ describe("buildRows", () => {
     expect(buildRows(buildForest(chain, []), options)).toHaveLength(100_000);
     const wide = Array.from({ length: 100_000 }, (_, i) => span(`s${i}`, i ? "s0" : "", i, 1, { name: `n${i}` }));
     expect(buildRows(buildForest(wide, []), options)).toHaveLength(100_000);
-  });
+  }, 60_000);
 });
 
 test("self time leaves out overlapping children once", () => {

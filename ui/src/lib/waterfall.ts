@@ -165,6 +165,22 @@ export function markCritical(f: Forest) {
   }
 }
 
+/** How much of the critical path each service spent itself, the most first. */
+export function criticalShares(f: Forest): { service: string; ns: number }[] {
+  const by = new Map<string, number>();
+  for (const n of f.nodes) {
+    if (!n.critical) continue;
+    // Children on the path do not overlap one another: what they cover is not the span's own.
+    let own = n.duration;
+    for (const c of n.children) {
+      const k = f.nodes[c]!;
+      if (k.critical) own -= Math.max(0, Math.min(k.end, n.end) - Math.max(k.start, n.start));
+    }
+    if (own > 0) by.set(n.service, (by.get(n.service) ?? 0) + own);
+  }
+  return [...by].map(([service, ns]) => ({ service, ns })).sort((a, b) => b.ns - a.ns);
+}
+
 export type Row =
   | { kind: "span"; id: string; depth: number; node: number; open: boolean; hidden: number }
   | { kind: "group"; id: string; depth: number; members: number[]; open: boolean }

@@ -191,7 +191,9 @@ function options(
         grid,
         ticks: { show: false },
         font: "11px system-ui, sans-serif",
-        size: 68,
+        // As wide as its longest label: the rest belongs to the data.
+        size: (_u, values) => Math.min(110, 18 + 6.2 * Math.max(3, ...(values ?? []).map((v) => v.length))),
+        ...(isTime(p.unit) ? { incrs: timeIncrements(p.unit) } : {}),
         values: (_u, splits) => splits.map(format),
       },
     ],
@@ -241,6 +243,18 @@ function options(
       ],
     },
   };
+}
+
+const perSecondOf: Record<string, number> = { s: 1, seconds: 1, ms: 1e3, milliseconds: 1e3, ns: 1e9 };
+const isTime = (unit: string | undefined): unit is string => unit !== undefined && unit in perSecondOf;
+
+/** Steps of an axis of durations: round in seconds, then in minutes and hours. */
+function timeIncrements(unit: string): number[] {
+  const k = perSecondOf[unit] ?? 1;
+  const small = Array.from({ length: 12 }, (_, i) => 10 ** (i - 10)).flatMap((p) => [p, 2 * p, 5 * p]);
+  return [...small, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 86_400, 172_800, 864_000].map(
+    (s) => s * k,
+  );
 }
 
 /** Points are drawn where a line would be invisible: values with holes on both sides. */
@@ -306,6 +320,8 @@ function paintLevels(u: uPlot, p: Props) {
 }
 
 const maxDots = 250;
+/** Of dots that would lie on one another one is drawn: the first that came. */
+const dotGrid = 11;
 
 function Dots({
   dots,
@@ -324,11 +340,16 @@ function Dots({
     const out: { dot: Dot; x: number; y: number }[] = [];
     if (version === 0) return out;
     const { offsetLeft, offsetTop, clientWidth, clientHeight } = plot.over;
+    const seen = new Set<string>();
     for (const dot of dots) {
       const x = plot.valToPos(dot.ms / 1000, "x");
       const y = plot.valToPos(dot.value, "y");
       if (x < 0 || x > clientWidth) continue;
-      out.push({ dot, x: x + offsetLeft, y: Math.min(Math.max(y, 4), clientHeight) + offsetTop });
+      const top = Math.min(Math.max(y, 4), clientHeight);
+      const cell = `${Math.round(x / dotGrid)}/${Math.round(top / dotGrid)}`;
+      if (seen.has(cell)) continue;
+      seen.add(cell);
+      out.push({ dot, x: x + offsetLeft, y: top + offsetTop });
       if (out.length >= maxDots) break;
     }
     return out;

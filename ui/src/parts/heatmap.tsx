@@ -2,7 +2,7 @@
 import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { count } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
-import { formatClock, formatTime, type Range } from "@/lib/time";
+import { formatTime, type Range, timeTicks } from "@/lib/time";
 import { cssColor } from "./chart";
 import { useWidth } from "./size";
 
@@ -101,11 +101,8 @@ export function Heatmap({ data, range, format, height = 200, label, selected, on
     for (let r = 0; r < data.bounds.length; r += every)
       g.fillText(format(data.bounds[r]!), left - 6, plotH - (r + 1) * tall + 9);
     g.textAlign = "center";
-    const marks = Math.max(2, Math.floor(plotW / 120));
-    for (let i = 0; i < marks; i++) {
-      const t = range.fromMs + ((range.toMs - range.fromMs) * (i + 0.5)) / marks;
-      g.fillText(formatClock(t, zone, 0), x(t), height - 5);
-    }
+    for (const t of timeTicks(range, Math.max(2, Math.floor(plotW / 90)), zone))
+      g.fillText(t.label, Math.min(x(t.ms), width - 18), height - 5);
   }, [data, width, height, theme, zone, range.fromMs, range.toMs]);
 
   const local = (e: PointerEvent) => {
@@ -199,6 +196,19 @@ export function Heatmap({ data, range, format, height = 200, label, selected, on
         </div>
       )}
     </div>
+  );
+}
+
+/** What the colours of a heatmap say: from one to the fullest cell. */
+export function HeatScale({ data, unit }: { data: HeatData; unit: string }) {
+  const max = data.cells.reduce((n, row) => row.reduce((m, v) => Math.max(m, v), n), 0);
+  if (max <= 0) return null;
+  return (
+    <span className="row small muted nowrap" style={{ gap: 5 }}>
+      few
+      <i className="heat-scale" aria-hidden />
+      {count(max)} {unit}
+    </span>
   );
 }
 

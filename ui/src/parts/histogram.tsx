@@ -2,7 +2,7 @@
 import { type PointerEvent, useRef, useState } from "react";
 import { count } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
-import { formatClock, formatTime, type Range } from "@/lib/time";
+import { formatTime, type Range, timeTicks } from "@/lib/time";
 import { useWidth } from "./size";
 
 export interface Stack {
@@ -55,7 +55,7 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
       bars.push(<rect key={`${i}/${s}`} x={x0} y={y} width={Math.max(0.5, w)} height={h} fill={stacks[s]!.color} />);
     }
   }
-  const marks = Math.max(2, Math.floor(plot / 120));
+  const marks = Math.max(2, Math.floor(plot / 90));
   const finish = (e: PointerEvent) => {
     if (!drag) return;
     const end = at(e);
@@ -92,14 +92,16 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
           0
         </text>
         {bars}
-        {Array.from({ length: marks }, (_, i) => {
-          const t = range.fromMs + ((range.toMs - range.fromMs) * (i + 0.5)) / marks;
-          return (
-            <text key={i} x={x(t)} y={height - 4} textAnchor="middle">
-              {formatClock(t, zone, 0)}
-            </text>
-          );
-        })}
+        {timeTicks(range, marks, zone).map((t) => (
+          <text
+            key={t.ms}
+            x={Math.min(x(t.ms), width - 18)}
+            y={height - 4}
+            textAnchor={x(t.ms) < left + 18 ? "start" : "middle"}
+          >
+            {t.label}
+          </text>
+        ))}
         {drag && (
           <rect
             x={Math.min(drag.from, drag.to)}

@@ -14,8 +14,8 @@ import { MenuHead, MenuItem, MenuLine } from "./overlay";
 import { copy } from "./toast";
 
 export interface Actions {
-  include?: (field: string, value: string) => void;
-  exclude?: (field: string, value: string) => void;
+  include?: (field: string, value: string, type?: string) => void;
+  exclude?: (field: string, value: string, type?: string) => void;
   groupBy?: (field: string) => void;
 }
 
@@ -25,7 +25,10 @@ export const ValueActions = ActionsContext.Provider;
 interface Target {
   field: string;
   value: string;
+  /** The type of an attribute: "12" of a text is not the number 12. */
+  type: string | undefined;
   actions: Actions;
+  carry: Record<string, string | undefined>;
   x: number;
   y: number;
 }
@@ -64,10 +67,9 @@ export function ValueMenuProvider({ children }: { children: ReactNode }) {
 }
 
 function Items({ target }: { target: Target }) {
-  const { field, value, actions } = target;
+  const { field, value, type, actions, carry } = target;
   const go = useGo();
   const beside = useOpenBeside();
-  const { carry } = useRange();
   const id = findIds(`${field}=${value}`)[0]?.id ?? findIds(value)[0]?.id;
   return (
     <>
@@ -76,12 +78,12 @@ function Items({ target }: { target: Target }) {
         <bdi className="mono">{clip(value, 300)}</bdi>
       </MenuHead>
       {actions.include && (
-        <MenuItem icon={<FilterIcon size={14} />} onSelect={() => actions.include?.(field, value)}>
+        <MenuItem icon={<FilterIcon size={14} />} onSelect={() => actions.include?.(field, value, type)}>
           Only with this value
         </MenuItem>
       )}
       {actions.exclude && (
-        <MenuItem icon={<Ban size={14} />} onSelect={() => actions.exclude?.(field, value)}>
+        <MenuItem icon={<Ban size={14} />} onSelect={() => actions.exclude?.(field, value, type)}>
           Without this value
         </MenuItem>
       )}
@@ -125,22 +127,25 @@ function Items({ target }: { target: Target }) {
 export function Value({
   field = "",
   value,
+  type,
   children,
   className = "",
 }: {
   field?: string;
   value: string;
+  type?: string | undefined;
   children?: ReactNode;
   className?: string;
 }) {
   const actions = useContext(ActionsContext);
   const show = useContext(OpenContext);
+  const { carry } = useRange();
   const onClick = (e: MouseEvent<HTMLButtonElement>) => {
     e.stopPropagation();
     const box = e.currentTarget.getBoundingClientRect();
     // A click by keyboard has no place: use the value's own.
     const at = e.detail === 0 ? { x: box.left, y: box.bottom } : { x: e.clientX, y: e.clientY };
-    show({ field, value, actions, ...at });
+    show({ field, value, type, actions, carry, ...at });
   };
   return (
     <button type="button" className={`value ${className}`} onClick={onClick}>
@@ -154,7 +159,7 @@ export function Attributes({
   list,
   limit = 60,
 }: {
-  list: readonly { key?: string; value?: string }[];
+  list: readonly { key?: string; value?: string; type?: string }[];
   limit?: number;
 }) {
   const [all, setAll] = useState(false);
@@ -164,7 +169,7 @@ export function Attributes({
     <>
       <dl className="kv">
         {shown.map((a, i) => (
-          <KV key={`${a.key}/${i}`} name={a.key ?? ""} value={a.value ?? ""} />
+          <KV key={`${a.key}/${i}`} name={a.key ?? ""} value={a.value ?? ""} type={a.type} />
         ))}
       </dl>
       {shown.length < sorted.length && (
@@ -176,14 +181,14 @@ export function Attributes({
   );
 }
 
-function KV({ name, value }: { name: string; value: string }) {
+function KV({ name, value, type }: { name: string; value: string; type: string | undefined }) {
   return (
     <>
       <dt>
         <bdi>{clip(name, 200)}</bdi>
       </dt>
       <dd>
-        <Value field={name} value={value} />
+        <Value field={name} value={value} type={type} />
       </dd>
     </>
   );

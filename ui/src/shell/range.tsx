@@ -1,6 +1,6 @@
 /** The one time range of a page: in the URL as typed, resolved against a clock that ticks on refresh only. */
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
-import { defaultRange, type Range, type RawRange, resolveRange } from "@/lib/time";
+import { aroundRange, defaultRange, type Range, type RawRange, resolveRange } from "@/lib/time";
 import { useParams } from "./url";
 
 interface RangeState {
@@ -57,6 +57,17 @@ export function RangeProvider({ children }: { children: ReactNode }) {
     };
   }, [from, to, nowMs, every, refresh, setParams]);
 
+  return <Context value={state}>{children}</Context>;
+}
+
+/** Around one moment of the past: links below lead to ranges that hold it. */
+export function CarryRange({ fromMs, toMs, children }: { fromMs: number; toMs: number; children: ReactNode }) {
+  const outer = useRange();
+  const inside = fromMs >= outer.range.fromMs && toMs <= outer.range.toMs;
+  const state = useMemo(
+    () => (inside || !(toMs > fromMs) ? outer : { ...outer, carry: aroundRange(fromMs, toMs) }),
+    [outer, inside, fromMs, toMs],
+  );
   return <Context value={state}>{children}</Context>;
 }
 

@@ -61,7 +61,8 @@ export function Shell() {
 function Frame() {
   const { navOpen } = useSettings();
   const half = embedded();
-  const isSplit = useLocation({ select: (l) => l.pathname === "/split" });
+  // A split view has a range in each half; a request is found whenever it was.
+  const timeless = useLocation({ select: (l) => /^\/(split|request|compare)(\/|$)/.test(l.pathname) });
   return (
     <div className="shell" data-nav={navOpen ? "open" : "closed"} data-embedded={half || undefined}>
       <a className="skip" href="#main">
@@ -76,7 +77,7 @@ function Frame() {
         )}
         <SearchBox />
         <div className="push" />
-        {!isSplit && <TimePicker />}
+        {!timeless && <TimePicker />}
       </header>
       {!half && <Nav />}
       <main className="main" id="main" tabIndex={-1}>

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { levelOf } from "@/api/loki";
 import { duration, percent } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
+import { condition } from "@/lib/traceql";
 import { type Forest, selfTime } from "@/lib/waterfall";
 import { JsonTree, parseJson } from "@/parts/json";
 import { LevelMark, RequestLink, Service, StateBadge, Time } from "@/parts/show";
@@ -13,12 +14,6 @@ import { useRange } from "@/shell/range";
 import { href, useGo, useParams } from "@/shell/url";
 
 export type Selected = { kind: "span" | "log"; index: number };
-
-/** How an attribute of a span reads in TraceQL. */
-export const traceqlFilter = (scope: string, field: string, op: "=" | "!=", value: string) => {
-  const name = /^[\w.:-]+$/.test(field) ? field : JSON.stringify(field);
-  return `{ ${scope}${name} ${op} ${/^-?\d+(\.\d+)?$|^(true|false)$/.test(value) ? value : JSON.stringify(value)} }`;
-};
 
 export function Detail({ forest, selected, onClose }: { forest: Forest; selected: Selected; onClose: () => void }) {
   return (
@@ -48,9 +43,11 @@ function SpanDetail({ forest, index }: { forest: Forest; index: number }) {
   const { carry } = useRange();
   const [, setParams] = useParams();
   const actions = (scope: string) => ({
-    include: (f: string, v: string) => go(href("/explore/traces", { ...carry, q: traceqlFilter(scope, f, "=", v) })),
-    exclude: (f: string, v: string) => go(href("/explore/traces", { ...carry, q: traceqlFilter(scope, f, "!=", v) })),
-    groupBy: (f: string) => go(href("/explore/traces", { ...carry, q: "{ }", by: scope + f })),
+    include: (f: string, v: string, t?: string) =>
+      go(href("/explore/traces", { ...carry, q: `{ ${condition(scope + f, "=", v, t)} }` })),
+    exclude: (f: string, v: string, t?: string) =>
+      go(href("/explore/traces", { ...carry, q: `{ ${condition(scope + f, "!=", v, t)} }` })),
+    groupBy: (f: string) => go(href("/explore/traces", { ...carry, view: "breakdown", by: scope + f })),
   });
   const self = selfTime(forest, index);
   return (

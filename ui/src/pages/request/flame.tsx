@@ -121,7 +121,12 @@ export function Flame({ forest }: { forest: Forest }) {
                 borderColor: b.node.errors ? "var(--error)" : "transparent",
               }}
             >
-              {b.w * width > 34 ? <bdi>{b.node.name.slice(0, 120) || "all"}</bdi> : ""}
+              {b.w * width > 34 && (
+                <>
+                  <bdi>{b.node.name.slice(0, 120) || "all"}</bdi>
+                  {b.w * width > 160 && <bdi className="muted"> {b.node.service.slice(0, 60)}</bdi>}
+                </>
+              )}
             </button>
           ))}
         </div>

@@ -9,7 +9,18 @@ import type { View } from "./waterfall";
 
 const height = 44;
 
-export function Minimap({ forest, view, onView }: { forest: Forest; view: View; onView: (v: View) => void }) {
+const whole: View = { from: 0, to: 1 };
+
+interface Props {
+  forest: Forest;
+  view?: View;
+  /** Absent: it is only looked at. */
+  onView?: (v: View) => void;
+  /** Nanoseconds of its width, for two of one scale. */
+  total?: number;
+}
+
+export function Minimap({ forest, view = whole, onView, total: scale = forest.total }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useWidth(host);
@@ -27,7 +38,7 @@ export function Minimap({ forest, view, onView }: { forest: Forest; view: View; 
     g.scale(dpr, dpr);
     g.clearRect(0, 0, width, height);
     const colors = new Map<string, string>();
-    const total = Math.max(1, forest.total);
+    const total = Math.max(1, scale);
     const depth = Math.max(1, Math.min(60, forest.nodes.reduce((n, x) => Math.max(n, x.depth), 0) + 1));
     const tall = Math.max(1, (height - 6) / depth);
     for (const n of forest.nodes) {
@@ -46,7 +57,7 @@ export function Minimap({ forest, view, onView }: { forest: Forest; view: View; 
     }
     g.fillStyle = cssColor("var(--error)");
     for (const n of forest.nodes) if (n.error) g.fillRect((n.start / total) * width, 0, 2, height);
-  }, [forest, width, theme]);
+  }, [forest, scale, width, theme]);
 
   const at = (e: PointerEvent) => {
     const box = host.current?.getBoundingClientRect();
@@ -59,19 +70,20 @@ export function Minimap({ forest, view, onView }: { forest: Forest; view: View; 
       className="panel"
       style={{ position: "relative", height: height + 2, marginBottom: 8, flex: "none", touchAction: "none" }}
       role="img"
-      aria-label="Overview of the request: drag to zoom the waterfall"
+      aria-label={onView ? "Overview of the request: drag to zoom the waterfall" : "Overview of the request"}
       onPointerDown={(e) => {
+        if (!onView) return;
         e.currentTarget.setPointerCapture(e.pointerId);
         setDrag({ from: at(e), to: at(e) });
       }}
       onPointerMove={(e) => drag && setDrag({ ...drag, to: at(e) })}
       onPointerUp={() => {
         if (!drag) return;
-        onView(shown.to - shown.from > 0.003 ? shown : { from: 0, to: 1 });
+        onView?.(shown.to - shown.from > 0.003 ? shown : { from: 0, to: 1 });
         setDrag(undefined);
       }}
     >
-      <canvas ref={canvas} className="mini" />
+      <canvas ref={canvas} className="mini" style={onView ? undefined : { cursor: "default" }} />
       {(shown.from > 0 || shown.to < 1) && (
         <>
           <i

@@ -13,6 +13,7 @@ import { type Exportable, ShareMenu } from "@/parts/menus";
 import { Tabs } from "@/parts/overlay";
 import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { Value } from "@/parts/value";
+import { CarryRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { A, href, requestHref, useParams } from "@/shell/url";
 import { ExemplarTable } from "./exemplars";
@@ -77,6 +78,7 @@ export default function RequestPage() {
         <span className="mono cut" style={{ fontSize: 15 }}>
           <Value field="" value={id} />
         </span>
+        {r && found && <Identity r={r} />}
         <div className="push row">
           <A className="btn" to={href("/compare", { a: id })}>
             <GitCompareArrows size={14} /> <span className="hide-narrow">Compare</span>
@@ -103,13 +105,15 @@ export default function RequestPage() {
               Only the first {plural(limit, "span and log", "spans and logs")} are shown.
             </Notice>
           )}
-          <Tabs
-            label="Views of the request"
-            fill
-            tabs={tabs}
-            value={params.view ?? fallback}
-            onChange={(v) => setParams({ view: v === fallback ? undefined : v })}
-          />
+          <CarryRange fromMs={nsToMs(r.range?.start)} toMs={nsToMs(r.range?.end)}>
+            <Tabs
+              label="Views of the request"
+              fill
+              tabs={tabs}
+              value={params.view ?? fallback}
+              onChange={(v) => setParams({ view: v === fallback ? undefined : v })}
+            />
+          </CarryRange>
         </>
       )}
     </div>
@@ -157,6 +161,12 @@ function exportOf(id: string, r: CorrelateResponse | undefined): Exportable {
   };
 }
 
+/** What kind of id it is. */
+function Identity({ r }: { r: CorrelateResponse }) {
+  const kinds = [...new Set((r.kinds ?? []).map((k) => k.kind ?? ""))].filter(Boolean);
+  return kinds.length ? <span className="muted small nowrap">{kinds.join(", ")} id</span> : null;
+}
+
 function Summary({ r, total }: { r: CorrelateResponse; total: number }) {
   const errors = (r.services ?? []).reduce((n, s) => n + (s.errors ?? 0), 0);
   const start = nsToMs(r.range?.start);
@@ -177,11 +187,6 @@ function Summary({ r, total }: { r: CorrelateResponse; total: number }) {
         )}
       </div>
       <div className="row wrap" style={{ gap: 6 }}>
-        {(r.kinds ?? []).map((k) => (
-          <span key={`${k.kind}/${k.id}`} className="chip">
-            <span className="muted">is a</span> {k.kind} <span className="muted">id</span>
-          </span>
-        ))}
         {(r.aliases ?? []).slice(0, 12).map((a) => (
           <span key={`${a.kind}/${a.id}`} className="chip">
             <span className="muted">{a.kind}</span> <RequestLink id={a.id ?? ""} />
@@ -191,14 +196,13 @@ function Summary({ r, total }: { r: CorrelateResponse; total: number }) {
           <A
             key={s.name}
             className="chip"
+            title={`${s.name}: ${plural(s.spans ?? 0, "span")}, ${plural(s.logs ?? 0, "log record")}, ${plural(s.errors ?? 0, "error")}`}
             to={href(`/service/${encodeURIComponent(s.name ?? "")}`)}
             style={{ color: "var(--text)" }}
           >
             <Service name={s.name ?? ""} />
-            <span className="faint">
-              {s.spans ?? 0} / {s.logs ?? 0}
-            </span>
-            {(s.errors ?? 0) > 0 && <span className="badge error">{s.errors}</span>}
+            <span className="faint">{plural(s.spans ?? 0, "span")}</span>
+            {(s.errors ?? 0) > 0 && <span className="badge error">{plural(s.errors ?? 0, "error")}</span>}
           </A>
         ))}
         {(r.alerts ?? []).map((a) => (

@@ -14,13 +14,27 @@ export function SpanTable({ forest }: { forest: Forest }) {
   const sum = ops.reduce((n, o) => n + o.self, 0);
   const byOperation: Column<Operation>[] = [
     { id: "service", head: "Service", cell: (o) => <Service name={o.service} />, sort: (o) => o.service },
-    { id: "name", head: "Operation", cell: (o) => <bdi>{o.name.slice(0, 200)}</bdi>, sort: (o) => o.name },
+    {
+      id: "name",
+      head: "Operation",
+      cell: (o) => (
+        <button
+          type="button"
+          className="value"
+          title="Show these spans in the waterfall"
+          onClick={() => setParams({ view: undefined, find: o.name })}
+        >
+          <bdi>{o.name.slice(0, 200)}</bdi>
+        </button>
+      ),
+      sort: (o) => o.name,
+    },
     { id: "count", head: "Spans", num: true, cell: (o) => whole(o.count), sort: (o) => o.count },
     {
       id: "errors",
       head: "Errors",
       num: true,
-      cell: (o) => (o.errors ? <span className="badge error">{o.errors}</span> : "0"),
+      cell: (o) => (o.errors ? <span className="badge error">{o.errors}</span> : ""),
       sort: (o) => o.errors,
     },
     { id: "total", head: "Total", num: true, cell: (o) => duration(o.total), sort: (o) => o.total },

@@ -1,13 +1,15 @@
 /** Spans as bars over time with the logs at their moment among them. Only what is visible is in the page. */
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { ChevronDown, ChevronRight } from "lucide-react";
-import { type CSSProperties, memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { ChevronDown, ChevronRight, CircleAlert } from "lucide-react";
+import { type CSSProperties, type KeyboardEvent, memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { levelOf } from "@/api/loki";
-import { duration, plural } from "@/lib/format";
+import { duration, percent, plural } from "@/lib/format";
 import { serviceColor } from "@/lib/series";
-import { buildRows, type Forest, findSpans, type Row, ticks } from "@/lib/waterfall";
+import { settings, useSettings } from "@/lib/settings";
+import { buildRows, criticalShares, type Forest, findSpans, type Row, ticks } from "@/lib/waterfall";
 import { Empty } from "@/parts/feedback";
 import { levelColor, levelText } from "@/parts/show";
+import { useWidth } from "@/parts/size";
 import { useShortcuts } from "@/shell/shortcuts";
 import { useParams } from "@/shell/url";
 import { Detail, type Selected } from "./detail";
@@ -24,10 +26,13 @@ export function Waterfall({ forest }: { forest: Forest }) {
   const [params, setParams] = useParams();
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
-  const [view, setView] = useState<View>({ from: 0, to: 1 });
+  const view = useMemo(() => readView(params.zoom), [params.zoom]);
+  const setView = (v: View) => setParams({ zoom: v.from <= 0 && v.to >= 1 ? undefined : writeView(v) });
   const [focus, setFocus] = useState(0);
-  const [nameWidth, setNameWidth] = useState(400);
+  const { nameWidth } = useSettings();
   const scroll = useRef<HTMLDivElement>(null);
+  const axis = useRef<HTMLDivElement>(null);
+  const axisWidth = useWidth(axis);
   const showLogs = params.logs !== "off";
   const errorsOnly = params.errors === "only";
   const find = params.find ?? "";
@@ -85,6 +90,35 @@ export function Waterfall({ forest }: { forest: Forest }) {
       }
     }
   };
+  const zoom = () => {
+    const row = rows[focus];
+    const n = row?.kind === "span" ? forest.nodes[row.node] : undefined;
+    if (view.from > 0 || view.to < 1 || !n || n.duration <= 0) setView({ from: 0, to: 1 });
+    else setView(around(n.start / forest.total, n.end / forest.total));
+  };
+  const onTreeKey = (e: KeyboardEvent) => {
+    const row = rows[focus];
+    const open = row && row.kind !== "log" && row.open;
+    const folds = row && (row.kind === "group" || (row.kind === "span" && row.hidden > 0));
+    if (e.key === "ArrowDown") move(1);
+    else if (e.key === "ArrowUp") move(-1);
+    else if (e.key === "PageDown") move(20);
+    else if (e.key === "PageUp") move(-20);
+    else if (e.key === "Home") move(-rows.length);
+    else if (e.key === "End") move(rows.length);
+    else if (e.key === "ArrowRight" && row) {
+      if (folds && !open) toggle(row);
+      else move(1);
+    } else if (e.key === "ArrowLeft" && row) {
+      if (folds && open) toggle(row);
+      else {
+        let up = focus - 1;
+        while (up > 0 && rows[up]!.depth >= row.depth) up--;
+        move(up - focus);
+      }
+    } else return;
+    e.preventDefault();
+  };
   const isBad = (r: Row) =>
     (r.kind === "span" && forest.nodes[r.node]!.error) ||
     (r.kind === "log" && (forest.logs[r.log]?.log.severity ?? 0) >= 17);
@@ -94,6 +128,7 @@ export function Waterfall({ forest }: { forest: Forest }) {
     { keys: "Enter", what: "Show the details of the row", run: () => rows[focus] && select(rows[focus]) },
     { keys: "x", what: "Fold or unfold the row", run: () => rows[focus] && toggle(rows[focus]) },
     { keys: "e", what: "Next error", run: () => jump(focus, isBad) },
+    { keys: "z", what: "Zoom to the row's time, or out again", run: () => zoom() },
     { keys: "Esc", what: "Close the details", run: () => setParams({ span: undefined, log: undefined }) },
   ]);
 
@@ -141,38 +176,31 @@ export function Waterfall({ forest }: { forest: Forest }) {
           />{" "}
           Errors only
         </label>
-        <button type="button" className="btn small" onClick={() => setClosed(new Set())}>
-          Unfold all
-        </button>
-        <button
-          type="button"
-          className="btn small"
-          onClick={() =>
-            setClosed(new Set(forest.nodes.filter((n) => n.depth >= 1 && n.children.length).map((n) => `s${n.index}`)))
-          }
-        >
-          Fold all
-        </button>
+        <div className="group">
+          <button type="button" className="btn small" onClick={() => setClosed(new Set())}>
+            Unfold all
+          </button>
+          <button
+            type="button"
+            className="btn small"
+            onClick={() =>
+              setClosed(
+                new Set(forest.nodes.filter((n) => n.depth >= 1 && n.children.length).map((n) => `s${n.index}`)),
+              )
+            }
+          >
+            Fold all
+          </button>
+        </div>
         {(view.from > 0 || view.to < 1) && (
           <button type="button" className="btn small" onClick={() => setView({ from: 0, to: 1 })}>
             Whole time
           </button>
         )}
-        <label className="check small muted">
-          Names
-          <input
-            type="range"
-            min={180}
-            max={800}
-            value={nameWidth}
-            onChange={(e) => setNameWidth(Number(e.target.value))}
-            style={{ width: 90 }}
-          />
-        </label>
         <span className="muted small push">
-          {only ? `${plural(only.size, "span")} found` : plural(rows.length, "row")} ·{" "}
-          <span style={{ borderBottom: "2px solid var(--text)" }}>critical path</span>
+          {only ? `${plural(only.size, "span")} found` : plural(rows.length, "row")}
         </span>
+        <CriticalPath forest={forest} />
       </div>
       <Minimap forest={forest} view={view} onView={setView} />
       <div
@@ -186,16 +214,27 @@ export function Waterfall({ forest }: { forest: Forest }) {
       >
         <div className="wf">
           <div className="wf-head">
-            <div style={{ padding: "4px 8px" }}>Service and operation</div>
-            <div className="wf-axis">
-              {ticks(span, 6).map((t) => (
+            <div style={{ padding: "4px 8px", position: "relative" }}>
+              Operation and service
+              <NameGrip width={nameWidth} />
+            </div>
+            <div className="wf-axis" ref={axis}>
+              {ticks(span, Math.max(2, Math.min(10, Math.floor(axisWidth / 110)))).map((t) => (
                 <span key={t} style={{ left: `${(t / span) * 100}%` }}>
                   {duration(start + t)}
                 </span>
               ))}
             </div>
           </div>
-          <div className="wf-scroll" ref={scroll} role="tree" aria-label="Spans and logs" tabIndex={0}>
+          <div
+            className="wf-scroll"
+            ref={scroll}
+            role="tree"
+            aria-label="Spans and logs"
+            aria-activedescendant={rows[focus] && `wf-${rows[focus].id}`}
+            tabIndex={0}
+            onKeyDown={onTreeKey}
+          >
             <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
               {virtual.getVirtualItems().map((v) => {
                 const row = rows[v.index];
@@ -224,6 +263,79 @@ export function Waterfall({ forest }: { forest: Forest }) {
         )}
       </div>
     </div>
+  );
+}
+
+/** A zoom in the URL: two parts of the whole, 0 to 1. */
+function readView(text: string | undefined): View {
+  const [from, to] = (text ?? "").split("~").map(Number);
+  return from !== undefined && to !== undefined && from >= 0 && to <= 1 && to - from > 1e-7
+    ? { from, to }
+    : { from: 0, to: 1 };
+}
+
+const writeView = (v: View) => `${Number(v.from.toFixed(7))}~${Number(v.to.toFixed(7))}`;
+
+/** A part with a little air on both sides. */
+function around(from: number, to: number): View {
+  const air = (to - from) * 0.04;
+  return { from: Math.max(0, from - air), to: Math.min(1, to + air) };
+}
+
+/** Where the time of the critical path went, by service. */
+function CriticalPath({ forest }: { forest: Forest }) {
+  const shares = useMemo(() => criticalShares(forest), [forest]);
+  const sum = shares.reduce((n, s) => n + s.ns, 0);
+  return (
+    <span
+      className="row small muted"
+      title="The critical path: the spans that the end of the request waited for, underlined below, and how long each service worked on it"
+    >
+      <span className="wf-critical">critical path</span>
+      {sum > 0 &&
+        shares.slice(0, 3).map((s) => (
+          <span key={s.service} className="row" style={{ gap: 4 }}>
+            <i className="swatch" style={{ background: serviceColor(s.service) }} aria-hidden />
+            <bdi className="cut" style={{ maxWidth: 130 }}>
+              {s.service.slice(0, 60)}
+            </bdi>
+            <b className="num">{percent(s.ns / sum)}</b>
+          </span>
+        ))}
+    </span>
+  );
+}
+
+/** The edge between names and bars: drag it, or move it by the arrow keys. */
+function NameGrip({ width }: { width: number }) {
+  const from = useRef<{ x: number; width: number }>(undefined);
+  const set = (w: number) => settings.set({ nameWidth: Math.round(Math.min(900, Math.max(160, w))) });
+  return (
+    <div
+      className="wf-grip"
+      role="separator"
+      aria-orientation="vertical"
+      aria-label="Width of the names"
+      aria-valuenow={width}
+      aria-valuemin={160}
+      aria-valuemax={900}
+      tabIndex={0}
+      onPointerDown={(e) => {
+        e.currentTarget.setPointerCapture(e.pointerId);
+        from.current = { x: e.clientX, width: e.currentTarget.parentElement?.clientWidth ?? width };
+      }}
+      onPointerMove={(e) => from.current && set(from.current.width + e.clientX - from.current.x)}
+      onPointerUp={() => {
+        from.current = undefined;
+      }}
+      onKeyDown={(e) => {
+        const by = e.key === "ArrowRight" ? 20 : e.key === "ArrowLeft" ? -20 : 0;
+        if (!by) return;
+        e.preventDefault();
+        e.stopPropagation();
+        set(width + by);
+      }}
+    />
   );
 }
 
@@ -270,7 +382,9 @@ const WaterfallRow = memo(function WaterfallRow({
   const folds = row.kind === "group" || (row.kind === "span" && row.hidden > 0);
   return (
     <div
+      id={`wf-${row.id}`}
       className="wf-row"
+      data-kind={row.kind}
       role="treeitem"
       tabIndex={-1}
       aria-level={row.depth + 1}
@@ -282,7 +396,7 @@ const WaterfallRow = memo(function WaterfallRow({
       onClick={() => onSelect(row)}
       onKeyDown={(e) => e.key === "Enter" && onSelect(row)}
     >
-      <div className="wf-name" style={pad}>
+      <div className="wf-name" style={row.kind === "log" ? { ...pad, ...logRoom(at(forest.logs[row.log]!.at)) } : pad}>
         {folds ? (
           <button
             type="button"
@@ -308,6 +422,12 @@ const WaterfallRow = memo(function WaterfallRow({
   );
 });
 
+/** The text of a record runs on over the empty lane until its moment. */
+function logRoom(x: number): CSSProperties {
+  const part = Math.min(100, Math.max(0, x)) / 100;
+  return { width: `calc(var(--wf-names) + (100% - var(--wf-names)) * ${part.toFixed(4)} - ${part > 0.6 ? 76 : 4}px)` };
+}
+
 function Name({ row, forest }: { row: Row; forest: Forest }) {
   if (row.kind === "log") {
     const l = forest.logs[row.log]!.log;
@@ -320,7 +440,7 @@ function Name({ row, forest }: { row: Row; forest: Forest }) {
         >
           {l.level || l.severityText || "log"}
         </span>
-        <bdi className="cut mono muted">{(l.body ?? "").slice(0, 200)}</bdi>
+        <bdi className="cut mono muted">{(l.body ?? "").slice(0, 400)}</bdi>
       </>
     );
   }
@@ -339,7 +459,7 @@ function Name({ row, forest }: { row: Row; forest: Forest }) {
   return (
     <>
       <i className="svc" style={{ background: serviceColor(n.service) }} />
-      {n.error && <span className="badge error">error</span>}
+      {n.error && <CircleAlert size={14} className="wf-failed" role="img" aria-label="error" />}
       <bdi className="cut" style={{ fontWeight: n.depth === 0 ? 600 : 400 }}>
         {(n.span.name || "(no name)").slice(0, 300)}
       </bdi>

@@ -4,18 +4,21 @@ import { useParams as useRouteParams } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { queryLogs } from "@/api/loki";
 import { traceMetrics } from "@/api/tempo";
-import { count, duration, durationMs, percent } from "@/lib/format";
+import { count, duration, durationMs, percent, perSecond } from "@/lib/format";
 import { chooseStep } from "@/lib/time";
+import { condition } from "@/lib/traceql";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import type { Mark } from "@/parts/chart";
 import { Service } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { LogList } from "@/pages/logs/list";
 import { deploysOf } from "./deploys";
+import { healthText } from "./health";
 import { TraceMetric } from "@/pages/traces/metric";
+import { type Red, useRed } from "@/pages/traces/red";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
-import { A, href } from "@/shell/url";
+import { A, href, useParams } from "@/shell/url";
 import { edgeQuery, serviceHref, useServices } from "./services";
 
 /** When another version of a service took its first request. */
@@ -37,13 +40,6 @@ function useDeploys(service: string): Mark[] {
   return useMemo(() => deploysOf(q.data ?? [], range.fromMs + step * 2000), [q.data, range.fromMs, step]);
 }
 
-interface Operation {
-  name: string;
-  rate: number;
-  errors: number;
-  p95: number;
-}
-
 export default function ServicePage() {
   const { name = "" } = useRouteParams({ strict: false }) as { name?: string };
   const { range, carry } = useRange();
@@ -61,9 +57,11 @@ export default function ServicePage() {
         </h1>
         {node && (
           <span className="row muted">
-            <span>{count(node.rate ?? 0)}/s</span>
-            <span>{percent(node.errorShare ?? 0)} failed</span>
+            <b>{perSecond(node.rate ?? 0)}</b>
+            <span className={healthText(node.errorShare)}>{percent(node.errorShare ?? 0)} failed</span>
+            <span>p50 {durationMs(node.p50Ms ?? 0)}</span>
             <span>p95 {durationMs(node.p95Ms ?? 0)}</span>
+            <span>p99 {durationMs(node.p99Ms ?? 0)}</span>
             {(node.versions ?? []).map((v) => (
               <span key={v} className="chip">
                 version {v}
@@ -84,28 +82,36 @@ export default function ServicePage() {
         </span>
       </div>
       <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
-        <TraceMetric title="Requests a second" query={`${inbound} | rate()`} height={190} marks={deploys} />
+        <TraceMetric title="Requests" query={`${inbound} | rate()`} height={190} marks={deploys} bare />
         <TraceMetric
-          title="Failed requests a second"
+          title="Failed requests"
           query={`{ resource.service.name = ${quoted} && kind = server && status = error } | rate()`}
           height={190}
           marks={deploys}
+          color="var(--series-5)"
+          bare
         />
         <TraceMetric
-          title="Duration: median, 95th and 99th percentile"
+          title="Duration"
           query={`${inbound} | quantile_over_time(duration, 0.5, 0.95, 0.99)`}
           height={190}
           marks={deploys}
+          name={(l) => `p${Math.round(Number(Object.values(l)[0]) * 1000) / 10}`}
+          bare
         />
       </div>
       <Operations service={name} />
       <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
         <Neighbours
           title="Called by"
+          none="Nobody calls it in this range."
+          busy={map.isPending}
           list={(map.data?.edges ?? []).filter((e) => e.server === name).map((e) => ({ ...e, other: e.client ?? "" }))}
         />
         <Neighbours
           title="Calls"
+          none="It calls nobody in this range."
+          busy={map.isPending}
           list={(map.data?.edges ?? []).filter((e) => e.client === name).map((e) => ({ ...e, other: e.server ?? "" }))}
         />
       </div>
@@ -115,71 +121,88 @@ export default function ServicePage() {
 }
 
 function Operations({ service }: { service: string }) {
-  const { range, carry } = useRange();
-  const step = chooseStep(range, 40);
-  const filter = `resource.service.name = ${JSON.stringify(service)}`;
-  const q = useQuery({
-    queryKey: ["operations", service, range.fromMs, range.toMs],
-    queryFn: async ({ signal }) => {
-      const ask = (cond: string, fn: string) =>
-        traceMetrics(`{ ${filter} && kind = server${cond} } | ${fn} by (name)`, range, step, signal);
-      const [rate, errors, p95] = await Promise.all([
-        ask("", "rate()"),
-        ask(" && status = error", "rate()"),
-        ask("", "quantile_over_time(duration, 0.95)"),
-      ]);
-      const mean = (points: readonly (readonly [number, number])[]) =>
-        points.length ? points.reduce((n, p) => n + p[1], 0) / points.length : 0;
-      const of = (list: typeof rate, name: string) =>
-        mean(list.find((s) => s.labels.name === name)?.points.filter((p) => p[1] > 0) ?? []);
-      return rate.map(
-        (s): Operation => ({
-          name: s.labels.name ?? "",
-          rate: mean(s.points),
-          errors: of(errors, s.labels.name ?? ""),
-          p95: of(p95, s.labels.name ?? ""),
-        }),
-      );
-    },
-    placeholderData: keepPreviousData,
-  });
-  const columns: Column<Operation>[] = [
+  const { carry } = useRange();
+  const [params, setParams] = useParams();
+  const by = params.by === "route" ? "span.http.route" : "name";
+  const filter = `resource.service.name = ${JSON.stringify(service)} && kind = server`;
+  const q = useRed(`{ ${filter} }`, by);
+  const columns: Column<Red>[] = [
     {
       id: "name",
-      head: "Operation",
+      head: by === "name" ? "Operation" : "Route",
+      grow: true,
       cell: (o) => (
-        <A to={href("/explore/traces", { ...carry, q: `{ ${filter} && name = ${JSON.stringify(o.name)} }` })}>
-          <bdi>{o.name.slice(0, 200)}</bdi>
+        <A to={href("/explore/traces", { ...carry, q: `{ ${filter} && ${condition(by, "=", o.value, "string")} }` })}>
+          <bdi>{o.value === "nil" ? "(not set)" : o.value.slice(0, 200)}</bdi>
         </A>
       ),
-      sort: (o) => o.name,
+      sort: (o) => o.value,
     },
-    { id: "rate", head: "Requests/s", num: true, cell: (o) => count(o.rate), sort: (o) => o.rate },
+    { id: "rate", head: "Requests", num: true, cell: (o) => perSecond(o.rate), sort: (o) => o.rate },
     {
       id: "errors",
       head: "Failed",
       num: true,
-      cell: (o) => percent(o.rate ? o.errors / o.rate : 0),
-      sort: (o) => (o.rate ? o.errors / o.rate : 0),
+      cell: (o) =>
+        o.failed > 0 ? (
+          <A
+            className={healthText(o.failed)}
+            title="The failed ones"
+            to={href("/explore/traces", {
+              ...carry,
+              q: `{ ${filter} && ${condition(by, "=", o.value, "string")} && status = error }`,
+            })}
+          >
+            {percent(o.failed)}
+          </A>
+        ) : (
+          percent(0)
+        ),
+      sort: (o) => o.failed,
     },
+    { id: "p50", head: "p50", num: true, cell: (o) => duration(o.p50 * 1e9), sort: (o) => o.p50 },
     { id: "p95", head: "p95", num: true, cell: (o) => duration(o.p95 * 1e9), sort: (o) => o.p95 },
+    { id: "p99", head: "p99", num: true, cell: (o) => duration(o.p99 * 1e9), sort: (o) => o.p99 },
   ];
   return (
     <section className="panel">
       <header>
-        <h2>Operations</h2>
+        <h2>What is asked of it</h2>
+        <fieldset className="group push">
+          <legend className="offscreen">By</legend>
+          <button
+            type="button"
+            className="btn small"
+            aria-pressed={by === "name"}
+            onClick={() => setParams({ by: undefined }, true)}
+          >
+            Operations
+          </button>
+          <button
+            type="button"
+            className="btn small"
+            aria-pressed={by !== "name"}
+            onClick={() => setParams({ by: "route" }, true)}
+          >
+            Routes
+          </button>
+        </fieldset>
       </header>
       <Loading on={q.isFetching} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
-      <div className="scroll" style={{ maxHeight: 420 }}>
-        <Table
-          label="Operations"
-          columns={columns}
-          rows={q.data ?? []}
-          rowKey={(o) => o.name}
-          initial={{ id: "rate", desc: true }}
-        />
-      </div>
+      {q.isSuccess && q.data.length === 0 ? (
+        <p className="muted body">It served no request in this range.</p>
+      ) : (
+        <div className="scroll" style={{ maxHeight: 420 }}>
+          <Table
+            label="Operations"
+            columns={columns}
+            rows={q.data ?? []}
+            rowKey={(o) => o.value}
+            initial={{ id: "rate", desc: true }}
+          />
+        </div>
+      )}
     </section>
   );
 }
@@ -193,15 +216,26 @@ interface Neighbour {
   p95Ms?: number;
 }
 
-function Neighbours({ title, list }: { title: string; list: readonly Neighbour[] }) {
+function Neighbours({
+  title,
+  none,
+  busy,
+  list,
+}: {
+  title: string;
+  none: string;
+  busy: boolean;
+  list: readonly Neighbour[];
+}) {
   const { carry } = useRange();
   return (
     <section className="panel">
       <header>
         <h2>{title}</h2>
       </header>
+      <Loading on={busy} />
       {list.length === 0 ? (
-        <p className="muted body">Nobody in this range.</p>
+        <p className="muted body">{busy ? "Counting calls" : none}</p>
       ) : (
         <Table
           label={title}
@@ -230,7 +264,10 @@ function Neighbours({ title, list }: { title: string; list: readonly Neighbour[]
               id: "errors",
               head: "Failed",
               num: true,
-              cell: (e) => percent(Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0))),
+              cell: (e) => {
+                const share = Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0));
+                return <span className={healthText(share)}>{percent(share)}</span>;
+              },
               sort: (e) => Number(e.errors ?? 0),
             },
             { id: "p95", head: "p95", num: true, cell: (e) => durationMs(e.p95Ms ?? 0), sort: (e) => e.p95Ms ?? 0 },

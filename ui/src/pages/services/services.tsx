@@ -1,7 +1,7 @@
 /** Services as a map and as a table, with rate, errors and duration. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type ServiceEdge, type ServiceNode, services } from "@/api/native";
-import { count, durationMs, percent, plural } from "@/lib/format";
+import { count, durationMs, percent, perSecond, plural } from "@/lib/format";
 import type { Range } from "@/lib/time";
 import { ErrorNotice, Loading, Warnings } from "@/parts/feedback";
 import { HowToSend } from "@/parts/how-to-send";
@@ -12,15 +12,8 @@ import { type Column, Table } from "@/parts/table";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { A, href, useParams } from "@/shell/url";
+import { healthOf, healthText } from "./health";
 import { ServiceMap } from "./map";
-
-export type Healthy = "ok" | "warn" | "error";
-
-/** One rule for colour: more than 5 % of requests failed, more than 0.5 %, or fewer. */
-export function healthOf(errorShare: number | undefined): Healthy {
-  const e = errorShare ?? 0;
-  return e > 0.05 ? "error" : e > 0.005 ? "warn" : "ok";
-}
 
 export const serviceHref = (name: string, carry: Record<string, string | undefined>) =>
   href(`/service/${encodeURIComponent(name)}`, carry);
@@ -136,18 +129,12 @@ export function ServiceTable({ nodes }: { nodes: readonly ServiceNode[] }) {
       sort: (n) => n.name ?? "",
     },
     { id: "type", head: "Type", cell: (n) => n.type || "service", sort: (n) => n.type ?? "" },
-    { id: "rate", head: "Requests/s", num: true, cell: (n) => count(n.rate ?? 0), sort: (n) => n.rate ?? 0 },
+    { id: "rate", head: "Requests", num: true, cell: (n) => perSecond(n.rate ?? 0), sort: (n) => n.rate ?? 0 },
     {
       id: "errors",
       head: "Errors",
       num: true,
-      cell: (n) => (
-        <span
-          className={healthOf(n.errorShare) === "ok" ? "" : healthOf(n.errorShare) === "warn" ? "t-warn" : "t-error"}
-        >
-          {percent(n.errorShare ?? 0)}
-        </span>
-      ),
+      cell: (n) => <span className={healthText(n.errorShare)}>{percent(n.errorShare ?? 0)}</span>,
       sort: (n) => n.errorShare ?? 0,
     },
     { id: "p50", head: "p50", num: true, cell: (n) => durationMs(n.p50Ms ?? 0), sort: (n) => n.p50Ms ?? 0 },
@@ -184,6 +171,8 @@ export function ServiceTable({ nodes }: { nodes: readonly ServiceNode[] }) {
   );
 }
 
+const failed = (e: ServiceEdge) => Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0));
+
 function CallTable({ edges }: { edges: readonly ServiceEdge[] }) {
   const { carry } = useRange();
   const columns: Column<ServiceEdge>[] = [
@@ -200,8 +189,8 @@ function CallTable({ edges }: { edges: readonly ServiceEdge[] }) {
       id: "errors",
       head: "Errors",
       num: true,
-      cell: (e) => percent(Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0))),
-      sort: (e) => Number(e.errors ?? 0),
+      cell: (e) => <span className={healthText(failed(e))}>{percent(failed(e))}</span>,
+      sort: failed,
     },
     { id: "p50", head: "p50", num: true, cell: (e) => durationMs(e.p50Ms ?? 0), sort: (e) => e.p50Ms ?? 0 },
     { id: "p95", head: "p95", num: true, cell: (e) => durationMs(e.p95Ms ?? 0), sort: (e) => e.p95Ms ?? 0 },

@@ -7,7 +7,7 @@ import { duration, percent, plural } from "@/lib/format";
 import { chooseStep, msToNs } from "@/lib/time";
 import { addCondition, spanFilter } from "@/lib/traceql";
 import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
-import { Heatmap, type Region, toHeat } from "@/parts/heatmap";
+import { Heatmap, HeatScale, type Region, toHeat } from "@/parts/heatmap";
 import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
 import { useParams } from "@/shell/url";
@@ -86,7 +86,14 @@ export function Latency({ query, onQuery }: { query: string; onQuery: (q: string
             </button>
           </>
         ) : (
-          <span>Duration of matching spans. Drag over a region to see what is different about it.</span>
+          <>
+            <span>
+              Duration of matching spans. Drag over a region, or click a cell, to see what is different about it.
+            </span>
+            <span className="push">
+              <HeatScale data={data} unit="spans a cell" />
+            </span>
+          </>
         )}
       </div>
       {region && <Different filter={filter} region={region} />}

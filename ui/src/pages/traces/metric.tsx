@@ -1,6 +1,7 @@
 /** A TraceQL query for numbers, as a chart. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
+import type { Labels } from "@/api/prom";
 import { type TraceSeries, traceMetrics } from "@/api/tempo";
 import { duration, plural } from "@/lib/format";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
@@ -36,32 +37,58 @@ interface Props {
   title?: string;
   style?: Style;
   marks?: readonly Mark[];
+  /** Names in the head instead of a table below. */
+  bare?: boolean;
+  /** Of a single series. */
+  color?: string;
+  name?: (labels: Labels) => string;
 }
 
-export function TraceMetric({ query, height = 320, title, style = "line", marks }: Props) {
+const inHead = 4;
+
+export function TraceMetric({ query, height = 320, title, style = "line", marks, bare = false, color, name }: Props) {
   const { range, zoomTo } = useRange();
-  const step = chooseStep(range, 200);
+  const step = chooseStep(range, bare ? 100 : 200);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const q = useQuery({
-    queryKey: ["trace-metric", query, range.fromMs, range.toMs],
+    queryKey: ["trace-metric", query, range.fromMs, range.toMs, step],
     queryFn: ({ signal }) => traceMetrics(query, range, step, signal),
     placeholderData: keepPreviousData,
   });
   const heat = /histogram_over_time\(/.test(query);
-  const lines = useMemo(() => toLines(q.data ?? []), [q.data]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a name is made of labels alone
+  const lines = useMemo(() => {
+    const all = toLines(q.data ?? []).map((l, i) => (name ? { ...l, name: name(q.data![i]!.labels) } : l));
+    return color && all.length === 1 ? [{ ...all[0]!, color }] : all;
+  }, [q.data, color]);
   const dots = useMemo(() => toDots(q.data ?? []), [q.data]);
   return (
     <section className="panel">
       {title && (
         <header>
           <h3>{title}</h3>
-          <span className="push muted small">{plural(lines.length, "series", "series")}</span>
+          <span className="push row small muted cut">
+            {lines.length > 1 && lines.length <= inHead
+              ? lines.map((l) => (
+                  <span key={l.name} className="row" style={{ gap: 4 }}>
+                    <i className="swatch" style={{ background: l.color }} aria-hidden />
+                    <bdi className="cut">{l.name}</bdi>
+                  </span>
+                ))
+              : lines.length > 1 && plural(lines.length, "series", "series")}
+          </span>
         </header>
       )}
       <Loading on={q.isFetching} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && lines.length === 0 ? (
-        <Empty title="No spans matched in this range" />
+        bare ? (
+          <p className="muted body" style={{ minHeight: height + 24 }}>
+            None in this range.
+          </p>
+        ) : (
+          <Empty title="No spans matched in this range" />
+        )
       ) : (
         <div className="body">
           {heat ? (
@@ -90,7 +117,7 @@ export function TraceMetric({ query, height = 320, title, style = "line", marks 
               style={style}
             />
           )}
-          {!heat && lines.length > 1 && (
+          {!heat && !bare && lines.length > 1 && (
             <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unitOf(query)} />
           )}
         </div>

@@ -2,8 +2,9 @@
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Play, Square } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
-import { searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
+import { anyText, searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
 import { bytes, durationMs, plural } from "@/lib/format";
+import { serviceColor } from "@/lib/series";
 import { nsToMs } from "@/lib/time";
 import { addCondition, condition, isTraceMetric } from "@/lib/traceql";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
@@ -40,8 +41,8 @@ export default function TracesPage() {
   );
   const actions = useMemo(
     () => ({
-      include: (f: string, v: string) => run(addCondition(query, condition(f, "=", v))),
-      exclude: (f: string, v: string) => run(addCondition(query, condition(f, "!=", v))),
+      include: (f: string, v: string, t?: string) => run(addCondition(query, condition(f, "=", v, t))),
+      exclude: (f: string, v: string, t?: string) => run(addCondition(query, condition(f, "!=", v, t))),
       groupBy: (f: string) => setParams({ view: "breakdown", by: f }),
     }),
     [query, run, setParams],
@@ -86,7 +87,7 @@ export default function TracesPage() {
               onChange={(v) => setParams({ view: v === "list" ? undefined : v })}
               tabs={[
                 { id: "list", label: "Traces", content: <TraceList query={query} /> },
-                { id: "breakdown", label: "Rate, errors, duration by field", content: <Breakdown query={query} /> },
+                { id: "breakdown", label: "Rate, errors, duration", content: <Breakdown query={query} /> },
               ]}
             />
           </>
@@ -107,7 +108,7 @@ function counts(t: TraceSummary): { spans: number; errors: number; services: str
   };
 }
 
-const columns: Column<TraceSummary>[] = [
+const columnsOf = (query: string): Column<TraceSummary>[] => [
   {
     id: "start",
     head: "Start",
@@ -132,29 +133,25 @@ const columns: Column<TraceSummary>[] = [
     ),
     sort: (t) => t.rootTraceName ?? "",
   },
-  {
-    id: "matched",
-    head: "Matching spans",
-    cell: (t) => {
-      const n = (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).reduce(
-        (s, x) => s + (x.matched ?? x.spans?.length ?? 0),
-        0,
-      );
-      return n ? (
-        <span className="muted cut" style={{ display: "block", maxWidth: 260 }}>
-          {n}{" "}
-          <bdi className="small">{[...new Set(matched(t).map((s) => s.name))].slice(0, 2).join(", ").slice(0, 80)}</bdi>
-        </span>
-      ) : (
-        ""
-      );
-    },
-  },
+  ...(query === everything
+    ? []
+    : [
+        {
+          id: "matched",
+          head: "Matching spans",
+          cell: (t: TraceSummary) => <Matched t={t} />,
+        },
+      ]),
   {
     id: "services",
     head: "Services",
     cell: (t) => (
       <span className="row" style={{ gap: 3 }} title={counts(t).services.join(", ")}>
+        {counts(t)
+          .services.slice(0, 10)
+          .map((s) => (
+            <i key={s} className="swatch" style={{ background: serviceColor(s) }} aria-hidden />
+          ))}
         <span className="muted">{counts(t).services.length || ""}</span>
       </span>
     ),
@@ -180,6 +177,23 @@ const columns: Column<TraceSummary>[] = [
 
 const matched = (t: TraceSummary) => (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).flatMap((s) => s.spans ?? []);
 
+/** How many spans matched, what they are, and the attributes that the query selects. */
+function Matched({ t }: { t: TraceSummary }) {
+  const sets = t.spanSets ?? (t.spanSet ? [t.spanSet] : []);
+  const n = sets.reduce((sum, x) => sum + (x.matched ?? x.spans?.length ?? 0), 0);
+  if (!n) return null;
+  const names = [...new Set(matched(t).map((s) => s.name))].slice(0, 2).join(", ").slice(0, 80);
+  const fields = (matched(t)[0]?.attributes ?? [])
+    .slice(0, 3)
+    .map((a) => `${a.key}=${anyText(a.value).slice(0, 40)}`)
+    .join(" ");
+  return (
+    <span className="muted cut" style={{ display: "block", maxWidth: 340 }}>
+      {n} <bdi>{names}</bdi> {fields && <bdi className="mono">{fields}</bdi>}
+    </span>
+  );
+}
+
 export function TraceList({ query }: { query: string }) {
   const { range } = useRange();
   const client = useQueryClient();
@@ -190,6 +204,7 @@ export function TraceList({ query }: { query: string }) {
     queryFn: ({ signal }) => searchTraces(query, range, limit, signal),
     placeholderData: keepPreviousData,
   });
+  const columns = useMemo(() => columnsOf(query), [query]);
   const rows = q.data?.traces ?? [];
   const read = Number(q.data?.metrics.inspectedBytes ?? 0);
   return (
