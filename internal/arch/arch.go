@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"pkg/idindex":        {"internal/vfs"},
 	"pkg/block":          {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/otlp":           {"pkg/model"},
+	"pkg/calls":          {"pkg/model"},
 	"pkg/alert/rule":     {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/alert/evidence": {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
 	"pkg/alert/journal":  {"internal/vfs"},
@@ -38,6 +39,7 @@ var rooms = map[string][]string{
 	"pkg/logstore":          stores,
 	"pkg/tracestore":        stores,
 	"pkg/scrape":            {"pkg/model", "pkg/tenant"},
+	"pkg/spanmetrics":       {"pkg/model", "pkg/tenant", "pkg/calls", "internal/vfs"},
 	"pkg/query":             {"pkg/model", "pkg/predicate", "pkg/tenant"},
 	"pkg/query/promql":      languages,
 	"pkg/query/logql":       languages,
@@ -75,7 +77,7 @@ var rooms = map[string][]string{
 
 var (
 	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
-	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "internal/vfs"}
+	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "pkg/calls", "internal/vfs"}
 	languages = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
 	dialect   = []string{"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
 )

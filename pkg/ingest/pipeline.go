@@ -59,6 +59,10 @@ func New(opts Options) (*Pipeline, error) {
 	return p, nil
 }
 
+// Settled returns a position of the log: the stores have answered for every
+// request below it.
+func (p *Pipeline) Settled() model.Position { return p.flight.oldest() }
+
 // Tap returns the fan-out of accepted log records.
 func (p *Pipeline) Tap() *Tap { return p.tap }
 

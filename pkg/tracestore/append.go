@@ -36,6 +36,7 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 	ten.mu.Lock()
 	defer ten.mu.Unlock()
 	if pos != 0 && ten.holds(pos) {
+		s.retell(t, pos, spans, maxBytes)
 		return rej, nil
 	}
 	if err := ten.overloaded(); err != nil {
@@ -44,7 +45,11 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 	if ten.head == nil {
 		ten.head = &headPart{set: newRowset(), since: s.opts.Now(), split: map[model.TraceID]struct{}{}}
 	}
-	taken := ten.head.add(spans, maxBytes, &rej)
+	observe := s.observer(t, pos)
+	taken := ten.head.add(spans, maxBytes, &rej, observe)
+	if observe != nil {
+		observe(nil, nil)
+	}
 	if pos != 0 {
 		ten.head.positions.Add(pos)
 	}
@@ -93,8 +98,33 @@ func (t *tenantStore) rotate() {
 	}
 }
 
-// add appends a batch and returns how many spans were new.
-func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections) int {
+func (s *Store) observer(t tenant.ID, pos model.Position) func(*model.Resource, *model.Span) {
+	if s.opts.Observe == nil {
+		return nil
+	}
+	return s.opts.Observe(t, pos)
+}
+
+// retell tells the observer of spans that a block has already.
+func (s *Store) retell(t tenant.ID, pos model.Position, spans *model.Spans, maxBytes int) {
+	observe := s.observer(t, pos)
+	if observe == nil {
+		return
+	}
+	for i := range spans.Batches {
+		b := &spans.Batches[i]
+		for k := range b.Spans {
+			if sp := &b.Spans[k]; !sp.TraceID.IsZero() && !sp.SpanID.IsZero() && spanBytes(sp) <= maxBytes {
+				observe(b.Resource, sp)
+			}
+		}
+	}
+	observe(nil, nil)
+}
+
+// add appends a batch and returns how many spans were new; each of them is told
+// to the observer, which may be nil.
+func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections, observe func(*model.Resource, *model.Span)) int {
 	taken := 0
 	for i := range spans.Batches {
 		b := &spans.Batches[i]
@@ -111,6 +141,9 @@ func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections) 
 			default:
 				if h.set.add(resource, scope, sp) {
 					taken++
+					if observe != nil {
+						observe(b.Resource, sp)
+					}
 				}
 			}
 		}

@@ -3,21 +3,17 @@ package tracestore
 import (
 	"context"
 
+	"braid/pkg/calls"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
 
 // The types of a GraphEdge.
 const (
-	// EdgeCall: both sides sent spans.
-	EdgeCall = ""
-	// EdgeMessaging: a producer and a consumer, or a producer whose consumer
-	// sent none.
-	EdgeMessaging = "messaging_system"
-	// EdgeDatabase and EdgeVirtual: the server sent no span; its name is what the
-	// client's span calls it.
-	EdgeDatabase = "database"
-	EdgeVirtual  = "virtual_node"
+	EdgeCall      = calls.TypeCall
+	EdgeMessaging = calls.TypeMessaging
+	EdgeDatabase  = calls.TypeDatabase
+	EdgeVirtual   = calls.TypeVirtual
 )
 
 // ServiceGraph is who called whom, computed from the stored spans.
@@ -115,7 +111,7 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
 	cur := &headCursor{s: h}
 	var order []uint32
-	var calls callTrace
+	var tr calls.Trace
 	named := newPeers(&h.tables)
 	v.stats.AddRows(int64(len(h.rows)))
 	for t := range h.trs {
@@ -123,24 +119,24 @@ func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
 			continue
 		}
 		order = h.ofTrace(order[:0], uint32(t))
-		calls.reset()
+		tr.Reset()
 		for _, n := range order {
 			x := &h.rows[n]
 			c := &h.classes[x.class]
-			calls.add(x.spanID, x.parent, callSpan{
-				service: h.services[c.resource], kind: model.SpanKind(c.kind), failed: c.status == uint8(model.StatusError),
-				start: x.start, duration: max(0, x.end-x.start), root: x.parent.IsZero(),
+			tr.Add(x.spanID, x.parent, calls.Span{
+				Service: h.services[c.resource], Kind: model.SpanKind(c.kind), Failed: c.status == uint8(model.StatusError),
+				Start: x.start, Duration: max(0, x.end-x.start), Root: x.parent.IsZero(),
 			})
 		}
-		calls.resolve()
-		calls.count(1, inRange(g, r), func(i int) (string, string) { return named.of(cur, order[i], h.rows[order[i]].class) })
+		tr.Resolve()
+		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) { return named.of(cur, order[i], h.rows[order[i]].class) })
 	}
 }
 
 // splitGraph counts the traces that several parts hold, as a whole. Blocks have
 // counted their part of them: that is taken off.
 func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) error {
-	var calls callTrace
+	var tr calls.Trace
 	v.eachSplit(func(id model.TraceID) bool {
 		refs := v.refs(id)
 		for _, x := range refs {
@@ -152,11 +148,11 @@ func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) erro
 			}
 		}
 		var rows []model.SpanRow
-		calls.reset()
+		tr.Reset()
 		v.joined(refs, nil, func(s *model.SpanRow) bool {
-			calls.add(s.SpanID, s.ParentID, callSpan{
-				service: s.Resource.Service(), kind: s.Kind, failed: s.Status == model.StatusError,
-				start: s.Start, duration: s.Duration(), root: s.ParentID.IsZero(),
+			tr.Add(s.SpanID, s.ParentID, calls.Span{
+				Service: s.Resource.Service(), Kind: s.Kind, Failed: s.Status == model.StatusError,
+				Start: s.Start, Duration: s.Duration(), Root: s.ParentID.IsZero(),
 			})
 			if s.Kind == model.SpanKindClient || s.Kind == model.SpanKindProducer {
 				rows = append(rows, model.SpanRow{Span: model.Span{Attrs: s.Attrs}})
@@ -165,106 +161,13 @@ func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) erro
 			}
 			return true
 		})
-		calls.resolve()
-		calls.count(1, inRange(g, r), func(i int) (string, string) {
-			return peer(func(name string) string { return rows[i].Attrs.Text(name) })
+		tr.Resolve()
+		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) {
+			return calls.Peer(model.SpanKindClient, rows[i].Attrs)
 		})
 		return ctx.Err() == nil
 	})
 	return ctx.Err()
-}
-
-// callSpan is what the graph needs of a span.
-type callSpan struct {
-	service         string
-	start, duration int64
-	parent          int32 // in the trace, -1: not here
-	kind            model.SpanKind
-	failed, root    bool
-	called          bool // has a child that is the other side of its call
-}
-
-// callTrace resolves the parents of one trace's spans.
-type callTrace struct {
-	spans   []callSpan
-	ids     []model.SpanID
-	parents []model.SpanID
-	at      map[model.SpanID]int32 // of traces that are not small
-	noted   []int32                // of small ones: by span, who stands for its id; -1 is another
-}
-
-func (c *callTrace) reset() {
-	if c.at == nil {
-		c.at = map[model.SpanID]int32{}
-	}
-	if len(c.spans) > smallTrace {
-		clear(c.at)
-	}
-	c.spans, c.ids, c.parents, c.noted = c.spans[:0], c.ids[:0], c.parents[:0], c.noted[:0]
-}
-
-func (c *callTrace) add(id, parent model.SpanID, s callSpan) {
-	s.parent = -1
-	c.spans, c.ids, c.parents = append(c.spans, s), append(c.ids, id), append(c.parents, parent)
-}
-
-// smallTrace is up to how many spans looking through them all is quicker than
-// a map.
-const smallTrace = 48
-
-// find returns the span that children of an id belong to, among those noted.
-func (c *callTrace) find(id model.SpanID) (int32, bool) {
-	if len(c.spans) > smallTrace {
-		i, ok := c.at[id]
-		return i, ok
-	}
-	for i := range c.noted {
-		if c.ids[i] == id && c.noted[i] >= 0 {
-			return c.noted[i], true
-		}
-	}
-	return 0, false
-}
-
-// note makes span i the one that children of its id belong to.
-func (c *callTrace) note(i int32) {
-	if len(c.spans) > smallTrace {
-		c.at[c.ids[i]] = i
-		return
-	}
-	for k := range c.noted {
-		if c.ids[k] == c.ids[i] && c.noted[k] >= 0 {
-			c.noted[k] = i
-			break
-		}
-	}
-}
-
-// resolve finds the parents by the rules of blockBuilder.link.
-func (c *callTrace) resolve() {
-	for i := range c.spans {
-		o, shared := c.find(c.ids[i])
-		client := c.spans[i].kind == model.SpanKindClient
-		c.noted = append(c.noted, -1)
-		switch {
-		case !shared:
-			c.noted[i] = int32(i)
-			c.note(int32(i))
-		case !client && c.spans[o].kind == model.SpanKindClient:
-			c.note(int32(i))
-			c.spans[i].parent = o
-		case client && c.spans[o].kind == model.SpanKindServer:
-			c.spans[o].parent = int32(i)
-		}
-	}
-	for i := range c.spans {
-		if c.spans[i].parent >= 0 || c.parents[i].IsZero() || c.parents[i] == c.ids[i] {
-			continue
-		}
-		if p, ok := c.find(c.parents[i]); ok && p != int32(i) {
-			c.spans[i].parent = p
-		}
-	}
 }
 
 // inRange is a target of count: one graph, for the times of a range.
@@ -277,64 +180,31 @@ func inRange(g *graph, r model.TimeRange) func(int64) *graph {
 	}
 }
 
-// count adds the calls of a trace whose parents are resolved, sign times, each
+// countCalls adds the calls of a trace whose parents are resolved, sign times, each
 // to the graph that target returns for its time. peer names the other side of
-// span i.
-func (c *callTrace) count(sign int64, target func(start int64) *graph, peer func(i int) (name, kind string)) {
-	for i := range c.spans {
-		s := &c.spans[i]
-		if s.parent >= 0 && isCall(s, &c.spans[s.parent]) {
-			c.spans[s.parent].called = true
-		}
-	}
-	for i := range c.spans {
-		s := &c.spans[i]
-		g := target(s.start)
+// span i, which is a client or producer.
+func countCalls(c *calls.Trace, sign int64, target func(start int64) *graph, peer func(i int) (name, kind string)) {
+	c.Mark()
+	for i := range c.Spans {
+		s := &c.Spans[i]
+		g := target(s.Start)
 		if g == nil {
 			continue
 		}
 		g.service(s, sign)
-		if s.parent >= 0 && isCall(s, &c.spans[s.parent]) {
-			p := &c.spans[s.parent]
-			kind := EdgeCall
-			if s.kind == model.SpanKindConsumer {
-				kind = EdgeMessaging
-			}
-			g.call(edgeKey{p.service, s.service, kind}, sign, s.failed || p.failed && p.kind == model.SpanKindClient, p.duration, s.duration, true)
+		if c.IsCall(i) {
+			p := &c.Spans[s.Parent]
+			g.call(edgeKey{p.Service, s.Service, c.TypeOf(i)}, sign, c.Failed(i), p.Duration, s.Duration, true)
 		}
-		if (s.kind == model.SpanKindClient || s.kind == model.SpanKindProducer) && !s.called {
+		if c.Lonely(i) {
 			if name, kind := peer(i); name != "" {
-				if s.kind == model.SpanKindProducer {
+				if s.Kind == model.SpanKindProducer {
 					kind = EdgeMessaging
 				}
-				g.call(edgeKey{s.service, name, kind}, sign, s.failed, s.duration, 0, false)
+				g.call(edgeKey{s.Service, name, kind}, sign, s.Failed, s.Duration, 0, false)
 			}
 		}
 	}
-}
-
-func isCall(s, parent *callSpan) bool {
-	return s.kind == model.SpanKindServer || s.kind == model.SpanKindConsumer || s.service != parent.service
-}
-
-// peerNames are the attributes by which a client's span names the other side,
-// the most telling first.
-var peerNames = []string{"peer.service", "db.namespace", "db.name", "db.system.name", "db.system", "messaging.destination.name", "messaging.system", "server.address", "net.peer.name", "net.sock.peer.name"}
-
-var databaseNames = []string{"db.system.name", "db.system", "db.namespace", "db.name"}
-
-func peer(text func(name string) string) (name, kind string) {
-	for _, n := range peerNames {
-		if name = text(n); name != "" {
-			break
-		}
-	}
-	for _, n := range databaseNames {
-		if text(n) != "" {
-			return name, EdgeDatabase
-		}
-	}
-	return name, EdgeVirtual
 }
 
 // peers finds, once a class, which attributes name the peer of its spans.
@@ -355,7 +225,7 @@ func (p *peers) of(cur cursor, n, class uint32) (name, kind string) {
 	sh := p.t.classes[class].shape
 	at := p.known[class]
 	if at == nil {
-		at = &peerPlaces{names: placesOf(p.t.shapes[sh], peerNames), databases: placesOf(p.t.shapes[sh], databaseNames)}
+		at = &peerPlaces{names: placesOf(p.t.shapes[sh], calls.PeerNames), databases: placesOf(p.t.shapes[sh], calls.DatabaseNames)}
 		p.known[class] = at
 	}
 	for _, i := range at.names {

@@ -3,6 +3,7 @@ package tracestore
 import (
 	"context"
 
+	"braid/pkg/calls"
 	"braid/pkg/model"
 )
 
@@ -117,19 +118,19 @@ func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, range
 	cur := newPageCursor(b, side, 0, v.stats)
 	named := newPageCursor(b, side, 0, v.stats)
 	peer := newPeers(&side.tables)
-	var calls callTrace
+	var tr calls.Trace
 	for _, r := range ranges {
 		for t := r.from; t < r.to; t++ {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			lo, hi := side.traces.first[t], side.traces.first[t+1]
-			calls.reset()
+			tr.Reset()
 			for n := lo; n < hi; n++ {
 				cur.turn(int(n / pageRows))
-				calls.spans = append(calls.spans, callOf(cur, n, lo))
+				tr.Spans = append(tr.Spans, callOf(cur, n, lo))
 			}
-			calls.count(sign, target, func(i int) (string, string) {
+			countCalls(&tr, sign, target, func(i int) (string, string) {
 				n := lo + uint32(i)
 				named.turn(int(n / pageRows))
 				return peer.of(named, n, side.class[n])
@@ -143,17 +144,17 @@ func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, range
 	return named.fault
 }
 
-func callOf(cur *pageCursor, n, first uint32) callSpan {
+func callOf(cur *pageCursor, n, first uint32) calls.Span {
 	side := cur.side
 	c := &side.classes[side.class[n]]
-	s := callSpan{
-		service: side.services[c.resource], kind: model.SpanKind(c.kind), failed: c.status == uint8(model.StatusError),
-		start: cur.start(n), duration: cur.duration(n), parent: -1,
+	s := calls.Span{
+		Service: side.services[c.resource], Kind: model.SpanKind(c.kind), Failed: c.status == uint8(model.StatusError),
+		Start: cur.start(n), Duration: cur.duration(n), Parent: -1,
 	}
 	if p := side.parent[n]; p > first {
-		s.parent = int32(p - 1 - first)
+		s.Parent = int32(p - 1 - first)
 	} else {
-		s.root = cur.parentID(n).IsZero()
+		s.Root = cur.parentID(n).IsZero()
 	}
 	return s
 }

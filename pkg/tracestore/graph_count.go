@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"braid/pkg/calls"
 	"braid/pkg/model"
 )
 
@@ -110,22 +111,22 @@ func (g *graph) call(k edgeKey, sign int64, failed bool, client, server int64, b
 	}
 }
 
-func (g *graph) service(s *callSpan, sign int64) {
-	c := g.services[s.service]
+func (g *graph) service(s *calls.Span, sign int64) {
+	c := g.services[s.Service]
 	if c == nil {
 		c = &serviceCount{}
-		g.services[s.service] = c
+		g.services[s.Service] = c
 	}
 	c.spans += sign
-	if s.failed {
+	if s.Failed {
 		c.failed += sign
 	}
-	if s.root || s.kind == model.SpanKindServer || s.kind == model.SpanKindConsumer {
+	if s.Root || s.Kind == model.SpanKindServer || s.Kind == model.SpanKindConsumer {
 		c.requests += sign
-		if s.failed {
+		if s.Failed {
 			c.requestsFailed += sign
 		}
-		c.latency.add(s.duration, sign)
+		c.latency.add(s.Duration, sign)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"braid/pkg/calls"
 	"braid/pkg/model"
 )
 
@@ -103,15 +104,13 @@ func (w *world) graphTruth(r model.TimeRange) *ServiceGraph {
 	}
 	for _, rows := range byTrace {
 		slices.SortStableFunc(rows, func(a, b model.SpanRow) int { return compareSpans(&a, &b) })
-		var calls callTrace
-		calls.reset()
+		var tr calls.Trace
+		tr.Reset()
 		for _, s := range rows {
-			calls.add(s.SpanID, s.ParentID, callSpan{service: s.Resource.Service(), kind: s.Kind, failed: s.Status == model.StatusError, start: s.Start, duration: s.Duration(), root: s.ParentID.IsZero()})
+			tr.Add(s.SpanID, s.ParentID, calls.Span{Service: s.Resource.Service(), Kind: s.Kind, Failed: s.Status == model.StatusError, Start: s.Start, Duration: s.Duration(), Root: s.ParentID.IsZero()})
 		}
-		calls.resolve()
-		calls.count(1, inRange(g, r), func(i int) (string, string) {
-			return peer(func(name string) string { return rows[i].Attrs.Text(name) })
-		})
+		tr.Resolve()
+		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) { return calls.Peer(rows[i].Kind, rows[i].Attrs) })
 	}
 	return g.result()
 }

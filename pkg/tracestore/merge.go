@@ -145,6 +145,9 @@ func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) er
 			b.release()
 		}
 	}()
+	if f := t.store.opts.BeforeMerge; f != nil {
+		f(ctx, t.id)
+	}
 	m, err := newMerger(t, inputs)
 	if err != nil {
 		t.dropDamaged()

@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -40,8 +41,17 @@ type Options struct {
 	MemoryBudget int64
 	// BlockMaxSpans bounds merged blocks; default 1,048,576.
 	BlockMaxSpans int
+	// Observe, when set, is called for every request whose spans the store holds
+	// once the call is over: under the tenant's lock, before queries see them. What
+	// it returns (nil: nothing is to be told) is then called with each span that
+	// was new to the head, or, when a replay brings a position that a block has,
+	// with each span of it; at the end with nil. Its arguments must not be kept.
+	Observe func(t tenant.ID, pos model.Position) func(*model.Resource, *model.Span)
 	// Now is the clock; default time.Now.
 	Now func() time.Time
+	// BeforeMerge, when set, is called when the blocks of a merge have been chosen:
+	// the merge will drop the retries among their spans.
+	BeforeMerge func(context.Context, tenant.ID)
 	// Manual leaves flushes by age, merges and retention to calls of Flush and
 	// Maintain: for tests.
 	Manual bool

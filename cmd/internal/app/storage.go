@@ -13,6 +13,7 @@ import (
 	"braid/pkg/ingestlog"
 	"braid/pkg/logstore"
 	"braid/pkg/model"
+	"braid/pkg/spanmetrics"
 	"braid/pkg/tenant"
 	"braid/pkg/tracestore"
 	"braid/pkg/tsdb"
@@ -25,6 +26,7 @@ type stores struct {
 	traces   *tracestore.Store
 	log      *ingestlog.Log
 	pipeline *ingest.Pipeline
+	red      *spanmetrics.Generator // nil when span metrics are off
 }
 
 // openStorage opens the stores and the ingest log, and replays what the stores
@@ -32,12 +34,12 @@ type stores struct {
 func (a *App) openStorage(ctx context.Context) error {
 	s := &stores{}
 	a.local = s
-	for _, open := range []func(*stores, *config.Config) error{a.openMetrics, a.openLogs, a.openTraces, a.openIngestLog} {
+	for _, open := range []func(*stores, *config.Config) error{a.openMetrics, a.openLogs, a.openSpanMetrics, a.openTraces, a.openIngestLog} {
 		if err := open(s, a.cfg.Load()); err != nil {
 			return err
 		}
 	}
-	pipeline, err := ingest.New(ingest.Options{Log: logAdapter{s.log}, Metrics: s.metrics, Logs: s.logs, Spans: s.traces,
+	pipeline, err := ingest.New(ingest.Options{Log: logAdapter{s.log}, Metrics: s.metrics, Logs: s.logs, Spans: s.spanAppender(),
 		Limits: a.ingestLimits, MaxRequestBytes: int(a.cfg.Load().OTLP.MaxBody), MemoryBytes: int64(a.cfg.Load().Ingest.MaxInFlight),
 		KeepJSONText: !a.cfg.Load().OTLP.ParseBody, Logger: a.log.With("part", "ingest"), Registerer: a.reg})
 	if err != nil {
@@ -51,6 +53,9 @@ func (a *App) openStorage(ctx context.Context) error {
 		return fmt.Errorf("cannot replay the ingest log: %w", err)
 	}
 	s.metrics.EndReplay()
+	if s.red != nil {
+		s.red.Start()
+	}
 	a.log.Info("ingest log replayed", "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
@@ -88,12 +93,19 @@ func (a *App) openLogs(s *stores, c *config.Config) (err error) {
 }
 
 func (a *App) openTraces(s *stores, c *config.Config) (err error) {
-	s.traces, err = tracestore.Open(tracestore.Options{Dir: a.dir("traces"), Logger: a.log.With("part", "traces"), Registerer: a.reg, KeySpec: a.keySpec,
-		Retention: c.Traces.Retention.Std(), RetentionBytes: int64(c.Traces.RetentionSize), HeadMaxAge: c.Traces.FlushAge.Std()})
-	if err != nil {
+	o := tracestore.Options{Dir: a.dir("traces"), Logger: a.log.With("part", "traces"), Registerer: a.reg, KeySpec: a.keySpec,
+		Retention: c.Traces.Retention.Std(), RetentionBytes: int64(c.Traces.RetentionSize), HeadMaxAge: c.Traces.FlushAge.Std()}
+	if s.red != nil {
+		o.Observe, o.BeforeMerge = s.red.Observe, s.red.BeforeMerge
+	}
+	if s.traces, err = tracestore.Open(o); err != nil {
 		return fmt.Errorf("cannot open the trace store: %w", err)
 	}
 	a.onStop("trace store", func(context.Context) error { return s.traces.Close() })
+	if s.red != nil {
+		s.red.Attach(s.traces)
+		a.onStop("span metrics", s.red.Close)
+	}
 	return nil
 }
 

@@ -87,6 +87,19 @@ type Traces struct {
 	Retention     Duration `yaml:"retention" doc:"How long spans are kept."`
 	RetentionSize Size     `yaml:"retention_size" doc:"Largest size of a tenant's spans; 0: no bound."`
 	FlushAge      Duration `yaml:"flush_age" doc:"Age at which spans in memory become a block."`
+
+	SpanMetrics SpanMetrics `yaml:"span_metrics" doc:"Series made of the spans that come in, in the tenant's metrics: traces_spanmetrics_* (calls and latencies by service and operation) and traces_service_graph_* (who calls whom), as Grafana's service graph and APM table ask for them."`
+}
+
+// SpanMetrics are series made of spans.
+type SpanMetrics struct {
+	Enabled        bool      `yaml:"enabled" doc:"Write the series."`
+	Interval       Duration  `yaml:"interval" doc:"How often each series gets a sample."`
+	Wait           Duration  `yaml:"wait" doc:"How long nothing of a trace must have come before its spans are counted; at most six times that. Sides of a call that come later are still counted once."`
+	Dimensions     []string  `yaml:"dimensions" doc:"Attributes of spans or their resources that become labels of traces_spanmetrics_*, besides service, span_name, span_kind and status_code. Each multiplies the series."`
+	LatencyBuckets []float64 `yaml:"latency_buckets" doc:"Bounds of traces_spanmetrics_latency, in seconds. Changed bounds begin the counters anew."`
+	GraphBuckets   []float64 `yaml:"graph_buckets" doc:"Bounds of traces_service_graph_request_client_seconds and …_server_seconds, in seconds."`
+	MaxOperations  int       `yaml:"max_operations" doc:"Combinations of labels, and edges of the graph, of a tenant; further ones are counted together as (other)."`
 }
 
 // Correlation keys.
@@ -172,7 +185,10 @@ func Default() *Config {
 		Ingest:  Ingest{SegmentSize: 64 << 20, SyncDelay: Duration(2 * time.Millisecond), MaxLogSize: 16 << 30, MaxInFlight: 256 << 20},
 		Metrics: Metrics{Retention: Duration(15 * 24 * time.Hour), OutOfOrderWindow: Duration(2 * time.Hour), Names: "UnderscoreEscapingWithSuffixes"},
 		Logs:    Logs{Retention: Duration(15 * 24 * time.Hour), FlushAge: Duration(5 * time.Minute)},
-		Traces:  Traces{Retention: Duration(15 * 24 * time.Hour), FlushAge: Duration(5 * time.Minute)},
+		Traces: Traces{Retention: Duration(15 * 24 * time.Hour), FlushAge: Duration(5 * time.Minute),
+			SpanMetrics: SpanMetrics{Enabled: true, Interval: Duration(15 * time.Second), Wait: Duration(5 * time.Second), MaxOperations: 5000,
+				LatencyBuckets: []float64{0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384},
+				GraphBuckets:   []float64{0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8}}},
 		Query: Query{MaxConcurrent: 20, Timeout: Duration(2 * time.Minute), MaxSamples: 50_000_000,
 			Lookback: Duration(5 * time.Minute)},
 		Alerting: Alerting{Interval: Duration(time.Minute)},

@@ -1,0 +1,278 @@
+package spanmetrics
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"braid/internal/vfs"
+	"braid/pkg/model"
+	"braid/pkg/tenant"
+)
+
+// The file "state" is stateMagic, the CRC-32 (Castagnoli) of the rest as four
+// bytes big-endian, and the rest: a state as encoding/gob writes it.
+const (
+	stateFile  = "state"
+	stateMagic = "braid span metrics 1\n"
+)
+
+// state is what is on disk.
+type state struct {
+	Counted                      string // a model.PositionSet
+	LatencyBuckets, GraphBuckets []float64
+	Dimensions                   []string
+	Tenants                      []tenantState
+}
+
+type tenantState struct {
+	Tenant  string
+	Classes []class
+	Vacant  []uint32
+	Seen    []int64
+	Texts   []string
+	Ops     []opState
+	Edges   []edgeState
+	Traces  []traceState
+}
+
+type opState struct {
+	Number uint32
+	Counts counts
+}
+
+type edgeState struct {
+	Edge   edge
+	Counts counts
+}
+
+type traceState struct {
+	ID        model.TraceID
+	Born, Hit int64
+	Spans     []span
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// save writes the state; nothing when all of it is on disk. It needs ticking.
+func (g *Generator) save() error {
+	settled := g.opts.Settled() // before the copy: what is below it is in there
+	g.mu.Lock()
+	if !g.dirty {
+		g.mu.Unlock()
+		return nil
+	}
+	if settled > 1 {
+		g.counted.AddRange(1, settled-1)
+	}
+	st := state{Counted: g.counted.String(), LatencyBuckets: g.opts.LatencyBuckets, GraphBuckets: g.opts.GraphBuckets, Dimensions: g.opts.Dimensions}
+	before := g.opts.Now().Add(-idleAfter).UnixNano()
+	for t, w := range g.tenants {
+		ta := g.tally(t)
+		if len(w.numbers) > g.opts.MaxOperations/2 {
+			for _, n := range w.forget(before) {
+				if int(n) < len(ta.ops) {
+					ta.ops[n] = nil
+				}
+			}
+		}
+		ta.forget(before)
+		st.Tenants = append(st.Tenants, w.copy(t))
+	}
+	g.saving, g.unsaved, g.dirty = g.unsaved, 0, false
+	g.mu.Unlock()
+	for i := range st.Tenants {
+		g.tallies[tenant.ID(st.Tenants[i].Tenant)].copy(&st.Tenants[i])
+	}
+	err := g.writeState(&st)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.dirty = true
+		if g.unsaved == 0 || g.saving != 0 && g.saving < g.unsaved {
+			g.unsaved = g.saving
+		}
+	}
+	g.saving = 0
+	return err
+}
+
+func (w *waiting) copy(t tenant.ID) tenantState {
+	st := tenantState{Tenant: string(t), Classes: slices.Clone(w.classes), Vacant: slices.Clone(w.vacant), Seen: slices.Clone(w.seen), Texts: w.texts}
+	for id, tr := range w.traces {
+		x := traceState{ID: id, Born: tr.born, Hit: tr.hit, Spans: make([]span, 0, tr.n)}
+		for at := tr.first; at != 0; at = w.spans[at-1].next {
+			x.Spans = append(x.Spans, w.spans[at-1])
+		}
+		st.Traces = append(st.Traces, x)
+	}
+	return st
+}
+
+func (ta *tally) copy(st *tenantState) {
+	for n, op := range ta.ops {
+		if op != nil {
+			st.Ops = append(st.Ops, opState{uint32(n), op.counts})
+		}
+	}
+	for e, c := range ta.edges {
+		st.Edges = append(st.Edges, edgeState{e, *c})
+	}
+}
+
+func (g *Generator) writeState(st *state) error {
+	var b bytes.Buffer
+	b.WriteString(stateMagic)
+	b.Write(make([]byte, 4))
+	if err := gob.NewEncoder(&b).Encode(st); err != nil {
+		return fmt.Errorf("cannot encode the state: %w", err)
+	}
+	head := len(stateMagic)
+	binary.BigEndian.PutUint32(b.Bytes()[head:], crc32.Checksum(b.Bytes()[head+4:], castagnoli))
+	return replaceFile(g.opts.FS, g.opts.Dir, stateFile, b.Bytes())
+}
+
+// replaceFile puts a file into its place in one step, durably.
+func replaceFile(fsys vfs.FS, dir, name string, content []byte) error {
+	path := filepath.Join(dir, name)
+	f, err := fsys.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fsys.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
+// load reads the state. One that is damaged is set aside: counters then begin
+// anew, which rate() understands.
+func (g *Generator) load() error {
+	if err := vfs.MkdirAllDurable(g.opts.FS, g.opts.Dir); err != nil {
+		return err
+	}
+	path := filepath.Join(g.opts.Dir, stateFile)
+	raw, err := g.opts.FS.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := decodeState(raw)
+	if err == nil {
+		err = g.adopt(st)
+	}
+	if err != nil {
+		g.opts.Logger.Error("the state of the span metrics is damaged and was set aside; counters begin anew", "file", path+".damaged", "err", err)
+		g.counted, g.tenants, g.tallies = model.PositionSet{}, map[tenant.ID]*waiting{}, map[tenant.ID]*tally{}
+		return g.opts.FS.Rename(path, path+".damaged")
+	}
+	return nil
+}
+
+func decodeState(raw []byte) (*state, error) {
+	head := len(stateMagic)
+	if len(raw) < head+4 || string(raw[:head]) != stateMagic {
+		return nil, errors.New("not a state of this version")
+	}
+	if binary.BigEndian.Uint32(raw[head:]) != crc32.Checksum(raw[head+4:], castagnoli) {
+		return nil, errors.New("checksum does not match")
+	}
+	st := &state{}
+	if err := gob.NewDecoder(bytes.NewReader(raw[head+4:])).Decode(st); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// adopt makes a state the present one. Counts under other settings cannot go
+// on: their series begin anew.
+func (g *Generator) adopt(st *state) error {
+	if err := g.counted.UnmarshalText([]byte(st.Counted)); err != nil {
+		return err
+	}
+	same := slices.Equal(st.LatencyBuckets, g.opts.LatencyBuckets) && slices.Equal(st.GraphBuckets, g.opts.GraphBuckets) &&
+		(len(st.Dimensions) == 0 && len(g.opts.Dimensions) == 0 || reflect.DeepEqual(st.Dimensions, g.opts.Dimensions))
+	for i := range st.Tenants {
+		x := &st.Tenants[i]
+		w := newWaiting(g.opts.MaxOperations, g.opts.Dimensions)
+		if err := w.adopt(x); err != nil {
+			return fmt.Errorf("tenant %q: %w", x.Tenant, err)
+		}
+		g.tenants[tenant.ID(x.Tenant)] = w
+		ta := newTally(&g.opts)
+		g.tallies[tenant.ID(x.Tenant)] = ta
+		if !same {
+			continue
+		}
+		for _, op := range x.Ops {
+			if int(op.Number) >= len(w.classes) {
+				return fmt.Errorf("tenant %q: operation %d of %d", x.Tenant, op.Number, len(w.classes))
+			}
+			for int(op.Number) >= len(ta.ops) {
+				ta.ops = append(ta.ops, nil)
+			}
+			ta.ops[op.Number] = &operation{w.classes[op.Number], op.Counts}
+		}
+		for _, e := range x.Edges {
+			c := e.Counts
+			ta.edges[e.Edge] = &c
+		}
+	}
+	return nil
+}
+
+func (w *waiting) adopt(x *tenantState) error {
+	if len(x.Seen) != len(x.Classes) {
+		return errors.New("tables of unequal length")
+	}
+	w.classes, w.vacant, w.seen = x.Classes, x.Vacant, x.Seen
+	for n, c := range w.classes {
+		if !slices.Contains(w.vacant, uint32(n)) {
+			w.numbers[c] = uint32(n)
+		}
+	}
+	if len(x.Texts) > 0 {
+		w.texts = x.Texts
+	}
+	for n, s := range w.texts {
+		w.textNo[s] = uint32(n)
+	}
+	for _, tr := range x.Traces {
+		for _, s := range tr.Spans {
+			if int(s.Class) >= len(w.classes) || int(s.Service) >= len(w.texts) || int(s.Peer) >= len(w.texts) || int(s.Typ) >= len(callTypes) {
+				return errors.New("a span points outside of the tables")
+			}
+			w.put(tr.ID, s, tr.Hit)
+		}
+		if t := w.traces[tr.ID]; t != nil {
+			t.born = tr.Born
+		}
+	}
+	return nil
+}
+
+// formatBound writes a bucket's bound as Prometheus does.
+func formatBound(v float64) string {
+	if math.IsInf(v, 1) {
+		return "+Inf"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}

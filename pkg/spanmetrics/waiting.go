@@ -1,0 +1,235 @@
+package spanmetrics
+
+import (
+	"strings"
+
+	"braid/pkg/calls"
+	"braid/pkg/model"
+)
+
+// span is what is kept of a span while it waits.
+type span struct {
+	ID, Parent      model.SpanID
+	Start, Duration int64
+	Class           uint32
+	Service, Peer   uint32 // numbers of texts; Peer 0: none
+	next            uint32 // of its trace, +1
+	Typ             uint8  // of the call to Peer: place in callTypes
+	Kind            uint8
+	Failed          bool
+}
+
+var callTypes = [...]string{calls.TypeCall, calls.TypeMessaging, calls.TypeDatabase, calls.TypeVirtual}
+
+func typeNumber(t string) uint8 {
+	for i := range callTypes {
+		if callTypes[i] == t {
+			return uint8(i)
+		}
+	}
+	return 0
+}
+
+// class is what the series of a span's calls are labelled with.
+type class struct {
+	Service, Name string
+	Dims          string // values of Options.Dimensions, each ended by a zero byte
+	Kind, Status  uint8
+}
+
+// openTrace is a trace some of whose spans wait. Times are Unix nanoseconds.
+type openTrace struct {
+	first     uint32 // span, +1
+	n         int
+	born, hit int64
+}
+
+// waiting are a tenant's spans that are not yet counted, and the tables that
+// their numbers point into.
+type waiting struct {
+	maxClasses int
+	dimensions []string
+
+	traces map[model.TraceID]*openTrace
+	spans  []span
+	free   uint32 // first free place in spans, +1, linked by next
+	held   int    // spans that wait
+
+	classes []class
+	numbers map[class]uint32
+	vacant  []uint32 // numbers that may be given again
+	seen    []int64  // by class: when it last came
+	texts   []string
+	textNo  map[string]uint32
+
+	// What add looked up last: spans of a resource and of a trace come together.
+	lastResource *model.Resource
+	lastService  uint32
+	lastID       model.TraceID
+	lastTrace    *openTrace
+}
+
+func newWaiting(maxClasses int, dimensions []string) *waiting {
+	return &waiting{maxClasses: maxClasses, dimensions: dimensions, traces: map[model.TraceID]*openTrace{}, numbers: map[class]uint32{},
+		texts: []string{""}, textNo: map[string]uint32{"": 0}}
+}
+
+// add notes one span; now is Unix nanoseconds.
+func (w *waiting) add(r *model.Resource, s *model.Span, now int64) {
+	service := w.service(r)
+	x := span{ID: s.SpanID, Parent: s.ParentID, Start: s.Start, Duration: s.Duration(), Service: service,
+		Kind: uint8(s.Kind), Failed: s.Status == model.StatusError}
+	x.Class = w.class(class{Service: w.texts[service], Name: s.Name, Dims: w.dims(r, s), Kind: uint8(s.Kind), Status: uint8(s.Status)}, now)
+	if calls.Calls(s.Kind) {
+		if name, typ := calls.Peer(s.Kind, s.Attrs); name != "" {
+			x.Peer, x.Typ = w.text(name), typeNumber(typ)
+		}
+	}
+	w.put(s.TraceID, x, now)
+}
+
+// put appends a span to its trace.
+func (w *waiting) put(id model.TraceID, x span, now int64) {
+	tr := w.lastTrace
+	if tr == nil || id != w.lastID {
+		if tr = w.traces[id]; tr == nil {
+			tr = &openTrace{born: now}
+			w.traces[id] = tr
+		}
+		w.lastID, w.lastTrace = id, tr
+	}
+	x.next = tr.first
+	at := w.free
+	if at != 0 {
+		w.free = w.spans[at-1].next
+		w.spans[at-1] = x
+	} else {
+		w.spans = append(w.spans, x)
+		at = uint32(len(w.spans))
+	}
+	tr.first, tr.hit = at, now
+	tr.n++
+	w.held++
+}
+
+// restore puts spans that were taken back.
+func (w *waiting) restore(d *due) {
+	hit := d.hit
+	if tr := w.traces[d.id]; tr != nil {
+		hit = max(hit, tr.hit)
+	}
+	for _, x := range d.spans {
+		w.put(d.id, x, hit)
+	}
+	if tr := w.traces[d.id]; tr != nil {
+		tr.born = min(tr.born, d.born)
+	}
+}
+
+// take removes a trace and appends its spans to dst, in the order of arrival
+// reversed.
+func (w *waiting) take(id model.TraceID, dst []span) []span {
+	tr := w.traces[id]
+	if tr == nil {
+		return dst
+	}
+	for at := tr.first; at != 0; {
+		x := &w.spans[at-1]
+		dst = append(dst, *x)
+		next := x.next
+		x.next, w.free = w.free, at
+		at = next
+		w.held--
+	}
+	delete(w.traces, id)
+	w.lastTrace = nil
+	if w.held == 0 {
+		w.spans, w.free = nil, 0
+	}
+	return dst
+}
+
+func (w *waiting) service(r *model.Resource) uint32 {
+	if r != w.lastResource || r == nil {
+		w.lastResource, w.lastService = r, w.text(r.Service())
+	}
+	return w.lastService
+}
+
+// endOfRequest forgets what points into the request's memory.
+func (w *waiting) endOfRequest() { w.lastResource = nil }
+
+// text numbers a name. Beyond four a class, names are "(other)".
+func (w *waiting) text(s string) uint32 {
+	n, ok := w.textNo[s]
+	if ok {
+		return n
+	}
+	if len(w.texts) > 4*w.maxClasses && s != other {
+		return w.text(other)
+	}
+	s = strings.Clone(s)
+	n = uint32(len(w.texts))
+	w.texts = append(w.texts, s)
+	w.textNo[s] = n
+	return n
+}
+
+// class numbers what a span is labelled with. Beyond maxClasses the operations
+// of a service are one, and far beyond it all services.
+func (w *waiting) class(c class, now int64) uint32 {
+	n, ok := w.numbers[c]
+	if !ok {
+		if c.Name != other && len(w.numbers) >= w.maxClasses {
+			c.Name, c.Dims = other, ""
+			return w.class(c, now)
+		}
+		if c.Service != other && len(w.numbers) >= 2*w.maxClasses {
+			c.Service = other
+			return w.class(c, now)
+		}
+		c.Name, c.Dims = strings.Clone(c.Name), strings.Clone(c.Dims)
+		if k := len(w.vacant); k > 0 {
+			n = w.vacant[k-1]
+			w.vacant = w.vacant[:k-1]
+			w.classes[n] = c
+		} else {
+			n = uint32(len(w.classes))
+			w.classes = append(w.classes, c)
+			w.seen = append(w.seen, 0)
+		}
+		w.numbers[c] = n
+	}
+	w.seen[n] = now
+	return n
+}
+
+func (w *waiting) dims(r *model.Resource, s *model.Span) string {
+	if len(w.dimensions) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, d := range w.dimensions {
+		v := s.Attrs.Text(d)
+		if v == "" && r != nil {
+			v = r.Attrs.Text(d)
+		}
+		b.WriteString(strings.ReplaceAll(v, "\x00", ""))
+		b.WriteByte(0)
+	}
+	return b.String()
+}
+
+// forget gives back the numbers of classes that have not come since before, and
+// returns them. No waiting span has one: it would have come later.
+func (w *waiting) forget(before int64) (gone []uint32) {
+	for c, n := range w.numbers {
+		if w.seen[n] < before {
+			delete(w.numbers, c)
+			w.classes[n] = class{}
+			gone = append(gone, n)
+		}
+	}
+	w.vacant = append(w.vacant, gone...)
+	return gone
+}
