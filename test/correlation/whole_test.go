@@ -3,22 +3,36 @@ package correlation_test
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"braid/pkg/correlation"
 	"braid/pkg/logstore"
 	"braid/pkg/model"
 	"braid/pkg/query"
+	"braid/pkg/query/fanout"
+	"braid/pkg/remote"
 	"braid/pkg/tenant"
 	"braid/pkg/tracestore"
 	"braid/pkg/tsdb"
+	"braid/test/correlation/shop"
 )
+
+const (
+	epoch  = int64(1_760_000_000_000_000_000)
+	second = int64(1_000_000_000)
+)
+
+var spec = model.NewKeySpec(nil)
 
 // house is the three stores on one folder.
 type house struct {
@@ -48,8 +62,11 @@ func (h *house) open() {
 	require.NoError(h.t, err)
 	h.metrics, err = tsdb.Open(tsdb.Options{Dir: filepath.Join(h.dir, "metrics"), Now: now})
 	require.NoError(h.t, err)
-	spec := model.NewKeySpec(nil)
-	h.finder = correlation.New(correlation.Options{Metrics: h.metrics, Logs: h.logs, Traces: h.traces, KeySpec: func() *model.KeySpec { return spec }})
+	h.finder = finder(h.metrics, h.logs, h.traces)
+}
+
+func finder(m query.MetricSource, l query.LogSource, t query.TraceSource) *correlation.Finder {
+	return correlation.New(correlation.Options{Metrics: m, Logs: l, Traces: t, KeySpec: func() *model.KeySpec { return spec }})
 }
 
 func (h *house) close() {
@@ -73,167 +90,164 @@ func (h *house) merge() {
 	h.logs.Maintain(context.Background())
 }
 
-// send writes parts as requests of their services.
-func (h *house) send(s *shop, p *parts) {
+// send writes parts.
+func (h *house) send(s *shop.Shop, p *shop.Parts) {
 	ctx := context.Background()
-	for service, list := range p.spans {
+	for _, b := range p.Spans {
 		h.pos++
-		rej, err := h.traces.AppendSpans(ctx, tenant.Default, h.pos, &model.Spans{Batches: []model.SpanBatch{{Resource: s.resources[service], Spans: list}}})
+		rej, err := h.traces.AppendSpans(ctx, tenant.Default, h.pos, &model.Spans{Batches: []model.SpanBatch{b}})
 		require.NoError(h.t, err)
 		require.Zero(h.t, rej.Count, rej.Message())
 	}
-	for service, list := range p.logs {
+	for _, b := range p.Logs {
 		h.pos++
-		rej, err := h.logs.AppendLogs(ctx, tenant.Default, h.pos, &model.Logs{Batches: []model.LogBatch{{Resource: s.resources[service], Records: list}}})
+		rej, err := h.logs.AppendLogs(ctx, tenant.Default, h.pos, &model.Logs{Batches: []model.LogBatch{b}})
 		require.NoError(h.t, err)
 		require.Zero(h.t, rej.Count, rej.Message())
 	}
-	if len(p.metrics) > 0 {
+	if len(p.Points) > 0 {
 		h.pos++
-		metric := model.Metric{Name: "orders", Type: model.MetricGauge, Points: p.metrics}
-		rej, err := h.metrics.AppendMetrics(ctx, tenant.Default, h.pos, &model.Metrics{Batches: []model.MetricBatch{{Resource: s.resources[0], Metrics: []model.Metric{metric}}}})
+		metric := model.Metric{Name: "orders", Type: model.MetricGauge, Points: p.Points}
+		rej, err := h.metrics.AppendMetrics(ctx, tenant.Default, h.pos, &model.Metrics{Batches: []model.MetricBatch{{Resource: s.Resource(), Metrics: []model.Metric{metric}}}})
 		require.NoError(h.t, err)
 		require.Zero(h.t, rej.Count, rej.Message())
 	}
 }
 
-// scanExemplars reads every stored exemplar: the store keeps a choice of those
-// sent, so the scan says which ones a look-up must find.
-func (h *house) scanExemplars() map[string]map[float64]bool {
-	out := map[string]map[float64]bool{}
-	q := &query.ExemplarQuery{Tenant: tenant.Default, Limit: 1_000_000}
-	for batch, err := range h.metrics.Exemplars(context.Background(), q) {
-		require.NoError(h.t, err)
-		for i := range batch {
-			id := batch[i].TraceID.String()
-			if batch[i].TraceID.IsZero() {
-				id = model.Canonical(model.KeyRequest, batch[i].Attrs.Text("request_id"))
-			}
-			if out[id] == nil {
-				out[id] = map[float64]bool{}
-			}
-			out[id][batch[i].Value] = true
-		}
-	}
-	return out
+// over serves the house's stores by gRPC and returns a client: what an ingester
+// is to a querier.
+func (h *house) over() *remote.Client {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(h.t, err)
+	srv := grpc.NewServer(grpc.MaxSendMsgSize(remote.MaxMessage))
+	remote.Register(srv, remote.Sources{Metrics: h.metrics, Logs: h.logs, Traces: h.traces})
+	go func() { _ = srv.Serve(l) }()
+	h.t.Cleanup(srv.Stop)
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(h.t, err)
+	h.t.Cleanup(func() { _ = conn.Close() })
+	return remote.NewClient(conn)
 }
 
-// lookUps is how many requests are looked up at each stage of a test run; with
-// BRAID_ALL=1 in the environment it is every one.
-const lookUps = 30
-
-// check compares look-ups with what the generator knows.
-func (h *house) check(s *shop, seed uint64, stage string) {
-	r := rand.New(rand.NewPCG(seed, 5))
-	picks := r.Perm(len(s.requests))
-	if os.Getenv("BRAID_ALL") == "" {
-		picks = picks[:min(lookUps, len(picks))]
+// fan is what a querier asks: ingesters in other processes.
+func fan(houses ...*house) *correlation.Finder {
+	m, l, t := &fanout.Metrics{}, &fanout.Logs{}, &fanout.Traces{KeySpec: func() *model.KeySpec { return spec }}
+	for _, h := range houses {
+		c := h.over()
+		m.Parts = append(m.Parts, fanout.Part[query.MetricSource]{Name: h.dir, Source: c})
+		l.Parts = append(l.Parts, fanout.Part[query.LogSource]{Name: h.dir, Source: c})
+		t.Parts = append(t.Parts, fanout.Part[query.TraceSource]{Name: h.dir, Source: c})
 	}
-	exemplars := h.scanExemplars()
+	return finder(m, l, t)
+}
+
+// requests is how many the proofs draw, and looks how many of them are looked
+// up at each stage. With BRAID_PROOF_REQUESTS=10000 in the environment the
+// proofs draw so many and look every one up.
+func requests(t *testing.T, usual int) (draw, look int) {
+	text := os.Getenv("BRAID_PROOF_REQUESTS")
+	if text == "" {
+		return usual, 30
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, "BRAID_PROOF_REQUESTS")
+	return n, n
+}
+
+// check compares look-ups with what was sent. Each is by the trace or by the
+// request id, in turn, in the spelling of its protocol.
+func check(t *testing.T, f *correlation.Finder, s *shop.Shop, look int, seed uint64, stage string) {
+	began := time.Now()
+	picks := rand.New(rand.NewPCG(seed, 5)).Perm(len(s.Requests))
+	picks = picks[:min(look, len(picks))]
 	var wg sync.WaitGroup
 	work := make(chan int)
 	for range 2 {
 		wg.Go(func() {
 			for n := range work {
-				h.checkOne(s.requests[n], exemplars, stage, n%2 == 0)
+				checkOne(t, f, s.Requests[n], stage, (n+int(seed))%2 == 0)
 			}
 		})
 	}
 	found := 0
 	for _, n := range picks {
-		if len(s.requests[n].spans) > 0 {
+		if t.Failed() {
+			break
+		}
+		if len(s.Requests[n].Spans) > 0 {
 			found++
 		}
 		work <- n
 	}
 	close(work)
 	wg.Wait()
-	require.Greater(h.t, found, len(picks)/2)
+	if !t.Failed() {
+		require.Greater(t, found, len(picks)/2)
+	}
+	t.Logf("%s: %d look-ups, %s", stage, len(picks), time.Since(began).Round(time.Millisecond))
 }
 
-func (h *house) checkOne(q *request, exemplars map[string]map[float64]bool, stage string, byTrace bool) {
-	text := q.id
-	if byTrace {
-		text = q.trace.String()
-		if name, spelt := spellTrace(q.n%4, q.trace); name != "" {
-			text = spelt
-		}
-	}
-	wantSpans, wantLogs := q.whole(byTrace)
-	w, err := h.finder.Correlate(context.Background(), tenant.Default, correlation.Request{ID: text})
+func checkOne(t *testing.T, f *correlation.Finder, q *shop.Request, stage string, byTrace bool) {
+	w, err := f.Correlate(context.Background(), tenant.Default, correlation.Request{ID: q.Text(byTrace)})
 	if err != nil {
-		h.t.Errorf("%s: request %d by %q: %v", stage, q.n, text, err)
+		t.Errorf("%s: request %d by %q: %v", stage, q.N, q.Text(byTrace), err)
 		return
 	}
-	spans, logs := map[string]bool{}, map[string]bool{}
+	var spans, logs []string
+	var exemplars []float64
 	for i := range w.Spans {
-		spans[w.Spans[i].SpanID.String()] = true
+		spans = append(spans, w.Spans[i].SpanID.String())
+		if p := w.Spans[i].Parent; p >= 0 && w.Spans[i].Start+w.Spans[i].Shift < w.Spans[p].Start+w.Spans[p].Shift {
+			t.Errorf("%s: request %d: a span comes before its parent", stage, q.N)
+		}
 	}
 	for i := range w.Logs {
-		logs[w.Logs[i].Body.Text()] = true
-	}
-	// An exemplar may be the only record of an id: then it alone is found.
-	want, got := map[float64]bool{}, map[float64]bool{}
-	linked := len(wantSpans)+len(wantLogs) > 0
-	both := linked && q.linked()
-	if byTrace || both {
-		for v := range exemplars[q.trace.String()] {
-			want[v] = true
-		}
-	}
-	if !byTrace || both {
-		for v := range exemplars[q.id] {
-			want[v] = true
-		}
+		logs = append(logs, w.Logs[i].Body.Text())
 	}
 	for i := range w.Exemplars {
-		got[w.Exemplars[i].Value] = true
+		exemplars = append(exemplars, w.Exemplars[i].Value)
 	}
-	ok := equal(wantSpans, spans) && equal(wantLogs, logs) && equal(want, got) && len(w.Spans) == len(spans) && len(w.Logs) == len(logs)
-	if !ok {
-		h.t.Errorf("%s: request %d by %q\nspans %v\nwant  %v\nlogs %v\nwant %v\nexemplars %v\nwant      %v", stage, q.n, text, spans, wantSpans, logs, wantLogs, got, want)
+	if d := q.Differences(byTrace, spans, logs, exemplars); d != "" {
+		t.Errorf("%s: %s", stage, d)
 	}
 	if !w.Complete {
-		h.t.Errorf("%s: request %d is not complete: %v %v", stage, q.n, w.Warnings, w.Gaps)
+		t.Errorf("%s: request %d is not complete: %v %v", stage, q.N, w.Warnings, w.Gaps)
 	}
 }
 
-// linked reports whether some record carries both ids.
-func (q *request) linked() bool {
-	for _, set := range []map[string]carries{q.spans, q.logs} {
-		for _, c := range set {
-			if c.trace && c.request {
-				return true
+// checkUsers compares the requests of a user with what was sent.
+func checkUsers(t *testing.T, f *correlation.Finder, s *shop.Shop, stage string) {
+	for _, user := range []string{"u3", "u17"} {
+		want := map[string]bool{}
+		for _, q := range s.Requests {
+			if q.User == user {
+				want[q.Trace.String()] = true
 			}
 		}
-	}
-	return false
-}
-
-func equal[K comparable](a, b map[K]bool) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k := range a {
-		if !b[k] {
-			return false
+		list, err := f.Requests(context.Background(), tenant.Default, correlation.ListRequest{ID: user, Limit: 5000})
+		require.NoError(t, err)
+		got := map[string]bool{}
+		for i := range list.Requests {
+			got[list.Requests[i].TraceID.String()] = true
+			require.Equal(t, "web", list.Requests[i].Service, "the entry speaks for the request")
 		}
+		require.Equal(t, want, got, "%s: requests of %s", stage, user)
+		require.Equal(t, len(want), list.Total)
 	}
-	return true
 }
 
-// TestLookUpsEqualScan is the proof: requests in many flushes with late
-// parts, then merged, then opened again.
+// TestLookUpsEqualScan is the proof: requests in many flushes with late parts,
+// then merged, then opened again, then asked through a network.
 func TestLookUpsEqualScan(t *testing.T) {
-	s, h := newShop(1), openHouse(t, t.TempDir())
-	const rounds, perRound = 12, 60
-	later := newParts()
+	s, h := shop.New(1, epoch), openHouse(t, t.TempDir())
+	draw, look := requests(t, 720)
+	const rounds = 12
+	later := shop.NewParts()
 	for round := range rounds {
-		now := newParts()
-		late := later
-		later = newParts()
-		for range perRound {
-			s.next(now, later)
+		now, late := shop.NewParts(), later
+		later = shop.NewParts()
+		for range draw / rounds {
+			s.Next(now, later)
 		}
 		h.send(s, now)
 		h.send(s, late)
@@ -242,11 +256,38 @@ func TestLookUpsEqualScan(t *testing.T) {
 		}
 	}
 	h.send(s, later)
-	h.check(s, 1, "blocks and heads")
+	check(t, h.finder, s, look, 1, "blocks and heads")
 	h.flush()
-	h.check(s, 2, "blocks")
+	check(t, h.finder, s, look, 2, "blocks")
 	h.merge()
-	h.check(s, 3, "merged")
+	check(t, h.finder, s, look, 3, "merged")
+	checkUsers(t, h.finder, s, "merged")
 	h.restart()
-	h.check(s, 4, "restarted")
+	check(t, h.finder, s, look, 4, "restarted")
+	check(t, fan(h), s, look, 5, "querier and ingester")
+}
+
+// TestLookUpsOverTwoIngesters has the parts of each request in two places.
+func TestLookUpsOverTwoIngesters(t *testing.T) {
+	s, a, b := shop.New(2, epoch), openHouse(t, t.TempDir()), openHouse(t, t.TempDir())
+	draw, look := requests(t, 240)
+	const rounds = 4
+	for round := range rounds {
+		now, later := shop.NewParts(), shop.NewParts()
+		for range draw / rounds {
+			s.Next(now, later)
+		}
+		// Batches are of services: each has its ingester.
+		left, right := now.Split()
+		a.send(s, left)
+		b.send(s, right)
+		b.send(s, later)
+		if round < rounds-1 {
+			a.flush()
+			b.flush()
+		}
+	}
+	f := fan(a, b)
+	check(t, f, s, look, 1, "two ingesters")
+	checkUsers(t, f, s, "two ingesters")
 }
