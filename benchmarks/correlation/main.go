@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -46,12 +47,24 @@ func run(ctx context.Context) error {
 	flag.IntVar(&s.blocks, "blocks", 200, "blocks of each of the two stores")
 	flag.IntVar(&s.lookups, "lookups", 400, "look-ups of each kind")
 	only := flag.String("parts", "load,lookup,curve,join,outliers,ingest", "what to run, in this order")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of all parts here")
 	flag.Parse()
 	if s.dir == "" {
 		return errors.New("cannot run: name a folder with -dir")
 	}
 	if s.blocks < 1 || s.records < 2*hops*s.blocks {
 		return fmt.Errorf("cannot run: %d records are too few for %d blocks", s.records, s.blocks)
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	wanted := strings.Split(*only, ",")
 	for _, p := range parts {
