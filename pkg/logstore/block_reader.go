@@ -12,6 +12,7 @@ import (
 
 	"braid/internal/vfs"
 	"braid/pkg/block"
+	"braid/pkg/idindex"
 	"braid/pkg/model"
 )
 
@@ -33,6 +34,9 @@ type blockReader struct {
 	dropped atomic.Bool // remove the files with the last reference
 	onGone  func(*blockReader)
 	damage  sync.Once // damage is logged once a block
+
+	dir   *idindex.Directory[*blockReader] // of the tenant; nil while written
+	inDir atomic.Bool
 }
 
 // directory is the decoded directory of a block.
@@ -79,8 +83,13 @@ func (r *blockReader) acquire() bool {
 
 // release gives a reference back.
 func (r *blockReader) release() {
-	if r.refs.Add(-1) == 0 && r.onGone != nil {
-		r.onGone(r)
+	if r.refs.Add(-1) == 0 {
+		if r.dir != nil {
+			r.dir.Remove(r)
+		}
+		if r.onGone != nil {
+			r.onGone(r)
+		}
 	}
 }
 

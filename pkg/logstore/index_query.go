@@ -98,6 +98,10 @@ func (r *blockReader) idIndex(stats *model.QueryStats) (*idindex.Index, error) {
 		if err != nil {
 			return nil, 0, block.Corruptionf(r.block.Path(idsFile), -1, "%v", err)
 		}
+		if r.dir != nil && !r.inDir.Load() {
+			_ = r.dir.Add(r, ids) // a damaged one is a candidate for every id
+			r.inDir.Store(true)
+		}
 		return ids, int64(len(data)), nil
 	})
 	if err != nil {

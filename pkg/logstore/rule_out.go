@@ -34,20 +34,59 @@ func keyNames(columns []blockColumn, streams []stream, spec *model.KeySpec) map[
 	return out
 }
 
-// ruledOut reports whether the id index alone says that a block has no row that
-// answers. It reads nothing else, so that a look-up over all time opens only the
+// ruler rules blocks out by ids, for one query. What the directory of the
+// tenant's blocks knows of them it asks there: that is one line of memory for
+// eight blocks.
+type ruler struct {
+	spec  *model.KeySpec
+	stats *model.QueryStats
+	dir   *idindex.Directory[*blockReader]
+	// known are the blocks that were in the directory before it was asked.
+	known map[*blockReader]bool
+	may   map[uint64][]*blockReader // by hash: the blocks that may hold it
+}
+
+func newRuler(t *tenantState, blocks []*blockReader, spec *model.KeySpec, stats *model.QueryStats) *ruler {
+	u := &ruler{spec: spec, stats: stats, dir: &t.ids, known: make(map[*blockReader]bool, len(blocks)), may: map[uint64][]*blockReader{}}
+	for _, b := range blocks {
+		u.known[b] = b.inDir.Load()
+	}
+	return u
+}
+
+// without returns the expression with those alternatives left out of it that no
+// row of a block satisfies, as the id index alone says; none says that nothing
+// is left. It reads nothing else, so that a look-up over all time opens only the
 // blocks that hold the id.
-func (r *blockReader) ruledOut(e predicate.Expr, spec *model.KeySpec, stats *model.QueryStats) bool {
+func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
 	switch e := e.(type) {
 	case predicate.And:
-		return slices.ContainsFunc(e, func(p predicate.Expr) bool { return r.ruledOut(p, spec, stats) })
+		for _, p := range e {
+			if _, none := u.without(r, p); none {
+				return nil, true
+			}
+		}
+	case predicate.Or:
+		var out predicate.Or
+		for i, p := range e {
+			q, gone := u.without(r, p)
+			if gone && out == nil {
+				out = append(make(predicate.Or, 0, len(e)), e[:i]...)
+			}
+			if !gone && out != nil {
+				out = append(out, q)
+			}
+		}
+		if out != nil {
+			return out, len(out) == 0
+		}
 	case predicate.Correlated:
-		return e.ID != "" && r.sameKeys(spec) && r.lacks(correlatedKinds(e.Kind, spec), e.ID, stats)
+		return e, e.ID != "" && r.sameKeys(u.spec) && u.lacks(r, correlatedKinds(e.Kind, u.spec), e.ID)
 	case predicate.Compare:
-		return e.Field == predicate.Intrinsic(predicate.TraceID) && e.Op == predicate.Eq && e.Value.Kind() == model.KindString &&
-			r.lacks([]idindex.Kind{kindTrace}, e.Value.Str(), stats)
+		return e, e.Field == predicate.Intrinsic(predicate.TraceID) && e.Op == predicate.Eq && e.Value.Kind() == model.KindString &&
+			u.lacks(r, []idindex.Kind{kindTrace}, e.Value.Str())
 	}
-	return false
+	return e, false
 }
 
 func correlatedKinds(kind string, spec *model.KeySpec) []idindex.Kind {
@@ -76,16 +115,32 @@ func (r *blockReader) sameKeys(spec *model.KeySpec) bool {
 	return true
 }
 
-// lacks reports whether the index has an id under none of some kinds.
-func (r *blockReader) lacks(kinds []idindex.Kind, id string, stats *model.QueryStats) bool {
-	ids, err := r.idIndex(stats)
-	if err != nil {
-		return false
-	}
+// lacks reports whether a block has an id under none of some kinds.
+func (u *ruler) lacks(r *blockReader, kinds []idindex.Kind, id string) bool {
+	var ids *idindex.Index
 	for _, k := range kinds {
-		if pages, err := ids.Pages(k.Hash(id), nil); err != nil || len(pages) > 0 {
+		hash := k.Hash(id)
+		if u.known[r] && !slices.Contains(u.candidates(hash), r) {
+			continue
+		}
+		if ids == nil {
+			var err error
+			if ids, err = r.idIndex(u.stats); err != nil {
+				return false
+			}
+		}
+		if pages, err := ids.Pages(hash, nil); err != nil || len(pages) > 0 {
 			return false
 		}
 	}
 	return true
+}
+
+func (u *ruler) candidates(hash uint64) []*blockReader {
+	may, asked := u.may[hash]
+	if !asked {
+		may = u.dir.Candidates(hash, nil)
+		u.may[hash] = may
+	}
+	return may
 }

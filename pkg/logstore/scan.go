@@ -78,10 +78,11 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	for _, h := range heads {
 		sc.addHead(h, filter, spec, tombs)
 	}
+	rule := newRuler(tn, blocks, spec, stats)
 	for i, b := range blocks {
 		err := ctx.Err()
 		if err == nil {
-			err = sc.addBlock(b, filter, spec, tombs)
+			err = sc.addBlock(b, filter, rule, tombs)
 		}
 		if err != nil {
 			for _, rest := range blocks[i:] {
@@ -111,13 +112,18 @@ func (sc *scan) addHead(h *head, filter predicate.Expr, spec *model.KeySpec, tom
 }
 
 // addBlock takes over the reference to b: it is in sc.blocks, or released.
-func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, spec *model.KeySpec, tombs []*tombstone) error {
+func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, rule *ruler, tombs []*tombstone) error {
+	spec := rule.spec
 	skip := func() error {
 		sc.stats.AddBlocks(0, 1)
 		b.release()
 		return nil
 	}
-	if !b.block.Overlaps(sc.rng) || b.ruledOut(filter, spec, sc.stats) {
+	if !b.block.Overlaps(sc.rng) {
+		return skip()
+	}
+	filter, none := rule.without(b, filter)
+	if none {
 		return skip()
 	}
 	d, err := b.directory(sc.stats)

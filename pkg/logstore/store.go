@@ -13,6 +13,7 @@ import (
 
 	"braid/internal/vfs"
 	"braid/pkg/block"
+	"braid/pkg/idindex"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -54,6 +55,9 @@ type tenantState struct {
 	tombs    []*tombstone
 	failed   error         // of the last flush; nil when it went well
 	freed    chan struct{} // closed and renewed when a head leaves flushing
+
+	// ids tells which blocks may hold an id, of those whose index was read once.
+	ids idindex.Directory[*blockReader]
 }
 
 // maxFlushing bounds the sealed heads that wait for their block, a tenant.
@@ -134,7 +138,7 @@ func (s *Store) noteLost(problem error) {
 }
 
 func (t *tenantState) add(r *blockReader, s *Store) {
-	r.onGone = s.blockGone
+	r.onGone, r.dir = s.blockGone, &t.ids
 	t.blocks = append(t.blocks, r)
 	t.durable.Union(r.block.Positions)
 	t.lastGen = max(t.lastGen, r.gen)

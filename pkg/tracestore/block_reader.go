@@ -28,6 +28,8 @@ type blockReader struct {
 	refs  atomic.Int32
 	bad   atomic.Pointer[error]
 
+	verdict atomic.Pointer[keyVerdict]
+
 	once    sync.Once
 	onClose func(*blockReader)
 	forget  func() // takes the block out of its tenant's directory

@@ -67,13 +67,13 @@ type pruner struct {
 	spec *model.KeySpec
 }
 
-// pages returns the pages that some filter of the selection may match on.
-func (s *selection) pages(b *blockReader, side *sidecar) pageSet {
-	if len(s.progs) == 0 {
+// pagesOf returns the pages that some filter of the selection may match on.
+func (s *selection) pagesOf(progs []*program, b *blockReader, side *sidecar) pageSet {
+	if len(progs) == 0 {
 		return nil
 	}
 	out := none()
-	for _, p := range s.progs {
+	for _, p := range progs {
 		out = union(out, (&pruner{b: b, side: side, spec: s.spec}).pages(p.expr))
 	}
 	return out

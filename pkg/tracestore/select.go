@@ -49,6 +49,7 @@ type selection struct {
 	spec    *model.KeySpec
 	progs   []*program
 	leaves  int // of all programs
+	ruler   ruler
 	want    *wanted
 	sources []candidateSource
 	found   candidates
@@ -81,7 +82,7 @@ type hit struct {
 }
 
 func newSelection(ctx context.Context, v *view, q *predicate.SpanQuery, spec *model.KeySpec) *selection {
-	s := &selection{ctx: ctx, v: v, q: q, spec: spec, want: newWanted(q.Project)}
+	s := &selection{ctx: ctx, v: v, q: q, spec: spec, want: newWanted(q.Project), ruler: ruler{v, spec, map[uint64][]*blockReader{}}}
 	for _, f := range q.Filters {
 		p := compile(f, spec)
 		p.base, s.leaves = s.leaves, s.leaves+len(p.leaves)
@@ -202,9 +203,12 @@ type matcher struct {
 	any   bool
 }
 
-func (s *selection) bind(t *tables) *matcher {
-	m := &matcher{all: len(s.progs) == 0, any: len(s.progs) == 0, yes: make([]uint64, len(t.classes)), maybe: make([]uint64, len(t.classes))}
-	for i, p := range s.progs {
+func (s *selection) bind(t *tables) *matcher { return s.bindTo(s.progs, t) }
+
+// bindTo is bind of filters that may have been made smaller for the part.
+func (s *selection) bindTo(progs []*program, t *tables) *matcher {
+	m := &matcher{all: len(progs) == 0, any: len(progs) == 0, yes: make([]uint64, len(t.classes)), maybe: make([]uint64, len(t.classes))}
+	for i, p := range progs {
 		b := p.bind(t)
 		m.progs = append(m.progs, b)
 		m.any = m.any || b.any

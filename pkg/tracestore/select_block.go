@@ -28,6 +28,14 @@ type blockSource struct {
 
 // blockSource returns nil when no span of the block can match.
 func (s *selection) blockSource(b *blockReader) *blockSource {
+	var progs []*program
+	if b.Overlaps(s.q.Range) {
+		progs = s.programs(b)
+	}
+	if progs == nil && len(s.progs) > 0 {
+		s.v.stats.AddBlocks(0, 1)
+		return nil
+	}
 	side, err := b.sidecar()
 	if err != nil {
 		s.v.warn(b, err)
@@ -35,14 +43,14 @@ func (s *selection) blockSource(b *blockReader) *blockSource {
 	}
 	var m *matcher
 	if b.Overlaps(s.q.Range) {
-		m = s.bind(&side.tables)
+		m = s.bindTo(progs, &side.tables)
 	}
 	if m == nil || !m.any {
 		s.v.stats.AddBlocks(0, 1)
 		return nil
 	}
 	s.v.stats.AddBlocks(1, 0)
-	src := &blockSource{sel: s, b: b, side: side, m: m, next: side.pages() - 1, pages: s.pages(b, side)}
+	src := &blockSource{sel: s, b: b, side: side, m: m, next: side.pages() - 1, pages: s.pagesOf(progs, b, side)}
 	src.cur = newPageCursor(b, side, s.leaves, s.v.stats)
 	src.show = newPageCursor(b, side, 0, s.v.stats)
 	return src
