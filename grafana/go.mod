@@ -2,6 +2,9 @@ module braid/grafana
 
 go 1.26.5
 
+// npm's packages are beside; some hold Go files.
+ignore ./node_modules
+
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/grafana/grafana-plugin-sdk-go v0.298.0

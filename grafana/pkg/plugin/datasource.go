@@ -2,10 +2,11 @@
 //
 // A query's life: Grafana calls QueryData with JSON models; query.go decodes
 // each and picks its language; client.go asks Braid over HTTP as the data source
-// is configured (tenant, TLS, credentials, the user's own token); frames.go and
-// the file of the language turn the answer into data frames of Grafana's data
-// plane contract. Health, variables and autocomplete (resource.go) and live tail
-// (stream.go) go through the same client.
+// is configured (tenant, TLS, credentials, the user's own token); the file of the
+// language and frames.go turn the answer into data frames of Grafana's data plane
+// contract, with links (links.go) from each to the others. Health, variables and
+// autocomplete (resource.go), live tail (stream.go) and answers in parts
+// (chunked.go) go through the same client.
 package plugin
 
 import (
@@ -23,16 +24,19 @@ import (
 // Datasource is one configured data source. It may be called concurrently.
 type Datasource struct {
 	backend.CallResourceHandler
-	client *client
+	client   *client
+	links    linker
+	metadata metadataCache
 }
 
 // The parts of the protocol that the data source serves.
 var (
-	_ backend.QueryDataHandler      = (*Datasource)(nil)
-	_ backend.CheckHealthHandler    = (*Datasource)(nil)
-	_ backend.CallResourceHandler   = (*Datasource)(nil)
-	_ backend.StreamHandler         = (*Datasource)(nil)
-	_ instancemgmt.InstanceDisposer = (*Datasource)(nil)
+	_ backend.QueryDataHandler        = (*Datasource)(nil)
+	_ backend.QueryChunkedDataHandler = (*Datasource)(nil)
+	_ backend.CheckHealthHandler      = (*Datasource)(nil)
+	_ backend.CallResourceHandler     = (*Datasource)(nil)
+	_ backend.StreamHandler           = (*Datasource)(nil)
+	_ instancemgmt.InstanceDisposer   = (*Datasource)(nil)
 )
 
 // settings is the plugin's share of jsonData; the rest is the SDK's: TLS, basic
@@ -53,7 +57,7 @@ func New(ctx context.Context, s backend.DataSourceInstanceSettings) (instancemgm
 	if err != nil {
 		return nil, err
 	}
-	d := &Datasource{client: c}
+	d := &Datasource{client: c, links: linker{uid: s.UID, name: s.Name}}
 	d.CallResourceHandler = httpadapter.New(d.resources())
 	return d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/url"
 	"strconv"
 	"time"
@@ -63,7 +64,7 @@ func (l *line) UnmarshalJSON(text []byte) error {
 }
 
 func (d *Datasource) logql(ctx context.Context, q question) (data.Frames, error) {
-	params := url.Values{"query": {q.Expr}, "limit": {strconv.Itoa(q.Limit)}, "direction": {"backward"}}
+	params := url.Values{"query": {q.Expr}, "limit": {strconv.Itoa(q.Limit)}, "direction": {q.Direction}}
 	path := "/loki/api/v1/query_range"
 	if q.Instant {
 		path = "/loki/api/v1/query"
@@ -78,13 +79,17 @@ func (d *Datasource) logql(ctx context.Context, q question) (data.Frames, error)
 		return nil, err
 	}
 	if m.Data.Type != "streams" {
-		return m.frames(q)
+		list, err := m.series()
+		if err != nil {
+			return nil, err
+		}
+		return d.seriesFrames(q, list, m.notes(), fieldHint{})
 	}
 	var list []stream
 	if err := json.Unmarshal(m.Data.Result, &list); err != nil {
 		return nil, backend.DownstreamErrorf("cannot understand log lines: %w", err)
 	}
-	f, err := logFrame(list)
+	f, err := d.links.logFrame(list)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +99,9 @@ func (d *Datasource) logql(ctx context.Context, q question) (data.Frames, error)
 }
 
 // logFrame is the logs frame of the data plane contract: timestamp, body,
-// severity, id, labels; and trace_id besides, for links. Ids are unique within
-// the answer and the same each time that it is asked for.
-func logFrame(list []stream) (*data.Frame, error) {
+// severity, id, labels; and trace_id besides, which leads to the request. Ids are
+// unique within the answer and the same each time that it is asked for.
+func (l linker) logFrame(list []stream) (*data.Frame, error) {
 	var (
 		times                         []time.Time
 		bodies, severities, ids, tids []string
@@ -104,9 +109,9 @@ func logFrame(list []stream) (*data.Frame, error) {
 		seen                          = map[string]int{}
 	)
 	for _, s := range list {
-		for _, l := range s.Lines {
+		for _, one := range s.Lines {
 			all := map[string]string{}
-			for _, part := range []map[string]string{s.Labels, l.labels} {
+			for _, part := range []map[string]string{s.Labels, one.labels} {
 				for k, v := range part {
 					all[k] = v
 				}
@@ -115,15 +120,22 @@ func logFrame(list []stream) (*data.Frame, error) {
 			if err != nil {
 				return nil, err
 			}
-			id := strconv.FormatInt(l.at.UnixNano(), 10) + "_" + s.Labels["service_name"]
+			// What a line is names it, so that it has the same id on another page;
+			// lines that are the same in all are numbered.
+			h := fnv.New64a()
+			_, _ = h.Write(text)
+			_, _ = h.Write([]byte(one.text))
+			id := strconv.FormatInt(one.at.UnixNano(), 10) + "_" + strconv.FormatUint(h.Sum64(), 36)
 			seen[id]++
-			times, bodies, labels = append(times, l.at), append(bodies, l.text), append(labels, text)
+			times, bodies, labels = append(times, one.at), append(bodies, one.text), append(labels, text)
 			severities = append(severities, all["detected_level"])
 			ids = append(ids, id+"_"+strconv.Itoa(seen[id]))
 			tids = append(tids, all["trace_id"])
 		}
 	}
+	trace := data.NewField("trace_id", nil, tids)
+	trace.Config = &data.FieldConfig{Links: []data.DataLink{l.request("Request")}}
 	f := data.NewFrame("", data.NewField("timestamp", nil, times), data.NewField("body", nil, bodies), data.NewField("severity", nil, severities),
-		data.NewField("id", nil, ids), data.NewField("labels", nil, labels), data.NewField("trace_id", nil, tids))
+		data.NewField("id", nil, ids), data.NewField("labels", nil, labels), trace)
 	return f.SetMeta(&data.FrameMeta{Type: data.FrameTypeLogLines, TypeVersion: data.FrameTypeVersion{0, 0}, PreferredVisualization: data.VisTypeLogs}), nil
 }

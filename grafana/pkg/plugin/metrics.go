@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +49,9 @@ type series struct {
 	Metric data.Labels `json:"metric"`
 	Value  *point      `json:"value"`
 	Values []point     `json:"values"`
+	// Native histograms.
+	Histogram  *distribution  `json:"histogram"`
+	Histograms []distribution `json:"histograms"`
 }
 
 func (d *Datasource) promql(ctx context.Context, q question) (data.Frames, error) {
@@ -69,8 +70,14 @@ func (d *Datasource) promql(ctx context.Context, q question) (data.Frames, error
 	if err := d.client.get(ctx, path, params, &m); err != nil {
 		return nil, err
 	}
-	frames, err := m.frames(q)
-	if err != nil || q.Instant {
+	list, err := m.series()
+	if err != nil {
+		return nil, err
+	}
+	hint := d.hint(ctx, q.Expr)
+	hint.links = []data.DataLink{d.links.to("Requests behind", map[string]any{"queryType": typeBehind, "expr": q.Expr})}
+	frames, err := d.seriesFrames(q, list, m.notes(), hint)
+	if err != nil || q.Instant || (q.Exemplar != nil && !*q.Exemplar) || (q.Format != formatMulti && q.Format != formatWide) {
 		return frames, err
 	}
 	exemplars, err := d.exemplars(ctx, params)
@@ -80,9 +87,11 @@ func (d *Datasource) promql(ctx context.Context, q question) (data.Frames, error
 	return append(frames, exemplars...), nil
 }
 
-// frames turns series into frames: one for each ("time series multi"), or with
-// an instant one number for each ("numeric multi").
-func (m matrix) frames(q question) (data.Frames, error) {
+// notes are warnings and hints of the server.
+func (m matrix) notes() []string { return append(m.Warnings, m.Infos...) }
+
+// series reads what the answer has: of a scalar one series without labels.
+func (m matrix) series() ([]series, error) {
 	var list []series
 	switch m.Data.Type {
 	case "scalar":
@@ -98,56 +107,40 @@ func (m matrix) frames(q question) (data.Frames, error) {
 	default:
 		return nil, badQuery("a %s is nothing to draw", m.Data.Type)
 	}
-	kind := data.FrameTypeTimeSeriesMulti
-	if q.Instant {
-		kind = data.FrameTypeNumericMulti
-	}
-	frames := make(data.Frames, 0, len(list))
-	for _, s := range list {
+	for i := range list {
+		s := &list[i]
 		if s.Value != nil {
 			s.Values = []point{*s.Value}
 		}
-		frames = append(frames, seriesFrame(s, kind, q.Legend))
-	}
-	if len(frames) == 0 {
-		frames = data.Frames{data.NewFrame("").SetMeta(&data.FrameMeta{Type: kind, TypeVersion: data.FrameTypeVersion{0, 1}})}
-	}
-	for _, w := range append(m.Warnings, m.Infos...) {
-		frames[0].AppendNotices(data.Notice{Severity: data.NoticeSeverityWarning, Text: w})
-	}
-	return frames, nil
-}
-
-func seriesFrame(s series, kind data.FrameType, legend string) *data.Frame {
-	times, values := make([]time.Time, len(s.Values)), make([]float64, len(s.Values))
-	for i, p := range s.Values {
-		times[i], values[i] = p.at, p.value
-	}
-	name := legendOf(s.Metric, legend)
-	value := data.NewField(data.TimeSeriesValueFieldName, s.Metric, values)
-	value.Config = &data.FieldConfig{DisplayNameFromDS: name}
-	f := data.NewFrame(name, data.NewField(data.TimeSeriesTimeFieldName, nil, times), value)
-	return f.SetMeta(&data.FrameMeta{Type: kind, TypeVersion: data.FrameTypeVersion{0, 1}, PreferredVisualization: data.VisTypeGraph})
-}
-
-var legendPart = regexp.MustCompile(`\{\{\s*([^{}\s]+)\s*\}\}`)
-
-// legendOf writes a series as the legend says, or as PromQL does.
-func legendOf(labels data.Labels, legend string) string {
-	if legend != "" && legend != "__auto" {
-		return legendPart.ReplaceAllStringFunc(legend, func(m string) string { return labels[legendPart.FindStringSubmatch(m)[1]] })
-	}
-	var parts []string
-	for k, v := range labels {
-		if k != "__name__" {
-			parts = append(parts, k+"="+strconv.Quote(v))
+		if s.Histogram != nil {
+			s.Histograms = []distribution{*s.Histogram}
 		}
 	}
-	sort.Strings(parts)
-	if len(parts) == 0 {
-		return labels["__name__"]
+	return list, nil
+}
+
+// UnmarshalJSON reads [seconds, {"buckets": [[boundaries, "low", "high", "count"]]}].
+func (h *distribution) UnmarshalJSON(text []byte) error {
+	var at float64
+	var body struct {
+		Buckets [][4]json.RawMessage `json:"buckets"`
 	}
-	return labels["__name__"] + "{" + strings.Join(parts, ", ") + "}"
+	if err := json.Unmarshal(text, &[2]any{&at, &body}); err != nil {
+		return fmt.Errorf("cannot read a histogram: %w", err)
+	}
+	h.at = time.UnixMilli(int64(math.Round(at * 1000))).UTC()
+	for _, raw := range body.Buckets {
+		var b bucket
+		for i, to := range []*float64{&b.low, &b.high, &b.count} {
+			v, err := strconv.ParseFloat(strings.Trim(string(raw[i+1]), `"`), 64)
+			if err != nil {
+				return fmt.Errorf("cannot read a bucket: %w", err)
+			}
+			*to = v
+		}
+		h.buckets = append(h.buckets, b)
+	}
+	return nil
 }
 
 // exemplars returns one frame of all exemplars of the queried series, with the
@@ -180,7 +173,9 @@ func (d *Datasource) exemplars(ctx context.Context, params url.Values) (data.Fra
 	if len(times) == 0 {
 		return nil, nil
 	}
+	trace := data.NewField("trace_id", nil, ids)
+	trace.Config = &data.FieldConfig{Links: []data.DataLink{d.links.request("Request")}}
 	f := data.NewFrame("exemplar", data.NewField("Time", nil, times), data.NewField("Value", nil, values),
-		data.NewField("trace_id", nil, ids), data.NewField("service_name", nil, services))
+		trace, data.NewField("service_name", nil, services))
 	return data.Frames{f.SetMeta(&data.FrameMeta{DataTopic: data.DataTopicAnnotations, Custom: map[string]string{"resultType": "exemplar"}})}, nil
 }

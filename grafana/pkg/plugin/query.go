@@ -23,6 +23,18 @@ const (
 	typeFederated = "federated"
 	typeRequest   = "request"
 	typeServices  = "services"
+	typeBehind    = "behind"
+	typeOutliers  = "outliers"
+	typeAlerts    = "alerts"
+	typeDeploys   = "deploys"
+)
+
+// Formats of series.
+const (
+	formatMulti   = "time_series"
+	formatWide    = "wide"
+	formatTable   = "table"
+	formatHeatmap = "heatmap"
 )
 
 // queryModel is the JSON of one query, as the editor writes it.
@@ -36,7 +48,20 @@ type queryModel struct {
 	Limit int `json:"limit"`
 	// Explain asks for the plan of a federated query.
 	Explain bool `json:"explain"`
+	// Format is one of the formats; empty is formatMulti.
+	Format string `json:"format"`
+	// Exemplar asks for exemplars besides; absent means yes.
+	Exemplar *bool `json:"exemplar"`
+	// Direction of log lines: forward, or backward when empty.
+	Direction string `json:"direction"`
+	// Signal and Baseline are those of outliers: traces or logs, and what to
+	// compare with.
+	Signal   string `json:"signal"`
+	Baseline string `json:"baseline"`
 }
+
+// needNoText are the types that say something with no text.
+var needNoText = map[string]bool{typeServices: true, typeAlerts: true, typeDeploys: true}
 
 const (
 	defaultLimit = 500
@@ -84,27 +109,24 @@ func (d *Datasource) query(ctx context.Context, raw backend.DataQuery) (data.Fra
 	if err != nil {
 		return nil, err
 	}
-	switch q.QueryType {
-	case typePromQL:
-		return d.promql(ctx, q)
-	case typeLogQL:
-		return d.logql(ctx, q)
-	case typeTraceQL:
-		return d.traceql(ctx, q)
-	case typeRequest:
-		return d.request(ctx, q)
-	case typeFederated:
-		return d.federated(ctx, q)
-	case typeServices:
-		return d.services(ctx, q)
+	return d.answer(ctx, q)
+}
+
+func (d *Datasource) answer(ctx context.Context, q question) (data.Frames, error) {
+	answer, ok := map[string]func(context.Context, question) (data.Frames, error){
+		typePromQL: d.promql, typeLogQL: d.logql, typeTraceQL: d.traceql, typeRequest: d.request, typeFederated: d.federated,
+		typeServices: d.services, typeBehind: d.behind, typeOutliers: d.outliers, typeAlerts: d.alerts, typeDeploys: d.deploys,
+	}[q.QueryType]
+	if !ok {
+		return nil, badQuery("no such query type %q: it is one of promql, logql, traceql, federated, request, behind, outliers, services, alerts, deploys", q.QueryType)
 	}
-	return nil, badQuery("no such query type %q: it is one of promql, logql, traceql, federated, request, services", q.QueryType)
+	return answer(ctx, q)
 }
 
 func decode(raw backend.DataQuery) (question, error) {
 	q := question{from: raw.TimeRange.From, to: raw.TimeRange.To, step: raw.Interval}
-	if err := json.Unmarshal(raw.JSON, &q.queryModel); err != nil {
-		return q, badQuery("cannot read the query: %v", err)
+	if err := unmarshal(raw.JSON, &q.queryModel); err != nil {
+		return q, err
 	}
 	if q.QueryType == "" {
 		q.QueryType = raw.QueryType
@@ -124,12 +146,34 @@ func decode(raw backend.DataQuery) (question, error) {
 	if least := q.to.Sub(q.from) / 10_000; q.step < least {
 		q.step = least.Truncate(time.Second) + time.Second
 	}
+	switch q.Format {
+	case "":
+		q.Format = formatMulti
+	case formatMulti, formatWide, formatTable, formatHeatmap:
+	default:
+		return q, badQuery("no such format %q: it is one of time_series, wide, table, heatmap", q.Format)
+	}
+	if q.Direction != "forward" {
+		q.Direction = "backward"
+	}
 	q.Expr = q.interpolate(strings.TrimSpace(q.Expr))
-	if q.Expr == "" && q.QueryType != typeServices {
+	if q.Expr == "" && !needNoText[q.QueryType] {
 		return q, badQuery("the query is empty")
 	}
 	return q, nil
 }
+
+func unmarshal(text json.RawMessage, into any) error {
+	if err := json.Unmarshal(text, into); err != nil {
+		return badQuery("cannot read the query: %v", err)
+	}
+	return nil
+}
+
+// isLines tells a LogQL query for lines from one for series.
+func isLines(expr string) bool { return strings.HasPrefix(expr, "{") }
+
+func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }
 
 var macro = regexp.MustCompile(`\$__(interval_ms|interval|rate_interval|range_ms|range_s|range|auto)\b|\$\{__(interval_ms|interval|rate_interval|range_ms|range_s|range|auto)\}`)
 

@@ -8,7 +8,7 @@ import (
 )
 
 // resources is what the front end asks beside queries, for variables and
-// autocomplete. Each answers a JSON list of strings.
+// autocomplete. Each answers a JSON list of strings, but metadata: an object.
 func (d *Datasource) resources() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /services", d.list("/jaeger/api/services", nil))
@@ -17,6 +17,7 @@ func (d *Datasource) resources() http.Handler {
 	mux.HandleFunc("GET /labels/{name}/values", d.list("/api/v1/label/{name}/values", []string{"match[]", "start", "end", "limit"}))
 	mux.HandleFunc("GET /logs/labels", d.list("/loki/api/v1/labels", []string{"query", "start", "end"}))
 	mux.HandleFunc("GET /logs/labels/{name}/values", d.list("/loki/api/v1/label/{name}/values", []string{"query", "start", "end"}))
+	mux.HandleFunc("GET /metadata", d.describe)
 	mux.HandleFunc("GET /traces/tags", d.traceTags)
 	mux.HandleFunc("GET /traces/tags/{name}/values", d.traceValues)
 	return mux
@@ -45,6 +46,17 @@ func withName(path string, r *http.Request) string {
 		}
 	}
 	return path
+}
+
+// describe answers type, help and unit of the metric asked for, by its name.
+func (d *Datasource) describe(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("metric")
+	out := map[string]described{}
+	if one, ok := d.describedMetric(r.Context(), name); ok {
+		out[name] = one
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out)
 }
 
 // traceTags answers attribute names as TraceQL writes them: with their scope.

@@ -74,7 +74,7 @@ func (d *Datasource) RunStream(ctx context.Context, req *backend.RunStreamReques
 		if err := json.Unmarshal(text, &frame); err != nil {
 			return backend.DownstreamErrorf("cannot understand the tail of %s: %w", query, err)
 		}
-		f, err := logFrame(frame.Streams)
+		f, err := d.links.logFrame(frame.Streams)
 		if err != nil {
 			return err
 		}

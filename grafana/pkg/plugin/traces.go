@@ -25,6 +25,17 @@ func (d *Datasource) traceql(ctx context.Context, q question) (data.Frames, erro
 
 // traceMetrics asks for series. Intervals are answered at their ends.
 func (d *Datasource) traceMetrics(ctx context.Context, q question) (data.Frames, error) {
+	list, err := d.spanSeries(ctx, q.Expr, q.from, q.to, q.step)
+	if err != nil {
+		return nil, err
+	}
+	// The spans behind a series are one step away: the filter without its function.
+	filter := strings.TrimSpace(q.Expr[:metricsPipe.FindStringIndex(q.Expr)[0]])
+	hint := fieldHint{unit: traceUnit(q.Expr), links: []data.DataLink{d.links.to("Traces", map[string]any{"queryType": typeTraceQL, "expr": filter})}}
+	return d.seriesFrames(q, list, nil, hint)
+}
+
+func (d *Datasource) spanSeries(ctx context.Context, expr string, from, to time.Time, step time.Duration) ([]series, error) {
 	var answer struct {
 		Series []struct {
 			Labels []struct {
@@ -37,11 +48,11 @@ func (d *Datasource) traceMetrics(ctx context.Context, q question) (data.Frames,
 			} `json:"samples"`
 		} `json:"series"`
 	}
-	params := url.Values{"q": {q.Expr}, "step": {q.step.String()}, "start": {strconv.FormatInt(q.from.Unix(), 10)}, "end": {strconv.FormatInt(q.to.Unix(), 10)}}
+	params := url.Values{"q": {expr}, "step": {step.String()}, "start": {strconv.FormatInt(from.Unix(), 10)}, "end": {strconv.FormatInt(to.Unix(), 10)}}
 	if err := d.client.get(ctx, "/api/metrics/query_range", params, &answer); err != nil {
 		return nil, err
 	}
-	var frames data.Frames
+	list := make([]series, 0, len(answer.Series))
 	for _, s := range answer.Series {
 		one := series{Metric: data.Labels{}}
 		for _, l := range s.Labels {
@@ -56,10 +67,20 @@ func (d *Datasource) traceMetrics(ctx context.Context, q question) (data.Frames,
 		for _, p := range s.Samples {
 			one.Values = append(one.Values, point{at: time.UnixMilli(p.At).UTC(), value: p.Value})
 		}
-		frames = append(frames, seriesFrame(one, data.FrameTypeTimeSeriesMulti, q.Legend))
+		list = append(list, one)
 	}
-	return frames, nil
+	return list, nil
 }
+
+// traceUnit is seconds for what is computed of durations; counts have none.
+func traceUnit(expr string) string {
+	if durationMetric.MatchString(expr) {
+		return "s"
+	}
+	return ""
+}
+
+var durationMetric = regexp.MustCompile(`\|\s*(min|max|avg|sum|quantile|histogram)_over_time\s*\(\s*(duration|traceDuration|span:duration|trace:duration)\b`)
 
 // traceSearch lists traces as a table; its traceID leads to the request.
 func (d *Datasource) traceSearch(ctx context.Context, q question) (data.Frames, error) {
@@ -91,7 +112,9 @@ func (d *Datasource) traceSearch(ctx context.Context, q question) (data.Frames, 
 	}
 	duration := data.NewField("Duration", nil, durations)
 	duration.Config = &data.FieldConfig{Unit: "ms"}
-	f := data.NewFrame("Traces", data.NewField("traceID", nil, ids), data.NewField("Start time", nil, starts), data.NewField("Service", nil, services),
+	id := data.NewField("traceID", nil, ids)
+	id.Config = &data.FieldConfig{DisplayName: "Trace", Links: []data.DataLink{d.links.request("Request")}}
+	f := data.NewFrame("Traces", id, data.NewField("Start time", nil, starts), data.NewField("Service", nil, services),
 		data.NewField("Name", nil, names), duration, data.NewField("Spans that match", nil, matched))
 	return data.Frames{f.SetMeta(&data.FrameMeta{PreferredVisualization: data.VisTypeTable})}, nil
 }
@@ -139,6 +162,9 @@ func (d *Datasource) services(ctx context.Context, q question) (data.Frames, err
 		label(f, "secondarystat", "calls", "short")
 		f.SetMeta(&data.FrameMeta{PreferredVisualization: data.VisTypeNodeGraph})
 	}
+	nodes.Fields[0].Config = &data.FieldConfig{Links: d.links.ofService("${__data.fields.id}")}
+	edges.Fields[0].Config = &data.FieldConfig{Links: []data.DataLink{d.links.to("Requests over this edge", map[string]any{
+		"queryType": typeTraceQL, "expr": `{resource.service.name="${__data.fields.source}"} >> {resource.service.name="${__data.fields.target}"}`})}}
 	nodes.Fields[5].Config = &data.FieldConfig{Color: map[string]any{"mode": "fixed", "fixedColor": "red"}, DisplayName: "errors"}
 	nodes.Fields[6].Config = &data.FieldConfig{Color: map[string]any{"mode": "fixed", "fixedColor": "green"}, DisplayName: "success"}
 	return data.Frames{nodes, edges}, nil
@@ -174,6 +200,9 @@ func (d *Datasource) federated(ctx context.Context, q question) (data.Frames, er
 		if err != nil {
 			return nil, backend.DownstreamErrorf("column %s: %w", c.Name, err)
 		}
+		if c.Type == "id" {
+			field.Config = &data.FieldConfig{Links: []data.DataLink{d.links.request("Request")}}
+		}
 		f.Fields = append(f.Fields, field)
 	}
 	f.SetMeta(&data.FrameMeta{PreferredVisualization: data.VisTypeTable})
@@ -202,6 +231,19 @@ func column(name, kind string, cells []string) (*data.Field, error) {
 	switch kind {
 	case "int", "double":
 		return number("")
+	case "bool":
+		values := make([]*bool, len(cells))
+		for i, c := range cells {
+			if c == "" {
+				continue
+			}
+			v, err := strconv.ParseBool(c)
+			if err != nil {
+				return nil, err
+			}
+			values[i] = &v
+		}
+		return data.NewField(name, nil, values), nil
 	case "duration":
 		return number("ns")
 	case "time":
@@ -220,13 +262,4 @@ func column(name, kind string, cells []string) (*data.Field, error) {
 		return data.NewField(name, nil, values), nil
 	}
 	return data.NewField(name, nil, cells), nil
-}
-
-func notices(f *data.Frame, complete bool, warnings []string) {
-	if !complete {
-		warnings = append(warnings, "The answer is not complete: a part of Braid did not answer.")
-	}
-	for _, w := range warnings {
-		f.AppendNotices(data.Notice{Severity: data.NoticeSeverityWarning, Text: w})
-	}
 }
