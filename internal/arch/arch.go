@@ -65,6 +65,7 @@ var rooms = map[string][]string{
 	"pkg/api/tempoapi":  append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
 	"pkg/api/jaegerapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
 	"pkg/api/zipkinapi": append([]string{"pkg/query/traceql", "pkg/otlp"}, dialect...),
+	"pkg/api/metricapi": dialect,
 	"pkg/api/boardapi":  {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/api/alertapi":  append([]string{"pkg/alert/rule", "pkg/alert/evidence", "pkg/alert/notify"}, dialect...),
 

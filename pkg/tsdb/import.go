@@ -1,6 +1,7 @@
 package tsdb
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"time"
 
@@ -33,10 +35,6 @@ type Importer struct {
 	id tenant.ID
 }
 
-// maxImportSamples bounds the samples of one OpenMetrics file in memory: about
-// 1 GiB.
-const maxImportSamples = 50_000_000
-
 // Block copies a Prometheus block (a folder with meta.json, index and chunks)
 // after checking it. A block that is there already is left alone.
 func (im *Importer) Block(dir string) error {
@@ -49,6 +47,10 @@ func (im *Importer) Block(dir string) error {
 		return fmt.Errorf("%w: cannot import block %q: %w", model.ErrInvalid, dir, err)
 	}
 	name := b.Meta().ULID.String()
+	if end := time.UnixMilli(b.Meta().MaxTime); end.Before(im.s.opts.Now().Add(-t.retention())) {
+		return errors.Join(fmt.Errorf("%w: block %s ends at %s, which is older than the retention of %s: raise metrics.retention first",
+			model.ErrInvalid, name, end.UTC().Format(time.RFC3339), t.retention()), b.Close())
+	}
 	if err := b.Close(); err != nil {
 		return fmt.Errorf("cannot import block %q: %w", dir, err)
 	}
@@ -107,31 +109,27 @@ func markImported(dir string) error {
 }
 
 // OpenMetrics reads OpenMetrics text whose samples all have timestamps, writes
-// blocks of two hours, and returns how many samples they hold.
+// blocks of two hours, and returns how many samples they hold. The text is read
+// as a stream and may be of any length; a line may not. What is imported stays
+// imported when a later line is wrong, and importing a text again changes
+// nothing.
 func (im *Importer) OpenMetrics(ctx context.Context, r io.Reader) (samples int, err error) {
 	t, err := im.s.tenant(im.id)
 	if err != nil {
 		return 0, err
 	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read OpenMetrics text: %w", err)
+	now := im.s.opts.Now()
+	p := &pastReader{t: t, windows: map[int64]history{}, meta: map[string]model.MetricMeta{},
+		oldest: now.Add(-t.retention()).UnixMilli(), newest: now.Add(im.s.opts.FutureWindow).UnixMilli()}
+	if err := p.readAll(ctx, r); err != nil {
+		return p.written, err
 	}
-	windows, samples, err := t.parseHistory(text)
-	if err != nil {
-		return 0, fmt.Errorf("%w: OpenMetrics text: %w", model.ErrInvalid, err)
-	}
-	starts := make([]int64, 0, len(windows))
-	for w := range windows {
-		starts = append(starts, w)
-	}
-	sort.Slice(starts, func(i, j int) bool { return starts[i] < starts[j] })
-	for _, w := range starts {
-		if err := t.writeWindow(ctx, windows[w]); err != nil {
-			return 0, fmt.Errorf("cannot write the block of %s: %w", time.UnixMilli(w*promtsdb.DefaultBlockDuration).UTC().Format(time.RFC3339), err)
+	for name, m := range p.meta {
+		if err := t.meta.note(name, m); err != nil {
+			return p.written, err
 		}
 	}
-	return samples, t.meta.sync()
+	return p.written, t.meta.sync()
 }
 
 // history is the samples of one block, by series.
@@ -142,56 +140,164 @@ type pastSeries struct {
 	samples []writeSample
 }
 
-// parseHistory sorts the samples into windows of a block each and notes the
-// metadata.
-func (t *tenantDB) parseHistory(text []byte) (map[int64]history, int, error) {
-	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
-	windows := map[int64]history{}
-	meta := map[string]model.MetricMeta{}
-	n := 0
+const (
+	// importPiece is how much text is parsed at once, and the longest line.
+	importPiece = 1 << 20
+	// maxImportSamples bounds the samples that are held until their blocks are
+	// written: about 100 MiB.
+	maxImportSamples = 5_000_000
+)
+
+// pastReader takes history in piece by piece.
+type pastReader struct {
+	t              *tenantDB
+	windows        map[int64]history
+	meta           map[string]model.MetricMeta
+	oldest, newest int64 // what is kept, Unix ms
+	held, written  int   // samples
+	line           int   // lines of the pieces before
+}
+
+var openMetricsEnd = []byte("# EOF\n")
+
+// readAll cuts the text at line ends: each piece is a text of its own.
+func (p *pastReader) readAll(ctx context.Context, r io.Reader) error {
+	buf := make([]byte, 0, 2*importPiece)
 	for {
-		entry, err := p.Next()
+		n, err := io.ReadFull(r, buf[len(buf):len(buf)+importPiece])
+		buf = buf[:len(buf)+n]
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !last {
+			return fmt.Errorf("cannot read OpenMetrics text: %w", err)
+		}
+		if last {
+			return p.end(ctx, buf)
+		}
+		cut := bytes.LastIndexByte(buf, '\n') + 1
+		if cut == 0 {
+			return fmt.Errorf("%w: OpenMetrics text: line %d is longer than %d bytes", model.ErrInvalid, p.line+1, importPiece)
+		}
+		if err := p.piece(ctx, buf[:cut]); err != nil {
+			return err
+		}
+		rest := copy(buf[:cap(buf)], buf[cut:])
+		if buf = buf[:rest]; rest > importPiece {
+			return fmt.Errorf("%w: OpenMetrics text: line %d is longer than %d bytes", model.ErrInvalid, p.line+1, importPiece)
+		}
+	}
+}
+
+// end takes the last piece, which has the mark of the end.
+func (p *pastReader) end(ctx context.Context, text []byte) error {
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	rest, marked := bytes.CutSuffix(text, openMetricsEnd)
+	if err := p.piece(ctx, rest); err != nil {
+		return err
+	}
+	if err := p.flush(ctx); err != nil {
+		return err
+	}
+	if !marked {
+		return fmt.Errorf("%w: OpenMetrics text does not end in \"# EOF\": it may have been cut off", model.ErrInvalid)
+	}
+	return nil
+}
+
+// piece parses whole lines.
+func (p *pastReader) piece(ctx context.Context, text []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	lines := bytes.Count(text, []byte{'\n'})
+	if err := p.parse(append(text[:len(text):len(text)], openMetricsEnd...)); err != nil {
+		return fmt.Errorf("%w: OpenMetrics text, in lines %d to %d: %w", model.ErrInvalid, p.line+1, p.line+lines, err)
+	}
+	p.line += lines
+	if p.held >= maxImportSamples {
+		return p.flush(ctx)
+	}
+	return nil
+}
+
+// flush writes what is held as blocks.
+func (p *pastReader) flush(ctx context.Context) error {
+	starts := make([]int64, 0, len(p.windows))
+	for w := range p.windows {
+		starts = append(starts, w)
+	}
+	slices.Sort(starts)
+	for _, w := range starts {
+		if err := p.t.writeWindow(ctx, p.windows[w]); err != nil {
+			return fmt.Errorf("cannot write the block of %s: %w", time.UnixMilli(w*promtsdb.DefaultBlockDuration).UTC().Format(time.RFC3339), err)
+		}
+		for _, s := range p.windows[w] {
+			p.written += len(s.samples)
+		}
+		delete(p.windows, w)
+	}
+	p.held = 0
+	return nil
+}
+
+// parse sorts the samples into windows of a block each and notes the metadata.
+func (p *pastReader) parse(text []byte) error {
+	in := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
+	for {
+		entry, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		switch entry {
 		case textparse.EntryType:
-			name, kind := p.Type()
-			m := meta[string(name)]
-			m.Type = string(kind)
-			meta[string(name)] = m
+			name, kind := in.Type()
+			p.describe(name, func(m *model.MetricMeta) { m.Type = string(kind) })
 		case textparse.EntryHelp:
-			name, help := p.Help()
-			m := meta[string(name)]
-			m.Help = string(help)
-			meta[string(name)] = m
+			name, help := in.Help()
+			p.describe(name, func(m *model.MetricMeta) { m.Help = string(help) })
 		case textparse.EntryUnit:
-			name, unit := p.Unit()
-			m := meta[string(name)]
-			m.Unit = string(unit)
-			meta[string(name)] = m
+			name, unit := in.Unit()
+			p.describe(name, func(m *model.MetricMeta) { m.Unit = string(unit) })
 		case textparse.EntrySeries:
-			series, ts, v := p.Series()
-			if ts == nil {
-				return nil, 0, fmt.Errorf("sample of %s has no timestamp", clip(string(series)))
+			if err := p.sample(in); err != nil {
+				return err
 			}
-			if n++; n > maxImportSamples {
-				return nil, 0, fmt.Errorf("more than %d samples: split the file", maxImportSamples)
-			}
-			var ls labels.Labels
-			p.Labels(&ls)
-			put(windows, string(series), ls, writeSample{t: *ts, v: v})
 		}
 	}
-	for name, m := range meta {
-		if err := t.meta.note(name, m); err != nil {
-			return nil, 0, err
-		}
+}
+
+func (p *pastReader) describe(name []byte, set func(*model.MetricMeta)) {
+	if len(p.meta) >= maxMetaNames {
+		return
 	}
-	return windows, n, nil
+	m := p.meta[string(name)]
+	set(&m)
+	p.meta[string(name)] = m
+}
+
+func (p *pastReader) sample(in textparse.Parser) error {
+	series, ts, v := in.Series()
+	switch {
+	case ts == nil:
+		return fmt.Errorf("sample of %s has no timestamp", clip(string(series)))
+	case *ts < p.oldest:
+		return fmt.Errorf("sample of %s at %s is older than the retention of %s: raise metrics.retention first, or leave it out",
+			clip(string(series)), time.UnixMilli(*ts).UTC().Format(time.RFC3339), p.t.retention())
+	case *ts > p.newest:
+		return fmt.Errorf("sample of %s at %s is in the future", clip(string(series)), time.UnixMilli(*ts).UTC().Format(time.RFC3339))
+	}
+	p.held++
+	var ls labels.Labels
+	in.Labels(&ls)
+	put(p.windows, string(series), ls, writeSample{t: *ts, v: v})
+	return nil
 }
 
 func put(windows map[int64]history, key string, ls labels.Labels, s writeSample) {

@@ -1,11 +1,16 @@
 package tsdb
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,9 +82,13 @@ func TestADamagedBlockIsSetAside(t *testing.T) {
 func TestImportOfGarbage(t *testing.T) {
 	s := openTest(t, testOptions(t.TempDir()))
 	for text, want := range map[string]string{
-		"a 1\n# EOF\n":    "sample of a has no timestamp",
-		"a 1 1\n":         "data does not end with # EOF",
-		"a{ 1 1\n# EOF\n": "expected",
+		"a 1\n# EOF\n":                             "sample of a has no timestamp",
+		"a 1 1699990000\n":                         `does not end in "# EOF"`,
+		"a 1 1\n# EOF\n":                           "older than the retention",
+		"a 1 1800000000\n# EOF\n":                  "is in the future",
+		"a 1 1699990000\nb{ 1 1699990000\n# EOF\n": "in lines 1 to 2",
+		strings.Repeat("a", 2*importPiece):         "line 1 is longer than",
+		"a{ 1 1\n# EOF\n":                          "expected",
 	} {
 		_, err := s.Import(tenant.Default).OpenMetrics(context.Background(), strings.NewReader(text))
 		require.ErrorIs(t, err, model.ErrInvalid)
@@ -89,4 +98,41 @@ func TestImportOfGarbage(t *testing.T) {
 	require.ErrorIs(t, s.Import(tenant.Default).Block(dir), model.ErrInvalid)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "meta.json"), []byte(`{"version":1}`), 0o600))
 	require.ErrorIs(t, s.Import(tenant.Default).Block(dir), model.ErrInvalid)
+}
+
+// A long text is taken in pieces, each sample once, whatever the pieces.
+func TestALongTextIsImportedInPieces(t *testing.T) {
+	s := openTest(t, testOptions(t.TempDir()))
+	var text strings.Builder
+	text.WriteString("# TYPE long counter\n")
+	const series, samples = 50, 700
+	for i := range samples {
+		for n := range series {
+			fmt.Fprintf(&text, "long_total{n=\"%d\",filler=\"%s\"} %d %d\n", n, strings.Repeat("x", 40), i*n, 1_699_900_000+i*60)
+		}
+	}
+	text.WriteString("# EOF")
+	require.Greater(t, text.Len(), 2*importPiece)
+	n, err := s.Import(tenant.Default).OpenMetrics(context.Background(), iotest.OneByteReader(bytes.NewReader([]byte("# HELP long Long.\n"))))
+	require.ErrorContains(t, err, "does not end")
+	require.Zero(t, n)
+	n, err = s.Import(tenant.Default).OpenMetrics(context.Background(), strings.NewReader(text.String()))
+	require.NoError(t, err)
+	require.Equal(t, series*samples, n)
+	require.NoError(t, s.lookup(tenant.Default).reopen())
+	lines := strings.Split(dump(t, s, tenant.Default), "\n")
+	require.Len(t, lines, series)
+	for _, l := range lines {
+		require.Equal(t, samples, strings.Count(l, "@"))
+	}
+}
+
+func FuzzImportOpenMetrics(f *testing.F) {
+	f.Add([]byte("# TYPE c counter\nc_total{x=\"y\"} 5 1699900000\n# EOF\n"))
+	f.Add([]byte("a 1 1\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p := &pastReader{t: &tenantDB{opts: &Options{Retention: time.Hour, Limits: func(tenant.ID) Limits { return Limits{} }}},
+			windows: map[int64]history{}, meta: map[string]model.MetricMeta{}, oldest: math.MinInt64, newest: math.MaxInt64}
+		_ = p.parse(text) // must not panic
+	})
 }

@@ -8,11 +8,13 @@ import (
 
 	"braid/pkg/api/boardapi"
 	"braid/pkg/api/lokiapi"
+	"braid/pkg/api/metricapi"
 	"braid/pkg/api/native"
 	"braid/pkg/api/promapi"
 	"braid/pkg/api/searchapi"
 	"braid/pkg/query/logql"
 	"braid/pkg/query/traceql"
+	"braid/pkg/tenant"
 	"braid/proto"
 	"braid/ui"
 )
@@ -51,6 +53,7 @@ func (a *App) mountIngest(mux *http.ServeMux) {
 		mux.Handle(p, otlp)
 	}
 	a.mountPushes(mux)
+	metricapi.New(metricapi.Options{TempDir: a.dir("import"), Import: func(t tenant.ID) metricapi.Importer { return a.local.metrics.Import(t) }}).Register(mux)
 	if !a.o.Role.has(Querier) { // else the Prometheus API mounts it
 		mux.Handle("/api/v1/write", a.writeHandler())
 	}
@@ -84,6 +87,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	a.dialects.mount(mux)
 	mux.Handle("/api/braid/v1/", a.gateway)
 	a.mountFederated(mux)
+	metricapi.New(metricapi.Options{Source: a.sources.metrics, Guard: a.guard}).Register(mux)
 	boardapi.New(boardapi.Options{Dir: a.dir("dashboards")}).Register(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -65,10 +65,12 @@ func (a *App) dir(name string) string { return filepath.Join(a.cfg.Load().DataDi
 func (a *App) openMetrics(s *stores, c *config.Config) (err error) {
 	s.metrics, err = tsdb.Open(tsdb.Options{Dir: a.dir("metrics"), Logger: a.log.With("part", "metrics"), Registerer: a.reg,
 		Retention: c.Metrics.Retention.Std(), RetentionBytes: int64(c.Metrics.RetentionSize), OutOfOrderWindow: c.Metrics.OutOfOrderWindow.Std(),
-		Strategy: otlptranslator.TranslationStrategyOption(c.Metrics.Names), ResourceLabels: c.Metrics.ResourceLabels, ScopeLabels: c.Metrics.ScopeLabels,
+		Strategy: otlptranslator.TranslationStrategyOption(c.Metrics.Names), ResourceLabels: c.Metrics.ResourceLabels, ScopeLabels: c.Metrics.ScopeLabels, NoTargetInfo: !c.Metrics.TargetInfo,
 		KeySpec: a.keySpec, Limits: func(t tenant.ID) tsdb.Limits {
 			l := a.cfg.Load().LimitsOf(string(t))
-			return tsdb.Limits{ActiveSeries: l.ActiveSeries, NewSeriesPerMinute: l.NewSeriesPerMinute, LabelsPerSeries: l.LabelsPerSeries, LabelValueLength: l.LabelLength}
+			return tsdb.Limits{ActiveSeries: l.ActiveSeries, NewSeriesPerMinute: l.NewSeriesPerMinute, LabelsPerSeries: l.LabelsPerSeries,
+				LabelNameLength: l.LabelNameLength, LabelValueLength: l.LabelLength, ExemplarsPerMinute: l.ExemplarsPerMinute,
+				Retention: l.MetricsRetention.Std(), RetentionBytes: int64(l.MetricsSize)}
 		}})
 	if err != nil {
 		return fmt.Errorf("cannot open the metric store: %w", err)

@@ -72,6 +72,7 @@ type Metrics struct {
 	Names            string   `yaml:"names" doc:"How OpenTelemetry names become Prometheus names: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation."`
 	ResourceLabels   []string `yaml:"resource_labels" doc:"Resource attributes that become labels of every series; [\"*\"]: all. Empty: the usual ones (service, namespace, instance, version, environment, k8s names)."`
 	ScopeLabels      bool     `yaml:"scope_labels" doc:"Add the instrumentation scope as labels."`
+	TargetInfo       bool     `yaml:"target_info" doc:"Keep a target_info series for each OpenTelemetry resource, with all its attributes."`
 	ScrapeConfig     string   `yaml:"scrape_config" doc:"A prometheus.yml: its scrape_configs are scraped, with static, file, HTTP, DNS and Kubernetes discovery. Read again on reload."`
 }
 
@@ -143,14 +144,18 @@ type Alerting struct {
 
 // Limits of a tenant; 0 means no limit.
 type Limits struct {
-	ActiveSeries       int  `yaml:"active_series" doc:"Metric series in memory."`
-	NewSeriesPerMinute int  `yaml:"new_series_per_minute" doc:"Metric series created in a minute."`
-	LabelsPerSeries    int  `yaml:"labels_per_series" doc:"Labels of a metric series."`
-	LabelLength        int  `yaml:"label_length" doc:"Bytes of a label's value."`
-	LogBytesPerSecond  Size `yaml:"log_bytes_per_second" doc:"Log bytes taken in a second."`
-	LogRecordSize      Size `yaml:"log_record_size" doc:"Bytes of a log record: longer ones are cut, with a mark."`
-	MaxAttributes      int  `yaml:"max_attributes" doc:"Attributes of one record, span or point."`
-	MaxAttributeSize   Size `yaml:"max_attribute_size" doc:"Bytes of one attribute value."`
+	ActiveSeries       int      `yaml:"active_series" doc:"Metric series in memory."`
+	NewSeriesPerMinute int      `yaml:"new_series_per_minute" doc:"Metric series created in a minute."`
+	LabelsPerSeries    int      `yaml:"labels_per_series" doc:"Labels of a metric series."`
+	LabelLength        int      `yaml:"label_length" doc:"Bytes of a label's value."`
+	LabelNameLength    int      `yaml:"label_name_length" doc:"Bytes of a label's name."`
+	ExemplarsPerMinute int      `yaml:"exemplars_per_minute" doc:"Exemplars taken in a minute."`
+	MetricsRetention   Duration `yaml:"metrics_retention" doc:"How long the tenant's samples are kept, instead of metrics.retention; read at start."`
+	MetricsSize        Size     `yaml:"metrics_size" doc:"Largest size of the tenant's metrics, instead of metrics.retention_size; read at start."`
+	LogBytesPerSecond  Size     `yaml:"log_bytes_per_second" doc:"Log bytes taken in a second."`
+	LogRecordSize      Size     `yaml:"log_record_size" doc:"Bytes of a log record: longer ones are cut, with a mark."`
+	MaxAttributes      int      `yaml:"max_attributes" doc:"Attributes of one record, span or point."`
+	MaxAttributeSize   Size     `yaml:"max_attribute_size" doc:"Bytes of one attribute value."`
 }
 
 // TenantLimits are limits by tenant name.
@@ -183,7 +188,7 @@ func Default() *Config {
 			MaxBody: 64 << 20, ParseBody: true},
 		Log:     Log{Level: "info", Format: "auto"},
 		Ingest:  Ingest{SegmentSize: 64 << 20, SyncDelay: Duration(2 * time.Millisecond), MaxLogSize: 16 << 30, MaxInFlight: 256 << 20},
-		Metrics: Metrics{Retention: Duration(15 * 24 * time.Hour), OutOfOrderWindow: Duration(2 * time.Hour), Names: "UnderscoreEscapingWithSuffixes"},
+		Metrics: Metrics{Retention: Duration(15 * 24 * time.Hour), OutOfOrderWindow: Duration(2 * time.Hour), Names: "UnderscoreEscapingWithSuffixes", TargetInfo: true},
 		Logs:    Logs{Retention: Duration(15 * 24 * time.Hour), FlushAge: Duration(5 * time.Minute)},
 		Traces: Traces{Retention: Duration(15 * 24 * time.Hour), FlushAge: Duration(5 * time.Minute),
 			SpanMetrics: SpanMetrics{Enabled: true, Interval: Duration(15 * time.Second), Wait: Duration(5 * time.Second), MaxOperations: 5000,
@@ -209,6 +214,10 @@ func (c *Config) LimitsOf(t string) Limits {
 	set(&l.NewSeriesPerMinute, own.NewSeriesPerMinute)
 	set(&l.LabelsPerSeries, own.LabelsPerSeries)
 	set(&l.LabelLength, own.LabelLength)
+	set(&l.LabelNameLength, own.LabelNameLength)
+	set(&l.ExemplarsPerMinute, own.ExemplarsPerMinute)
+	set(&l.MetricsRetention, own.MetricsRetention)
+	set(&l.MetricsSize, own.MetricsSize)
 	set(&l.LogBytesPerSecond, own.LogBytesPerSecond)
 	set(&l.LogRecordSize, own.LogRecordSize)
 	set(&l.MaxAttributes, own.MaxAttributes)
