@@ -28,7 +28,6 @@ type braid struct {
 	Logs      logsCmd      `cmd:"" help:"Ask in LogQL."`
 	Trace     traceCmd     `cmd:"" help:"Search traces in TraceQL, or show one by its id."`
 	Federate  federateCmd  `cmd:"" help:"The same as query, for queries that join signals only."`
-	Federate  federateCmd  `cmd:"" help:"Join logs, traces and exemplars on a correlation id."`
 	Import    importCmd    `cmd:"" help:"Bring history in: OpenMetrics text, or the blocks of a Prometheus."`
 	Check     checkCmd     `cmd:"" help:"Check files without starting."`
 	Test      testCmd      `cmd:"" help:"Run tests of files."`
