@@ -1,5 +1,16 @@
 import { expect, test } from "vitest";
-import { backtest, emptyDraft, fullExpr, splitThreshold, toYaml } from "./rules";
+import {
+  backtest,
+  draftOf,
+  emptyDraft,
+  fullExpr,
+  parseLabels,
+  splitThreshold,
+  toRule,
+  toYaml,
+  unwrap,
+  virtual,
+} from "./rules";
 
 test("a threshold is cut off the end of an expression only", () => {
   expect(splitThreshold("sum(rate(x[5m])) > 0.5")).toEqual({ expr: "sum(rate(x[5m]))", op: ">", threshold: "0.5" });
@@ -26,4 +37,56 @@ test("back-test: long enough, without holes", () => {
   expect(backtest([p("0990990")], ">", 5, 120_000, 60_000)).toEqual([]);
   expect(backtest([p("99_99")], ">", 5, 120_000, 60_000)).toEqual([]);
   expect(backtest([p("99")], ">", 5, 0, 60_000)).toHaveLength(1);
+});
+
+test("an expression that compares by itself fires wherever it has a value", () => {
+  expect(
+    backtest(
+      [
+        [
+          [0, 0],
+          [60_000, 0],
+        ],
+      ],
+      "any",
+      Number.NaN,
+      60_000,
+      60_000,
+    ),
+  ).toEqual([{ fromMs: 60_000, toMs: 120_000, series: 0 }]);
+});
+
+test("LogQL and TraceQL travel as virtual selectors, and come back", () => {
+  const q = 'sum(count_over_time({a=~"x.*"} |= `{"b` [5m]))';
+  expect(unwrap(virtual("logql", q))).toEqual({ language: "logql", expr: q });
+  expect(unwrap("up")).toEqual({ language: "promql", expr: "up" });
+  expect(fullExpr({ ...emptyDraft, language: "traceql", expr: "{ status = error } | rate()", threshold: "2" })).toBe(
+    '{__traceql__="{ status = error } | rate()"} > 2',
+  );
+});
+
+test("a rule that exists becomes a draft and the same rule again", () => {
+  const rule = {
+    name: "Slow",
+    query: '{__logql__="sum(rate({a=\\"b\\"}[5m]))"} >= 0.5',
+    duration: 90,
+    labels: { severity: "page", team: "shop" },
+    annotations: { summary: "slow", runbook_url: "https://example.org/slow" },
+  };
+  const d = draftOf(rule);
+  expect(d).toMatchObject({ language: "logql", op: ">=", threshold: "0.5", holdFor: "90s", labels: "team=shop" });
+  expect(toRule(d)).toEqual({
+    alert: "Slow",
+    expr: rule.query,
+    for: "90s",
+    labels: rule.labels,
+    annotations: rule.annotations,
+  });
+});
+
+test("labels are read strictly", () => {
+  expect(parseLabels('team=shop, tier="1",')).toEqual({ team: "shop", tier: "1" });
+  expect(parseLabels("")).toEqual({});
+  expect(parseLabels("team")).toBeUndefined();
+  expect(parseLabels("__x__=1")).toBeUndefined();
 });

@@ -94,7 +94,11 @@ export default function AlertsPage() {
             content: <Silences list={s.data ?? []} alerts={am.data ?? []} error={s.error} />,
           },
           { id: "history", label: "History", content: <AlertHistory /> },
-          { id: "make", label: "Make an alert", content: <MakeAlert /> },
+          {
+            id: "make",
+            label: params.rule ? "Change a rule" : "Make an alert",
+            content: <MakeAlert key={params.rule ?? ""} groups={groups} />,
+          },
         ]}
       />
     </div>

@@ -1,93 +1,181 @@
-/** A rule made from a query, tried on the past before it is written down. */
-import { useQuery } from "@tanstack/react-query";
-import { Copy } from "lucide-react";
+/** A rule made from a query in any of the three languages: tried on the past, then created through the rule API. */
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Copy, Save } from "lucide-react";
 import { useMemo, useState } from "react";
-import { queryLogMetric } from "@/api/loki";
-import { queryRange, type Series } from "@/api/prom";
-import { traceMetrics } from "@/api/tempo";
+import { queryRange, type RuleGroup, type Series } from "@/api/prom";
+import { dropRule, isOwnGroup, putRule } from "@/api/rules";
 import { duration, guessUnit, plural } from "@/lib/format";
-import { backtest, type Draft, emptyDraft, splitThreshold, toYaml } from "@/lib/rules";
+import {
+  backtest,
+  type Draft,
+  emptyDraft,
+  fullExpr,
+  parseLabels,
+  splitThreshold,
+  toRule,
+  toYaml,
+  unwrap,
+  virtual,
+} from "@/lib/rules";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
-import { formatTime, parseSpan, type Range } from "@/lib/time";
+import { formatTime, parseSpan } from "@/lib/time";
 import { TimeChart } from "@/parts/chart";
 import { type Language, QueryEditor } from "@/parts/editor";
-import { ErrorNotice, Loading } from "@/parts/feedback";
-import { copy } from "@/parts/toast";
+import { ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { copy, toast } from "@/parts/toast";
 import { pointsOf } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
 import { useParams } from "@/shell/url";
 
-/** The points of an expression in any of the three languages that rules may speak. */
-async function courseOf(language: Language, expr: string, range: Range, signal: AbortSignal): Promise<Series[]> {
-  if (language === "logql") return (await queryLogMetric(expr, range, step, signal)).data;
-  if (language === "traceql") {
-    const list = await traceMetrics(expr, range, step, signal);
-    return list.map((s) => ({
-      metric: s.labels,
-      values: s.points.map(([t, v]): [number, string] => [t / 1000, String(v)]),
-    }));
-  }
-  const a = await queryRange(expr, range, step, signal);
-  return a.data.resultType === "matrix" ? a.data.result : [];
+const noSeries: Series[] = [];
+const spans = [1, 7, 30];
+
+/** The draft is in the URL, field by field. */
+const keys = {
+  name: "name",
+  op: "op",
+  threshold: "than",
+  holdFor: "for",
+  severity: "sev",
+  summary: "sum",
+  runbook: "run",
+  labels: "labels",
+} as const;
+
+export function draftParams(d: Draft): Record<string, string | undefined> {
+  return {
+    tab: "make",
+    lang: d.language === "promql" ? undefined : d.language,
+    expr: d.expr,
+    ...Object.fromEntries(
+      Object.entries(keys).map(([k, p]) => {
+        const v = d[k as keyof typeof keys];
+        return [p, v === emptyDraft[k as keyof typeof keys] ? undefined : v || "none"];
+      }),
+    ),
+  };
 }
 
-const noSeries: Series[] = [];
-const days = 7;
-const step = 120;
-
-export function MakeAlert() {
-  const [params, setParams] = useParams();
+function draftFrom(params: Record<string, string>): Draft {
+  const d: Draft = { ...emptyDraft };
+  for (const [k, p] of Object.entries(keys)) {
+    const v = params[p];
+    if (v !== undefined) Object.assign(d, { [k]: v === "none" ? "" : v });
+  }
+  const cut = params[keys.threshold] === undefined ? splitThreshold(params.expr ?? "") : undefined;
   const language: Language = params.lang === "logql" || params.lang === "traceql" ? params.lang : "promql";
+  const inner = cut?.expr ?? params.expr ?? "";
+  const plain = language === "promql" ? unwrap(inner) : { language, expr: inner };
+  return { ...d, ...plain, ...(cut ? { op: cut.op, threshold: cut.threshold } : {}) };
+}
+
+export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
+  const [params, setParams] = useParams();
   const { nowMs } = useRange();
-  const [draft, setDraft] = useState<Draft>(() => ({
-    ...emptyDraft,
-    ...(splitThreshold(params.expr ?? "") ?? { expr: params.expr ?? "" }),
-  }));
+  const client = useQueryClient();
+  const draft = useMemo(() => draftFrom(params), [params]);
   const [text, setText] = useState(draft.expr);
-  const set = (change: Partial<Draft>) => setDraft({ ...draft, ...change });
-  const range = { fromMs: nowMs - days * 86_400_000, toMs: nowMs };
+  const days = spans.includes(Number(params.days)) ? Number(params.days) : 7;
+  const set = (change: Partial<Draft>) => setParams(draftParams({ ...draft, ...change }), true);
+  const tried = (expr: string) => {
+    const cut = splitThreshold(expr);
+    set({ ...unwrap(cut?.expr ?? expr), ...(draft.language === "promql" ? {} : { language: draft.language }), ...cut });
+    setText(cut?.expr ?? expr);
+  };
+
+  // A rule holds at every evaluation: the step is fine enough to see that, and coarse enough to be answered.
+  const step = Math.max(60, Math.ceil((days * 86_400) / 5000 / 60) * 60);
+  const range = useMemo(() => ({ fromMs: nowMs - days * 86_400_000, toMs: nowMs }), [nowMs, days]);
+  const asked = virtual(draft.language, draft.expr);
   const q = useQuery({
-    queryKey: ["backtest", language, draft.expr, nowMs],
-    queryFn: ({ signal }) => courseOf(language, draft.expr, range, signal),
+    queryKey: ["backtest", asked, range.fromMs, step],
+    queryFn: ({ signal }) => queryRange(asked, range, step, signal),
     enabled: draft.expr.trim() !== "",
+    retry: false,
   });
-  const data = q.data ?? noSeries;
-  const keys = distinguishing(data.map((s) => s.metric));
+  const data = q.data?.data.resultType === "matrix" ? q.data.data.result : noSeries;
+  const names = distinguishing(data.map((s) => s.metric));
   const threshold = Number(draft.threshold);
-  const hold = parseSpan(draft.holdFor || "0s") ?? 0;
+  const hold = parseSpan(draft.holdFor || "0s");
   // Memoised by what it reads: a week of every series is many points.
   const fired = useMemo(
-    () => (draft.threshold === "" ? [] : backtest(data.map(pointsOf), draft.op, threshold, hold, step * 1000)),
-    [data, draft.op, draft.threshold, threshold, hold],
+    () =>
+      draft.threshold === ""
+        ? backtest(data.map(pointsOf), "any", 0, hold ?? 0, step * 1000)
+        : backtest(data.map(pointsOf), draft.op, threshold, hold ?? 0, step * 1000),
+    [data, draft.op, draft.threshold, threshold, hold, step],
   );
+
+  const editing = params.rule;
+  const taken = groups.some((g) => isOwnGroup(g) && g.name === draft.name) && draft.name !== editing;
+  const save = useMutation({
+    mutationFn: async () => {
+      await putRule(toRule(draft));
+      if (editing && editing !== draft.name) await dropRule(editing);
+    },
+    onSuccess: async () => {
+      toast(editing ? `${draft.name} is changed` : `${draft.name} is watched from now on`);
+      await client.invalidateQueries({ queryKey: ["rules"] });
+      setParams({
+        ...Object.fromEntries(Object.keys(draftParams(draft)).map((k) => [k, undefined])),
+        rule: undefined,
+        days: undefined,
+        tab: "rules",
+      });
+    },
+  });
+  const missing = [
+    draft.expr.trim() === "" && "an expression",
+    draft.name.trim() === "" && "a name",
+    draft.holdFor !== "" && hold === undefined && "a time such as 5m",
+    parseLabels(draft.labels) === undefined && "labels such as team=shop",
+  ].filter(Boolean);
   const yaml = toYaml(draft);
   return (
-    <div className="col" style={{ paddingTop: 10 }}>
+    <form
+      className="col"
+      style={{ paddingTop: 10 }}
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (missing.length === 0) save.mutate();
+      }}
+    >
+      {editing && (
+        <Notice
+          action={
+            <button type="button" className="btn small" onClick={() => setParams({ rule: undefined })}>
+              Make a new one instead
+            </button>
+          }
+        >
+          This changes the rule <b>{editing}</b>.
+        </Notice>
+      )}
       <div className="query-bar">
         <select
           className="select"
           style={{ height: 34 }}
           aria-label="Language"
-          value={language}
-          onChange={(e) => setParams({ lang: e.target.value === "promql" ? undefined : e.target.value }, true)}
+          value={draft.language}
+          onChange={(e) => set({ language: e.target.value as Language, expr: text })}
         >
           <option value="promql">PromQL</option>
           <option value="logql">LogQL</option>
           <option value="traceql">TraceQL</option>
         </select>
         <QueryEditor
-          language={language}
+          language={draft.language}
           label="Expression"
           value={text}
           onChange={setText}
-          onRun={(expr) => set(splitThreshold(expr) ?? { expr })}
-          placeholder="sum by (service_name) (rate(http_server_errors_total[5m]))"
+          onRun={tried}
+          placeholder={placeholders[draft.language]}
         />
-        <button type="button" className="btn primary" onClick={() => set(splitThreshold(text) ?? { expr: text })}>
-          Try on {days} days
+        <button type="button" className="btn primary" onClick={() => tried(text)}>
+          Try on the past
         </button>
       </div>
-      <div className="row wrap">
+      <div className="row wrap" style={{ alignItems: "end" }}>
         <label className="field">
           <span>Fires when the value is</span>
           <span className="group">
@@ -103,7 +191,7 @@ export function MakeAlert() {
             </select>
             <input
               className="input"
-              style={{ width: 110 }}
+              style={{ width: 100 }}
               aria-label="Threshold"
               placeholder="threshold"
               value={draft.threshold}
@@ -111,63 +199,85 @@ export function MakeAlert() {
             />
           </span>
         </label>
-        <label className="field">
-          <span>for at least</span>
-          <input
-            className="input"
-            style={{ width: 80 }}
-            value={draft.holdFor}
-            onChange={(e) => set({ holdFor: e.target.value })}
-            aria-invalid={draft.holdFor !== "" && parseSpan(draft.holdFor) === undefined}
-          />
-        </label>
-        <label className="field">
-          <span>Name</span>
-          <input
-            className="input"
-            value={draft.name}
-            onChange={(e) => set({ name: e.target.value })}
-            placeholder="CheckoutErrors"
-          />
-        </label>
+        <Field
+          label="for at least"
+          width={76}
+          value={draft.holdFor}
+          bad={hold === undefined}
+          onChange={(v) => set({ holdFor: v })}
+        />
+        <Field label="Name" width={190} value={draft.name} hint="CheckoutErrors" onChange={(v) => set({ name: v })} />
         <label className="field">
           <span>Severity</span>
           <select className="select" value={draft.severity} onChange={(e) => set({ severity: e.target.value })}>
-            {["critical", "warning", "info"].map((s) => (
-              <option key={s}>{s}</option>
+            {[...new Set(["critical", "page", "warning", "info", draft.severity])].map((s) => (
+              <option key={s} value={s}>
+                {s || "none"}
+              </option>
             ))}
           </select>
         </label>
-        <label className="field grow">
-          <span>Summary</span>
-          <input
-            className="input"
-            value={draft.summary}
-            onChange={(e) => set({ summary: e.target.value })}
-            placeholder="{{ $labels.service_name }} fails {{ $value | humanizePercentage }} of requests"
-          />
-        </label>
+        <Field
+          label="More labels"
+          width={170}
+          value={draft.labels}
+          hint="team=shop"
+          bad={parseLabels(draft.labels) === undefined}
+          onChange={(v) => set({ labels: v })}
+        />
+        <Field
+          label="Runbook"
+          width={200}
+          value={draft.runbook}
+          hint="https://…"
+          onChange={(v) => set({ runbook: v })}
+        />
       </div>
+      <Field
+        label="Summary"
+        value={draft.summary}
+        hint="{{ $labels.service_name }} fails {{ $value | humanizePercentage }} of requests"
+        onChange={(v) => set({ summary: v })}
+      />
       {draft.expr && (
-        <section className="panel">
+        <section className="panel" aria-label="Back-test">
           <Loading on={q.isFetching} />
-          <ErrorNotice error={q.error} />
+          <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+          <Warnings list={q.data?.warnings} />
           <div className="body">
-            <p>
-              {draft.threshold === "" ? (
-                "Give a threshold to try it on the past."
-              ) : (
-                <>
-                  In the last {days} days it would have fired <b>{plural(fired.length, "time")}</b>
-                  {fired.length > 0 && `, ${duration(fired.reduce((n, f) => n + f.toMs - f.fromMs, 0) * 1e6)} in all`}.
-                </>
-              )}
-            </p>
+            <div className="row wrap">
+              <p className="grow">
+                {q.isFetching && !q.data ? (
+                  "Asking the past…"
+                ) : q.isSuccess && data.length === 0 ? (
+                  `The expression has no value in the last ${plural(days, "day")}: it would not have fired.`
+                ) : (
+                  <>
+                    In the last {plural(days, "day")} it would have fired <b>{plural(fired.length, "time")}</b>
+                    {fired.length > 0 && `, ${duration(fired.reduce((n, f) => n + f.toMs - f.fromMs, 0) * 1e6)} in all`}
+                    {draft.threshold === "" && ": without a threshold, every value fires"}.
+                  </>
+                )}
+              </p>
+              <span className="group" role="group" aria-label="How far back">
+                {spans.map((n) => (
+                  <button
+                    key={n}
+                    type="button"
+                    className="btn small"
+                    aria-pressed={days === n}
+                    onClick={() => setParams({ days: n === 7 ? undefined : String(n) }, true)}
+                  >
+                    {plural(n, "day")}
+                  </button>
+                ))}
+              </span>
+            </div>
             <TimeChart
-              label="The expression over seven days"
+              label={`The expression over ${days} days`}
               lines={data
                 .slice(0, 100)
-                .map((s, i) => ({ name: shortName(s.metric, keys), color: seriesVar(i), points: pointsOf(s) }))}
+                .map((s, i) => ({ name: shortName(s.metric, names), color: seriesVar(i), points: pointsOf(s) }))}
               range={range}
               stepMs={step * 1000}
               unit={guessUnit(draft.expr)}
@@ -177,12 +287,12 @@ export function MakeAlert() {
             />
             {fired.length > 0 && (
               <details>
-                <summary>When</summary>
+                <summary>When it would have fired</summary>
                 <ul className="small">
                   {fired.slice(0, 100).map((f, i) => (
                     <li key={i}>
                       {formatTime(f.fromMs, "local", 0)}, {duration((f.toMs - f.fromMs) * 1e6)},{" "}
-                      {data[f.series] ? shortName(data[f.series]!.metric, keys) : ""}
+                      {data[f.series] ? shortName(data[f.series]!.metric, names) : ""}
                     </li>
                   ))}
                 </ul>
@@ -191,18 +301,67 @@ export function MakeAlert() {
           </div>
         </section>
       )}
-      <section className="panel">
-        <header>
-          <h3>Rule file</h3>
-          <span className="muted small">Save it where --rules points; Braid reloads on SIGHUP.</span>
-          <button type="button" className="btn small push" onClick={() => void copy(yaml, "Rule copied")}>
-            <Copy size={13} /> Copy
-          </button>
-        </header>
-        <pre className="body" style={{ overflow: "auto" }}>
-          {yaml}
-        </pre>
-      </section>
-    </div>
+      <ErrorNotice error={save.error} />
+      <div className="row wrap">
+        <button type="submit" className="btn primary" disabled={missing.length > 0 || save.isPending}>
+          <Save size={14} /> {editing ? "Save the rule" : "Create the rule"}
+        </button>
+        <button type="button" className="btn" onClick={() => void copy(yaml, "Rule copied")}>
+          <Copy size={13} /> Copy as a rule file
+        </button>
+        <span className="muted small" role="status">
+          {missing.length > 0
+            ? `It needs ${missing.join(", ")}.`
+            : taken
+              ? `A rule ${draft.name} exists and will be replaced.`
+              : "Kept on the server, evaluated every minute, in force at once."}
+        </span>
+      </div>
+      <details>
+        <summary className="muted small">As a rule file, for --rules</summary>
+        <pre className="code-block">{yaml}</pre>
+      </details>
+      {draft.language !== "promql" && (
+        <p className="muted small">
+          The rule asks by a virtual selector: <code>{fullExpr(draft).slice(0, 300)}</code>
+        </p>
+      )}
+    </form>
+  );
+}
+
+const placeholders: Record<Language, string> = {
+  promql: "sum by (service_name) (rate(http_server_errors_total[5m]))",
+  logql: 'sum by (service_name) (count_over_time({service_name=~".+"} | detected_level="error" [5m]))',
+  traceql: "{ status = error } | rate() by (resource.service.name)",
+};
+
+function Field({
+  label,
+  value,
+  onChange,
+  width,
+  hint,
+  bad = false,
+}: {
+  label: string;
+  value: string;
+  onChange: (v: string) => void;
+  width?: number;
+  hint?: string;
+  bad?: boolean;
+}) {
+  return (
+    <label className={width ? "field" : "field grow"}>
+      <span>{label}</span>
+      <input
+        className="input"
+        style={width ? { width } : undefined}
+        value={value}
+        placeholder={hint}
+        aria-invalid={bad}
+        onChange={(e) => onChange(e.target.value)}
+      />
+    </label>
   );
 }

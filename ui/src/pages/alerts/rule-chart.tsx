@@ -1,38 +1,27 @@
 /** The query of a rule against its threshold, and when it fired. */
 import { seriesVar } from "@/lib/series";
 import { guessUnit } from "@/lib/format";
-import { splitThreshold } from "@/lib/rules";
+import { splitThreshold, unwrap } from "@/lib/rules";
 import { TimeChart } from "@/parts/chart";
+import type { Language } from "@/parts/editor";
 import { ErrorNotice, Loading } from "@/parts/feedback";
-import { LogMetric } from "@/pages/logs/metric";
-import { TraceMetric } from "@/pages/traces/metric";
 import { useMetricLines } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
 import { A, href } from "@/shell/url";
 import type { Rule } from "@/api/prom";
 
-/** Which language a rule speaks: Braid's rules may be LogQL and TraceQL too. */
-export function languageOf(expr: string): "promql" | "logql" | "traceql" {
-  if (/\|\s*(rate|count_over_time|quantile_over_time|\w+_over_time)\s*\(/.test(expr) && /^\s*\{/.test(expr))
-    return "traceql";
-  if (
-    /\}\s*(\|[=~]|!=|!~|\|\s*\w+|\[)/.test(expr) &&
-    /(\|=|\|~|\|\s*(json|logfmt|pattern|unwrap|regexp)|service_name)/.test(expr) &&
-    /\{[^}]*\}\s*(\||!=|!~|\[)/.test(expr) &&
-    /(count_over_time|rate|bytes_|_over_time)\s*\(\s*\{/.test(expr)
-  )
-    return "logql";
-  return "promql";
-}
-
 export function RuleChart({ rule }: { rule: Rule }) {
   const cut = splitThreshold(rule.query);
   const expr = cut?.expr ?? rule.query;
-  const language = languageOf(rule.query);
-  if (language === "logql") return <LogMetric query={expr} />;
-  if (language === "traceql") return <TraceMetric query={expr} height={200} />;
+  // LogQL and TraceQL stand in virtual selectors, which PromQL answers.
   return <PromChart expr={expr} whole={rule.query} level={cut ? Number(cut.threshold) : undefined} name={rule.name} />;
 }
+
+const pages: Record<Language, string> = {
+  promql: "/explore/metrics",
+  logql: "/explore/logs",
+  traceql: "/explore/traces",
+};
 
 function PromChart({
   expr,
@@ -46,6 +35,7 @@ function PromChart({
   name: string;
 }) {
   const { range, zoomTo, carry } = useRange();
+  const plain = unwrap(expr);
   const value = useMetricLines([{ slot: "a", query: expr }], range);
   const fired = useMetricLines(
     [{ slot: "b", query: `max by (alertstate) (ALERTS{alertname=${JSON.stringify(name)}})` }],
@@ -77,8 +67,8 @@ function PromChart({
       />
       <p className="row">
         <code className="cut muted grow">{whole}</code>
-        <A className="small nowrap" to={href("/explore/metrics", { ...carry, q: expr })}>
-          open in metrics
+        <A className="small nowrap" to={href(pages[plain.language], { ...carry, q: plain.expr })}>
+          open the query
         </A>
       </p>
     </div>

@@ -1,20 +1,40 @@
 /** Every rule with its state; open one to see its query against its threshold. */
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Copy, Pencil, Trash2 } from "lucide-react";
 import { useState } from "react";
 import type { Rule, RuleGroup } from "@/api/prom";
+import { dropRule, isOwnGroup } from "@/api/rules";
 import { duration } from "@/lib/format";
-import { Empty, Notice } from "@/parts/feedback";
+import { draftOf } from "@/lib/rules";
+import { Empty, ErrorNotice, Notice } from "@/parts/feedback";
 import { Ago, StateBadge } from "@/parts/show";
+import { toast } from "@/parts/toast";
 import { useRange } from "@/shell/range";
+import { A, href, useParams } from "@/shell/url";
+import { draftParams } from "./make";
 import { RuleChart } from "./rule-chart";
 
 export function Rules({ groups, known }: { groups: readonly RuleGroup[]; known: boolean }) {
-  const [find, setFind] = useState("");
-  const [state, setState] = useState("");
+  const [params, setParams] = useParams();
+  const find = params.find ?? "";
+  const state = params.state ?? "";
+  const client = useQueryClient();
+  const drop = useMutation({
+    mutationFn: dropRule,
+    onSuccess: (_, group) => {
+      toast(`${group} is deleted`);
+      void client.invalidateQueries({ queryKey: ["rules"] });
+    },
+  });
   const hit = (r: Rule) =>
     (!find || `${r.name} ${r.query}`.toLowerCase().includes(find.toLowerCase())) &&
     (!state || r.state === state || (state === "broken" && r.health === "err"));
   if (known && groups.length === 0)
-    return <Empty title="There are no rules yet">Start Braid with --rules, or write one under “Make an alert”.</Empty>;
+    return (
+      <Empty title="There are no rules yet">
+        Start Braid with --rules, or <A to={href("/alerting", { tab: "make" })}>make one here</A>.
+      </Empty>
+    );
   return (
     <div className="col" style={{ paddingTop: 10 }}>
       <div className="row">
@@ -24,9 +44,14 @@ export function Rules({ groups, known }: { groups: readonly RuleGroup[]; known: 
           placeholder="Find a rule"
           aria-label="Find a rule"
           value={find}
-          onChange={(e) => setFind(e.target.value)}
+          onChange={(e) => setParams({ find: e.target.value || undefined }, true)}
         />
-        <select className="select" aria-label="State" value={state} onChange={(e) => setState(e.target.value)}>
+        <select
+          className="select"
+          aria-label="State"
+          value={state}
+          onChange={(e) => setParams({ state: e.target.value || undefined }, true)}
+        >
           <option value="">Any state</option>
           <option value="firing">firing</option>
           <option value="pending">pending</option>
@@ -34,6 +59,7 @@ export function Rules({ groups, known }: { groups: readonly RuleGroup[]; known: 
           <option value="broken">cannot be evaluated</option>
         </select>
       </div>
+      <ErrorNotice error={drop.error} />
       {groups
         .map((g) => ({ ...g, rules: g.rules.filter(hit) }))
         .filter((g) => g.rules.length > 0)
@@ -43,13 +69,18 @@ export function Rules({ groups, known }: { groups: readonly RuleGroup[]; known: 
               <h3>
                 <bdi>{g.name}</bdi>
               </h3>
-              <bdi className="faint small cut">{g.file}</bdi>
+              <bdi className="faint small cut">{isOwnGroup(g) ? "made here" : g.file}</bdi>
               <span className="push muted small nowrap">
                 every {g.interval} s{g.evaluationTime !== undefined && `, took ${duration(g.evaluationTime * 1e9)}`}
               </span>
             </header>
             {g.rules.map((r, i) => (
-              <Row key={`${r.name}/${i}`} rule={r} />
+              <Row
+                key={`${r.name}/${i}`}
+                rule={r}
+                group={g}
+                onDrop={() => window.confirm(`Delete the rule “${r.name}”?`) && drop.mutate(g.name)}
+              />
             ))}
           </section>
         ))}
@@ -57,7 +88,7 @@ export function Rules({ groups, known }: { groups: readonly RuleGroup[]; known: 
   );
 }
 
-function Row({ rule }: { rule: Rule }) {
+function Row({ rule, group, onDrop }: { rule: Rule; group: RuleGroup; onDrop: () => void }) {
   const [open, setOpen] = useState(false);
   const { nowMs } = useRange();
   return (
@@ -83,6 +114,38 @@ function Row({ rule }: { rule: Rule }) {
             <Ago ms={Date.parse(rule.lastEvaluation)} nowMs={Math.max(nowMs, Date.parse(rule.lastEvaluation))} />
           )}
         </span>
+        {isOwnGroup(group) ? (
+          <>
+            <A
+              className="btn small icon ghost"
+              aria-label={`Change ${rule.name}`}
+              title="Change"
+              to={href("/alerting", { ...draftParams(draftOf(rule)), rule: group.name })}
+            >
+              <Pencil size={12} />
+            </A>
+            <button
+              type="button"
+              className="btn small icon ghost"
+              aria-label={`Delete ${rule.name}`}
+              title="Delete"
+              onClick={onDrop}
+            >
+              <Trash2 size={12} />
+            </button>
+          </>
+        ) : (
+          rule.type === "alerting" && (
+            <A
+              className="btn small icon ghost"
+              aria-label={`Make one like ${rule.name}`}
+              title="Make one like it"
+              to={href("/alerting", draftParams(draftOf({ ...rule, name: "" })))}
+            >
+              <Copy size={12} />
+            </A>
+          )
+        )}
       </div>
       {rule.lastError && <Notice kind="error">{rule.lastError}</Notice>}
       {open && (
