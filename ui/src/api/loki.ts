@@ -136,7 +136,7 @@ export async function queryLogMetric(
   r: Range,
   step: number,
   signal?: AbortSignal,
-): Promise<Answer<Series[]>> {
+): Promise<Answer<Series[]> & { bytes?: number }> {
   const t = performance.now();
   const s = step * 1000;
   const p = {
@@ -150,6 +150,8 @@ export async function queryLogMetric(
     data: e.data.resultType === "matrix" ? (e.data.result ?? []) : [],
     warnings: e.warnings ?? [],
     ms: performance.now() - t,
+    bytes: e.data.stats?.summary?.totalBytesProcessed ?? 0,
+    samples: e.data.stats?.summary?.totalLinesProcessed ?? 0,
   };
 }
 

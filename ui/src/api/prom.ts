@@ -39,12 +39,25 @@ interface Envelope<T> {
 export interface Answer<T> {
   data: T;
   warnings: string[];
+  /** What is worth knowing and no fault. */
+  infos?: string[];
   ms: number;
+  /** Samples read, when the server counts them. */
+  samples?: number;
 }
 
 function open<T>(e: Envelope<T>, path: string, started: number): Answer<T> {
   if (e.status !== "success") throw new ApiError(e.error ?? "the query failed", 200, path);
-  return { data: e.data, warnings: [...(e.warnings ?? []), ...(e.infos ?? [])], ms: performance.now() - started };
+  const samples = (e.data as { stats?: { samples?: { samplesRead?: number; totalQueryableSamples?: number } } } | null)
+    ?.stats?.samples;
+  const read = samples?.samplesRead ?? samples?.totalQueryableSamples;
+  return {
+    data: e.data,
+    warnings: e.warnings ?? [],
+    infos: e.infos ?? [],
+    ms: performance.now() - started,
+    ...(read === undefined ? {} : { samples: read }),
+  };
 }
 
 const seconds = (ms: number) => (ms / 1000).toFixed(3);
@@ -60,7 +73,7 @@ export async function query(q: string, timeMs: number, signal?: AbortSignal): Pr
 
 export async function queryRange(q: string, r: Range, step: number, signal?: AbortSignal): Promise<Answer<QueryData>> {
   const t = performance.now();
-  const p = rangeParams(q, r, step);
+  const p = { ...rangeParams(q, r, step), stats: "true" };
   return open(await postForm<Envelope<QueryData>>("/api/v1/query_range", p, signal), "/api/v1/query_range", t);
 }
 

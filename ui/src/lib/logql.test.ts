@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addFilter, allLogs, searchedTexts, selectorOf, topValuesQuery, volumeQuery } from "./logql";
+import { addFilter, allLogs, searchedTexts, selectorOf, topValuesQuery, volumeQuery, contextScopes } from "./logql";
 
 describe("addFilter", () => {
   const labels = ["service_name", "env"];
@@ -31,4 +31,10 @@ test("queries made from queries", () => {
 
 test("searchedTexts", () => {
   expect(searchedTexts('{a="b"} |= "x \\"y\\"" |= `z` != "no"')).toEqual(['x "y"', "z"]);
+});
+
+test("lines around are of what the record knows", () => {
+  const scopes = contextScopes({ labels: { service_name: "a", k8s_pod_name: "a-1", x: "y" }, traceId: "" });
+  expect(scopes.map((s) => s.id)).toEqual(["stream", "k8s_pod_name", "service_name", "all"]);
+  expect(scopes[1]?.selector).toBe('{k8s_pod_name="a-1"}');
 });

@@ -83,6 +83,29 @@ export const selectorOf = (labels: Record<string, string>) =>
     .map(([k, v]) => `${k}=${JSON.stringify(v)}`)
     .join(", ")}}`;
 
+/** Of what the lines around a record may be, narrow to wide: only what its labels know. */
+export function contextScopes(line: {
+  labels: Record<string, string>;
+  traceId: string;
+}): { id: string; label: string; selector: string }[] {
+  const out = [{ id: "stream", label: "the same stream", selector: selectorOf(line.labels) }];
+  if (line.traceId)
+    out.push({ id: "trace", label: "the same request", selector: `{trace_id=${JSON.stringify(line.traceId)}}` });
+  const by: [string, string][] = [
+    ["k8s_pod_name", "the same pod"],
+    ["host_name", "the same host"],
+    ["k8s_node_name", "the same node"],
+    ["service_name", "the same service"],
+    ["service_namespace", "the same namespace of services"],
+  ];
+  for (const [name, label] of by) {
+    const v = line.labels[name];
+    if (v) out.push({ id: name, label: `${label}, ${v.slice(0, 60)}`, selector: `{${name}=${JSON.stringify(v)}}` });
+  }
+  out.push({ id: "all", label: "everything", selector: "{}" });
+  return out;
+}
+
 /** Counts by severity over time. */
 export const volumeQuery = (query: string, step: number) =>
   `sum by (detected_level) (count_over_time(${query} [${step}s]))`;

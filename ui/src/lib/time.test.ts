@@ -6,6 +6,7 @@ import {
   nsToMs,
   parseRange,
   parseSpan,
+  parseTime,
   resolveBound,
   resolveRange,
   timeTicks,
@@ -91,4 +92,15 @@ test("ticks are round moments of the zone", () => {
 test("nsToMs keeps microseconds", () => {
   expect(nsToMs("1700000000123456789")).toBe(1700000000123.456);
   expect(nsToMs("x")).toBe(0);
+});
+
+test("a moment as it is shown is read back, in both zones", () => {
+  const ms = Date.UTC(2026, 10, 20, 14, 3, 7);
+  for (const zone of ["local", "utc"] as const) {
+    expect(parseTime(formatTime(ms, zone, 0), ms + 5_000_000, zone)).toBe(ms);
+    expect(parseTime("now-5m", ms, zone)).toBe(ms - 300_000);
+    expect(parseTime("2026-11-20T14:03:07Z", ms, zone)).toBe(ms);
+    expect(parseTime(String(ms), 0, zone)).toBe(ms);
+    expect(parseTime("nonsense", ms, zone)).toBeUndefined();
+  }
 });

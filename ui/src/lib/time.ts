@@ -146,6 +146,15 @@ function parseMoment(text: string, now: Date): { ms: number; lengthMs: number } 
   return { ms: day.getTime(), lengthMs: clock[3] ? 1000 : 60_000 };
 }
 
+/** A typed moment, in the zone that the page shows; undefined when it does not read. */
+export function parseTime(text: string, nowMs: number, zone: Zone): number | undefined {
+  const fixed = /^-?\d{1,19}$|(z|[+-]\d\d:?\d\d)$/i.test(text.trim()) && !/^\d{4}-\d\d-\d\d$/.test(text.trim());
+  // A clock that reads UTC where it means local time.
+  const off = zone === "utc" && !fixed ? new Date(nowMs).getTimezoneOffset() * 60_000 : 0;
+  const m = parseMoment(text, new Date(nowMs + off));
+  return m && m.ms - off;
+}
+
 /**
  * Reads a typed range: "last 2h", "2h", "yesterday 14:00-15:00", "today",
  * "2026-11-20 10:00 to 11:00", "now-6h to now-3h", an epoch time (the hour

@@ -1,11 +1,14 @@
 /** Lines over time: drag zooms, dots are exemplars, the legend isolates. Drawn by uPlot. */
 import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
+import type { Note } from "@/api/kept";
+import { cssColor } from "@/lib/color";
 import { byUnit } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
 import { formatClock, formatDay, formatTime, type Range } from "@/lib/time";
 import { requestHref, useGo } from "@/shell/url";
 import { align, type Columns, type Line, stack } from "./align";
+import { useNotes } from "./notes";
 
 export type { Line } from "./align";
 
@@ -18,6 +21,8 @@ export interface Dot {
 
 export interface Mark {
   ms: number;
+  /** The end of a span of time. */
+  toMs?: number;
   label: string;
 }
 
@@ -43,12 +48,6 @@ interface Props {
 
 const none: ReadonlySet<number> = new Set();
 
-/** A colour that may be a token, as canvas needs it. */
-export function cssColor(color: string, el: Element = document.documentElement): string {
-  const m = /^var\((--[\w-]+)\)$/.exec(color);
-  return m ? getComputedStyle(el).getPropertyValue(m[1]!).trim() : color;
-}
-
 interface Hover {
   index: number;
   left: number;
@@ -58,11 +57,12 @@ interface Hover {
 
 export function TimeChart(p: Props) {
   const { lines, range, stepMs, unit, style = "line", height = 260, hidden = none, dots, marks, levels } = p;
+  const notes = useNotes(range);
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const down = useRef<{ x: number; y: number }>(undefined);
-  const calls = useRef(p);
-  calls.current = p;
+  const calls = useRef({ ...p, notes });
+  calls.current = { ...p, notes };
   const { theme, zone } = useSettings();
   const [hover, setHover] = useState<Hover>();
   const [drawn, setDrawn] = useState(0);
@@ -106,7 +106,7 @@ export function TimeChart(p: Props) {
   }, [data, hidden, lines, range.fromMs, range.toMs]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: marks and levels are painted by hooks, which redraw reaches
-  useEffect(() => plot.current?.redraw(false), [marks, levels]);
+  useEffect(() => plot.current?.redraw(false), [marks, levels, notes]);
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the table of values and the legend say the same by keyboard
@@ -133,7 +133,8 @@ export function TimeChart(p: Props) {
   );
 }
 
-type Calls = { readonly current: Props };
+type Drawing = Props & { notes: readonly Note[] };
+type Calls = { readonly current: Drawing };
 
 function options(
   el: HTMLElement,
@@ -144,6 +145,8 @@ function options(
 ): uPlot.Options {
   const p = calls.current;
   const text = cssColor("var(--text-2)", el);
+  // Each layer of a stack covers those above it: its colour must not shine through.
+  const ground = cssColor("var(--surface)", el);
   const grid = { stroke: cssColor("var(--line)", el), width: 1 };
   const fill = p.style === "area" || p.style === "bar";
   const bars = uPlot.paths.bars?.({ size: [0.85, 60], align: 1 });
@@ -206,7 +209,7 @@ function options(
           stroke,
           width: p.style === "bar" ? 0 : 1.6,
           ...(l.dash ? { dash: [5, 4] } : {}),
-          ...(fill ? { fill: p.style === "bar" ? stroke : `color-mix(in srgb, ${stroke} 45%, transparent)` } : {}),
+          ...(fill ? { fill: p.style === "bar" ? stroke : `color-mix(in srgb, ${stroke} 45%, ${ground})` } : {}),
           ...(p.style === "bar" && bars ? { paths: bars } : {}),
           ...(p.style === "points" ? { paths: () => null } : {}),
           points: { show: p.style === "points" ? true : (_u, i) => lonely(_u, i), size: 4, fill: stroke },
@@ -290,7 +293,7 @@ function axisTime(ms: number, incr: number, zone: "local" | "utc", before: numbe
   return before !== undefined && formatDay(before, zone) !== day ? `${day.slice(5)} ${short}` : short;
 }
 
-function paintLevels(u: uPlot, p: Props) {
+function paintLevels(u: uPlot, p: Drawing) {
   const { ctx, bbox } = u;
   ctx.save();
   ctx.lineWidth = devicePixelRatio;
@@ -304,8 +307,20 @@ function paintLevels(u: uPlot, p: Props) {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
   }
-  for (const m of p.marks ?? []) {
+  const marks: Mark[] = [
+    ...(p.marks ?? []),
+    ...p.notes.map((n) => ({ ms: n.fromMs, label: n.text, ...(n.toMs === undefined ? {} : { toMs: n.toMs }) })),
+  ];
+  for (const m of marks) {
     const x = u.valToPos(m.ms / 1000, "x", true);
+    if (m.toMs !== undefined) {
+      const from = Math.max(bbox.left, x);
+      const to = Math.min(bbox.left + bbox.width, u.valToPos(m.toMs / 1000, "x", true));
+      ctx.fillStyle = cssColor("var(--accent-soft)", u.root);
+      ctx.globalAlpha = 0.5;
+      if (to > from) ctx.fillRect(from, bbox.top, to - from, bbox.height);
+      ctx.globalAlpha = 1;
+    }
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.strokeStyle = cssColor("var(--text-3)", u.root);
     ctx.beginPath();

@@ -56,6 +56,21 @@ export function Warnings({ list }: { list: readonly string[] | undefined }) {
   );
 }
 
+/** What a server says besides its answer and that is no fault: one quiet line, opened when wanted. */
+export function Infos({ list }: { list: readonly string[] | undefined }) {
+  if (!list?.length) return null;
+  return (
+    <details className="small muted">
+      <summary>{list.length === 1 ? "A remark about this query" : `${list.length} remarks about this query`}</summary>
+      {list.slice(0, 8).map((w) => (
+        <div key={w}>
+          <bdi>{w}</bdi>
+        </div>
+      ))}
+    </details>
+  );
+}
+
 /** A line at the top of a panel; it takes the same place on and off, so nothing moves. */
 export function Loading({ on }: { on: boolean }) {
   return <div className="loading" data-on={on} role="progressbar" aria-label="Loading" aria-hidden={!on} />;

@@ -3,7 +3,7 @@ import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { count } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
 import { formatTime, type Range, timeTicks } from "@/lib/time";
-import { cssColor } from "./chart";
+import { cssColor } from "@/lib/color";
 import { useWidth } from "./size";
 
 /** Rows by bucket, lowest first; columns by time. */

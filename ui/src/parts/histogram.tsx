@@ -3,6 +3,7 @@ import { type PointerEvent, useRef, useState } from "react";
 import { count } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
 import { formatTime, type Range, timeTicks } from "@/lib/time";
+import { useNotes } from "./notes";
 import { useWidth } from "./size";
 
 export interface Stack {
@@ -31,6 +32,7 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
   const host = useRef<HTMLDivElement>(null);
   const width = useWidth(host);
   const { zone } = useSettings();
+  const notes = useNotes(range);
   const [drag, setDrag] = useState<{ from: number; to: number }>();
   const [over, setOver] = useState<number>();
   const plot = Math.max(1, width - left);
@@ -102,6 +104,27 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
             {t.label}
           </text>
         ))}
+        {notes.map((n) => {
+          const from = Math.max(left, x(n.fromMs));
+          return (
+            <g key={n.id}>
+              {n.toMs !== undefined && (
+                <rect
+                  x={from}
+                  y={0}
+                  width={Math.max(0, Math.min(width, x(n.toMs)) - from)}
+                  height={height - bottom}
+                  fill="var(--accent-soft)"
+                  opacity={0.5}
+                />
+              )}
+              <line x1={from} x2={from} y1={0} y2={height - bottom} stroke="var(--text-3)" strokeDasharray="5 4" />
+              <text x={from + 4} y={11}>
+                {n.text.slice(0, 40)}
+              </text>
+            </g>
+          );
+        })}
         {drag && (
           <rect
             x={Math.min(drag.from, drag.to)}

@@ -1,6 +1,8 @@
 /** Share and export, the same on every page. */
 import { Download, Link, Link2, Terminal } from "lucide-react";
 import { saveBlob, saveText, toCSV, toNDJSON } from "@/lib/export";
+import { type LegendEntry, toPicture } from "@/lib/picture";
+import { cssColor } from "@/lib/color";
 import { asCurl, type Params } from "@/api/http";
 import { shorten } from "@/api/kept";
 import { stringifySearch, useParams } from "@/shell/url";
@@ -18,6 +20,9 @@ export interface Exportable {
   call?: { path: string; params: Params };
   /** Saves what the page draws as a picture. */
   canvas?: () => HTMLCanvasElement | null | undefined;
+  /** What stands over the picture, and the names of its colours. */
+  title?: string;
+  legend?: () => readonly LegendEntry[];
 }
 
 export function ShareMenu({ data, small = false }: { data?: Exportable; small?: boolean }) {
@@ -82,7 +87,14 @@ export function ShareMenu({ data, small = false }: { data?: Exportable; small?: 
         </MenuItem>
       )}
       {data?.canvas && (
-        <MenuItem onSelect={() => data.canvas?.()?.toBlob((b) => b && saveBlob(`${file}.png`, b))}>
+        <MenuItem
+          onSelect={() => {
+            const c = data.canvas?.();
+            if (!c) return;
+            const picture = toPicture(c, data.title ?? "", data.legend?.() ?? [], cssColor);
+            picture.toBlob((b) => b && saveBlob(`${file}.png`, b));
+          }}
+        >
           Save as PNG
         </MenuItem>
       )}

@@ -5,12 +5,12 @@ import { useState } from "react";
 import { asCurl } from "@/api/http";
 import { type LogLine, logParams, queryLogs } from "@/api/loki";
 import { bytes, duration } from "@/lib/format";
-import { selectorOf } from "@/lib/logql";
+import { contextScopes, selectorOf } from "@/lib/logql";
 import { formatTime } from "@/lib/time";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import { JsonTree, parseJson } from "@/parts/json";
 import { Menu, MenuItem } from "@/parts/overlay";
-import { levelColor } from "@/parts/show";
+import { levelColor, Service } from "@/parts/show";
 import { copy } from "@/parts/toast";
 import { Attributes } from "@/parts/value";
 import { A, href, requestHref, useOpenBeside } from "@/shell/url";
@@ -104,7 +104,9 @@ export function RowDetail({ line, context }: { line: LogLine; context: boolean }
 
 function Around({ line }: { line: LogLine }) {
   const [n, setN] = useState(10);
-  const selector = selectorOf(line.labels);
+  const scopes = contextScopes(line);
+  const [chosen, setScope] = useState(scopes[0]?.id ?? "");
+  const selector = (scopes.find((s) => s.id === chosen) ?? scopes[0])?.selector ?? "{}";
   const hour = 3_600_000;
   const r = { fromMs: line.ms - hour, toMs: line.ms + hour };
   const q = useQuery({
@@ -131,13 +133,27 @@ function Around({ line }: { line: LogLine }) {
       <span className="muted nowrap" title={formatTime(l.ms)}>
         {self ? "this" : `${l.ms < line.ms ? "−" : "+"}${duration(Math.abs(l.ms - line.ms) * 1e6)}`}
       </span>
+      {chosen !== "stream" && <Service name={l.service} />}
       <bdi className="cut">{l.line.slice(0, 1000)}</bdi>
     </div>
   );
   return (
     <div>
       <div className="row">
-        <h3>Lines around it, of the same stream</h3>
+        <h3>Lines around it</h3>
+        <select
+          className="select small"
+          aria-label="Lines of"
+          value={chosen}
+          onChange={(e) => setScope(e.target.value)}
+          style={{ height: 24 }}
+        >
+          {scopes.map((s) => (
+            <option key={s.id} value={s.id}>
+              {s.label}
+            </option>
+          ))}
+        </select>
         <button type="button" className="btn small" onClick={() => setN(n * 2)} disabled={n >= 640}>
           More
         </button>

@@ -1,6 +1,6 @@
 /** Logs: a query, how many match when, and the records. */
 import { useQueryClient } from "@tanstack/react-query";
-import { ArrowDownWideNarrow, Columns3, Play, Radio, Square, WrapText } from "lucide-react";
+import { ArrowDownWideNarrow, BellPlus, PanelLeft, Play, Radio, Square, WrapText } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { logParams } from "@/api/loki";
 import { bytes, count, durationMs, plural } from "@/lib/format";
@@ -13,13 +13,15 @@ import { Histogram } from "@/parts/histogram";
 import { HowToSend } from "@/parts/how-to-send";
 import { ShareMenu } from "@/parts/menus";
 import { Tabs } from "@/parts/overlay";
+import { Notes } from "@/parts/notes";
 import { SavedMenu, useRemember } from "@/parts/saved";
 import { ValueActions } from "@/parts/value";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { useShortcuts } from "@/shell/shortcuts";
-import { href, useGo, useParams } from "@/shell/url";
+import { A, href, useGo, useParams } from "@/shell/url";
 import { LogList } from "./list";
+import { ColumnMenu } from "./columns";
 import { LogMetric } from "./metric";
 import { Patterns } from "./patterns";
 import { FieldRail } from "./rail";
@@ -79,6 +81,18 @@ export default function LogsPage() {
       <div className="page-head">
         <h1>Logs</h1>
         <div className="push row">
+          {isLog && <Notes />}
+          <A
+            className="btn"
+            to={href("/alerting", {
+              ...carry,
+              tab: "make",
+              lang: "logql",
+              expr: isLog ? `sum by (service_name) (count_over_time(${query} [5m]))` : query,
+            })}
+          >
+            <BellPlus size={14} /> <span className="hide-narrow">Make alert</span>
+          </A>
           <AddToDashboard type={isLog ? "logs" : "line"} queries={[{ language: "logql", expr: query }]} />
           <SavedMenu page="logs" query={query} onPick={run} />
           <ShareMenu
@@ -264,8 +278,9 @@ function Records({
               )
             }
           >
-            <Columns3 size={13} /> Fields
+            <PanelLeft size={13} /> Fields
           </button>
+          <ColumnMenu query={query} columns={columns} />
           <ShareMenu
             small
             data={{

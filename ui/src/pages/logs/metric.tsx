@@ -1,17 +1,36 @@
 /** A LogQL query for numbers, as a chart. */
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Square } from "lucide-react";
+import { useMemo, useRef, useState } from "react";
 import { queryLogMetric } from "@/api/loki";
+import { byUnit, bytes, durationMs, plural } from "@/lib/format";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep } from "@/lib/time";
-import { durationMs, plural } from "@/lib/format";
-import { TimeChart } from "@/parts/chart";
-import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { type Style, TimeChart } from "@/parts/chart";
+import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
 import { Legend } from "@/parts/legend";
+import { ShareMenu } from "@/parts/menus";
+import { Notes } from "@/parts/notes";
+import { Table } from "@/parts/table";
+import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
+import { useParams } from "@/shell/url";
+
+const styles = [
+  { id: "line", label: "Lines" },
+  { id: "area", label: "Stacked" },
+  { id: "bar", label: "Bars" },
+  { id: "table", label: "Table" },
+];
+
+const most = 300;
 
 export function LogMetric({ query }: { query: string }) {
   const { range, zoomTo } = useRange();
+  const [params, setParams] = useParams();
+  const client = useQueryClient();
+  const host = useRef<HTMLElement>(null);
+  const style = params.style ?? "line";
   const step = chooseStep(range, 240);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const q = useQuery({
@@ -22,38 +41,136 @@ export function LogMetric({ query }: { query: string }) {
   const lines = useMemo(() => {
     const data = q.data?.data ?? [];
     const keys = distinguishing(data.map((s) => s.metric));
-    return data.map((s, i) => ({
+    return data.slice(0, most).map((s, i) => ({
       name: shortName(s.metric, keys),
+      labels: s.metric,
       color: seriesVar(i),
       points: (s.values ?? []).map(([t, v]) => [t * 1000, Number(v)] as const),
     }));
   }, [q.data]);
+  const dropped = (q.data?.data.length ?? 0) - lines.length;
+  const empty = q.isSuccess && lines.length === 0;
+  const read = q.data?.bytes ?? 0;
   return (
-    <section className="panel">
+    <section className="panel" ref={host} aria-label="Chart">
+      <header style={{ flexWrap: "wrap" }}>
+        <span className="group">
+          {styles.map((s) => (
+            <button
+              key={s.id}
+              type="button"
+              className="btn small"
+              aria-pressed={style === s.id}
+              onClick={() => setParams({ style: s.id === "line" ? undefined : s.id }, true)}
+            >
+              {s.label}
+            </button>
+          ))}
+        </span>
+        <span className="push row">
+          <Notes />
+          <ShareMenu
+            small
+            data={{
+              name: "log-numbers",
+              title: query,
+              canvas: () => host.current?.querySelector("canvas"),
+              legend: () => lines,
+              json: () => lines.map((l) => ({ query, labels: l.labels, points: l.points })),
+              ndjson: () => lines.map((l) => ({ query, labels: l.labels, points: l.points })),
+              table: () => ({
+                header: ["series", "time", "value"],
+                rows: lines.flatMap((l) => l.points.map(([t, v]) => [l.name, new Date(t).toISOString(), v])),
+              }),
+            }}
+          />
+        </span>
+      </header>
       <Loading on={q.isFetching} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />
-      {q.isSuccess && lines.length === 0 ? (
+      {dropped > 0 && (
+        <Notice kind="warn">
+          {plural(dropped, "more series", "more series")} are not drawn: group by fewer fields, or use topk.
+        </Notice>
+      )}
+      {empty ? (
         <Empty title="No series in this range">
           No record matched, or none had the field that the query counts by.
         </Empty>
       ) : (
         <div className="body">
-          <TimeChart
-            label={query}
-            lines={lines}
-            range={range}
-            stepMs={step * 1000}
-            hidden={hidden}
-            onZoom={zoomTo}
-            height={320}
-          />
+          {style === "table" ? (
+            <LastValues lines={lines} />
+          ) : (
+            <TimeChart
+              label={query}
+              lines={lines}
+              range={range}
+              stepMs={step * 1000}
+              style={style as Style}
+              hidden={hidden}
+              onZoom={zoomTo}
+              height={320}
+            />
+          )}
           <div className="cost">
-            {plural(lines.length, "series", "series")}, step {step} s{q.data && `, ${durationMs(q.data.ms)}`}
+            <span>{plural(lines.length, "series", "series")}</span>
+            <span>step {step} s</span>
+            {q.isFetching ? (
+              <button
+                type="button"
+                className="btn small"
+                onClick={() => void client.cancelQueries({ queryKey: ["log-metric"] })}
+              >
+                <Square size={11} /> Cancel
+              </button>
+            ) : (
+              q.data && (
+                <span>
+                  {durationMs(q.data.ms)}
+                  {read > 0 && `, read ${bytes(read)}`}
+                  {(q.data.samples ?? 0) > 0 && `, ${plural(q.data.samples ?? 0, "row")}`}
+                </span>
+              )
+            )}
           </div>
-          <Legend lines={lines} hidden={hidden} onHidden={setHidden} />
+          {style !== "table" && <Legend lines={lines} hidden={hidden} onHidden={setHidden} />}
         </div>
       )}
     </section>
+  );
+}
+
+interface Row {
+  name: string;
+  labels: Record<string, string>;
+  points: readonly (readonly [number, number])[];
+}
+
+/** The newest value of every series, label by label. */
+function LastValues({ lines }: { lines: readonly Row[] }) {
+  const keys = [...new Set(lines.flatMap((l) => Object.keys(l.labels)))].slice(0, 12);
+  const last = (l: Row) => l.points.at(-1)?.[1] ?? Number.NaN;
+  const sum = (l: Row) => l.points.reduce((n, p) => n + (Number.isFinite(p[1]) ? p[1] : 0), 0);
+  return (
+    <div className="scroll" style={{ maxHeight: 480 }}>
+      <Table
+        label="Values"
+        rows={lines}
+        rowKey={(l) => l.name}
+        initial={{ id: "last", desc: true }}
+        columns={[
+          ...keys.map((k) => ({
+            id: k,
+            head: k,
+            cell: (l: Row) => (l.labels[k] === undefined ? "" : <Value field={k} value={l.labels[k] ?? ""} />),
+            sort: (l: Row) => l.labels[k] ?? "",
+          })),
+          { id: "last", head: "Last", num: true, cell: (l: Row) => byUnit(last(l), undefined), sort: last },
+          { id: "sum", head: "Sum of points", num: true, cell: (l: Row) => byUnit(sum(l), undefined), sort: sum },
+        ]}
+      />
+    </div>
   );
 }

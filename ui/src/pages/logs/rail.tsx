@@ -1,12 +1,13 @@
 /** Fields of the records that match, each with its most frequent values. */
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { type DetectedField, detectedFields, instantLogMetric, logLabels } from "@/api/loki";
+import { type DetectedField, instantLogMetric } from "@/api/loki";
 import { count, percent } from "@/lib/format";
 import { labelName, topValuesQuery } from "@/lib/logql";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
+import { useLogFields } from "./use-logs";
 
 interface Props {
   query: string;
@@ -21,16 +22,7 @@ const first = ["detected_level", "service_name", "severity", "http_route", "http
 export function FieldRail({ query, columns, onColumns, onFilter }: Props) {
   const { range } = useRange();
   const [find, setFind] = useState("");
-  const key = [query, range.fromMs, range.toMs];
-  const q = useQuery({
-    queryKey: ["log-fields", ...key],
-    queryFn: async ({ signal }) => {
-      const [labels, detected] = await Promise.all([logLabels(range, signal), detectedFields(query, range, signal)]);
-      const known = new Map<string, DetectedField>(detected.map((f) => [f.label, f]));
-      for (const l of labels) if (!known.has(l)) known.set(l, { label: l, type: "string", cardinality: 0 });
-      return [...known.values()];
-    },
-  });
+  const q = useLogFields(query, range);
   const rank = (f: DetectedField) => {
     const i = first.indexOf(f.label);
     return i < 0 ? first.length : i;
@@ -150,8 +142,8 @@ function Values({ field, query, onFilter }: { field: DetectedField; query: strin
                 −
               </button>
             </span>
-            <span className="faint num" title={percent(total ? r.value / total : 0)}>
-              {count(r.value)}
+            <span className="faint num" title={`${r.value} records`}>
+              {count(r.value)} · {percent(total ? r.value / total : 0)}
             </span>
             <div className="bar">
               <i style={{ width: `${total ? (r.value / total) * 100 : 0}%` }} />

@@ -1,7 +1,17 @@
 /** The data of the log page: pages of lines, counts by severity. */
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { type Level, levelOf, levels, type LogLine, queryLogMetric, queryLogs } from "@/api/loki";
+import {
+  type DetectedField,
+  detectedFields,
+  type Level,
+  levelOf,
+  levels,
+  logLabels,
+  type LogLine,
+  queryLogMetric,
+  queryLogs,
+} from "@/api/loki";
 import { volumeQuery } from "@/lib/logql";
 import { chooseStep, msToNs, type Range } from "@/lib/time";
 import { levelColor } from "@/parts/show";
@@ -62,6 +72,21 @@ export function useVolume(query: string, range: Range, enabled: boolean) {
   });
   const stacks = useMemo(() => toStacks(q.data?.data ?? [], range, step), [q.data, range, step]);
   return { ...q, ...stacks };
+}
+
+/** The fields of the records that match: stream labels, structured metadata, and what is found inside lines. */
+export function useLogFields(query: string, range: Range, enabled = true) {
+  return useQuery({
+    queryKey: ["log-fields", query, range.fromMs, range.toMs],
+    queryFn: async ({ signal }) => {
+      const [labels, detected] = await Promise.all([logLabels(range, signal), detectedFields(query, range, signal)]);
+      const known = new Map<string, DetectedField>(detected.map((f) => [f.label, f]));
+      for (const l of labels) if (!known.has(l)) known.set(l, { label: l, type: "string", cardinality: 0 });
+      return [...known.values()];
+    },
+    placeholderData: keepPreviousData,
+    enabled,
+  });
 }
 
 /** A value at time t counts what came in the step before it. */

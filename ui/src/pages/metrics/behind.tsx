@@ -1,18 +1,23 @@
 /** The requests behind a point of a chart. */
 import { useQuery } from "@tanstack/react-query";
+import { StickyNote } from "lucide-react";
+import { useState } from "react";
 import { requestsBehind } from "@/api/native";
 import { duration, plural } from "@/lib/format";
 import { msToNs, nsToMs } from "@/lib/time";
 import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { NoteForm } from "@/parts/notes";
 import { Dialog } from "@/parts/overlay";
 import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { Table } from "@/parts/table";
+import { A, href } from "@/shell/url";
 
 export interface BehindPoint {
   ms: number;
   stepMs: number;
   name: string;
   selector: string;
+  service: string;
 }
 
 export function Behind({ point, onClose }: { point: BehindPoint | undefined; onClose: () => void }) {
@@ -24,6 +29,7 @@ export function Behind({ point, onClose }: { point: BehindPoint | undefined; onC
 }
 
 function List({ point }: { point: BehindPoint }) {
+  const [writing, setWriting] = useState(false);
   const half = Math.max(point.stepMs, 30_000);
   const q = useQuery({
     queryKey: ["behind", point.selector, point.ms],
@@ -36,9 +42,25 @@ function List({ point }: { point: BehindPoint }) {
   const rows = q.data?.requests ?? [];
   return (
     <div className="col">
-      <p className="muted">
-        <bdi className="mono">{point.selector}</bdi> around <Time ms={point.ms} />
-      </p>
+      <div className="row wrap">
+        <p className="muted grow">
+          <bdi className="mono">{point.selector}</bdi> around <Time ms={point.ms} />
+        </p>
+        <A
+          className="btn small"
+          to={href("/explore/logs", {
+            from: String(point.ms - half),
+            to: String(point.ms + half),
+            ...(point.service ? { q: `{service_name=${JSON.stringify(point.service)}}` } : {}),
+          })}
+        >
+          Logs of this moment
+        </A>
+        <button type="button" className="btn small" aria-pressed={writing} onClick={() => setWriting(!writing)}>
+          <StickyNote size={12} /> Note
+        </button>
+      </div>
+      {writing && <NoteForm first={{ text: "", fromMs: point.ms }} onDone={() => setWriting(false)} />}
       <Loading on={q.isFetching} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />

@@ -30,8 +30,8 @@ export function useMetricList() {
     retry: false,
   });
   const status = useQuery({
-    queryKey: ["tsdb"],
-    queryFn: ({ signal }) => tsdbStatus(signal),
+    queryKey: ["tsdb", "names"],
+    queryFn: ({ signal }) => tsdbStatus(signal, 10_000),
     staleTime: 60_000,
     retry: false,
   });

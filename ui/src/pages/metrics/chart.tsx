@@ -1,20 +1,24 @@
 /** The chart of the metrics page. A click on a point asks for the requests behind it. */
+import { useQueryClient } from "@tanstack/react-query";
+import { Square } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { toDots } from "./dots";
 import { guessUnit, durationMs, plural } from "@/lib/format";
 import { seriesSelector } from "@/lib/promql";
 import { type Style, TimeChart } from "@/parts/chart";
-import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Infos, Loading, Notice, Warnings } from "@/parts/feedback";
 import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
 import { ShareMenu } from "@/parts/menus";
+import { Notes } from "@/parts/notes";
 import { byUnit } from "@/lib/format";
 import type { PanelType } from "@/lib/dashboards";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { useRange } from "@/shell/range";
 import { A, href, useParams } from "@/shell/url";
 import { Behind, type BehindPoint } from "./behind";
-import { type MetricQuery, useExemplars, useMetricLines } from "./use-metrics";
+import { MetricTable } from "./table";
+import { type MetricLine, type MetricQuery, useExemplars, useMetricLines } from "./use-metrics";
 
 const styles: { id: string; label: string }[] = [
   { id: "line", label: "Lines" },
@@ -22,7 +26,11 @@ const styles: { id: string; label: string }[] = [
   { id: "bar", label: "Bars" },
   { id: "points", label: "Points" },
   { id: "heat", label: "Heatmap" },
+  { id: "table", label: "Table" },
 ];
+
+/** What tells a series of a query from the others, the period before and now alike. */
+const identity = (l: MetricLine) => `${l.slot}\0${JSON.stringify(Object.entries(l.labels).sort())}`;
 
 export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
   const { range, zoomTo, carry } = useRange();
@@ -30,19 +38,19 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const [behind, setBehind] = useState<BehindPoint>();
   const host = useRef<HTMLElement>(null);
+  const client = useQueryClient();
   const style = params.style ?? "line";
   const compare = params.compare === "before";
-  const showDots = params.exemplars !== "off" && style !== "heat";
+  const drawn = style !== "heat" && style !== "table";
+  const showDots = params.exemplars !== "off" && drawn;
   const now = useMetricLines(queries, range);
   const before = useMetricLines(queries, range, range.toMs - range.fromMs, compare);
   const exemplars = useExemplars(queries, range, showDots);
-  const lines = useMemo(
-    () =>
-      compare
-        ? [...now.lines, ...before.lines.map((l, i) => ({ ...l, color: now.lines[i]?.color ?? l.color }))]
-        : now.lines,
-    [now.lines, before.lines, compare],
-  );
+  const lines = useMemo(() => {
+    if (!compare) return now.lines;
+    const colors = new Map(now.lines.map((l) => [identity(l), l.color]));
+    return [...now.lines, ...before.lines.map((l) => ({ ...l, color: colors.get(identity(l)) ?? l.color }))];
+  }, [now.lines, before.lines, compare]);
   const units = new Set(queries.map((q) => guessUnit(q.query)));
   const unit = params.unit ?? (units.size === 1 ? [...units][0] : undefined);
   const dots = useMemo(
@@ -95,6 +103,7 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
           ))}
         </select>
         <span className="push row">
+          <Notes />
           <AddToDashboard
             small
             type={style === "heat" ? "heatmap" : style === "points" ? "line" : (style as PanelType)}
@@ -108,6 +117,8 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
             small
             data={{
               name: "metrics",
+              title: queries.map((q) => q.query).join("   "),
+              legend: () => lines,
               canvas: () => host.current?.querySelector("canvas"),
               json: () => now.lines.map((l) => ({ query: l.query, labels: l.labels, points: l.points })),
               ndjson: () => now.lines.map((l) => ({ query: l.query, labels: l.labels, points: l.points })),
@@ -137,6 +148,8 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
             The query is right, but no series has samples here. Widen the range, or check a label's value in the list of
             filters.
           </Empty>
+        ) : style === "table" ? (
+          <MetricTable queries={queries} />
         ) : style === "heat" ? (
           <Heatmap
             data={toHeat(
@@ -166,19 +179,35 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
             onPoint={(ms, i) => {
               const l = lines[i];
               if (l && "query" in l)
-                setBehind({ ms, stepMs: now.step * 1000, name: l.name, selector: seriesSelector(l.query, l.labels) });
+                setBehind({
+                  ms,
+                  stepMs: now.step * 1000,
+                  name: l.name,
+                  selector: seriesSelector(l.query, l.labels),
+                  service: l.labels.service_name ?? "",
+                });
             }}
           />
         )}
         <div className="cost">
           <span>{plural(now.lines.length, "series", "series")}</span>
           <span>step {now.step} s</span>
-          {now.ms > 0 && <span>{durationMs(now.ms)}</span>}
-          {!empty && style !== "heat" && (
-            <span className="faint">Drag to zoom. Click a point for the requests behind it.</span>
+          {now.samples > 0 && <span>{plural(now.samples, "sample")} read</span>}
+          {now.fetching ? (
+            <button
+              type="button"
+              className="btn small"
+              onClick={() => void client.cancelQueries({ queryKey: ["metric"] })}
+            >
+              <Square size={11} /> Cancel
+            </button>
+          ) : (
+            now.ms > 0 && <span>{durationMs(now.ms)}</span>
           )}
+          {!empty && drawn && <span className="faint">Drag to zoom. Click a point for the requests behind it.</span>}
         </div>
-        {!empty && style !== "heat" && <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unit} />}
+        <Infos list={now.infos} />
+        {!empty && drawn && <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unit} />}
       </div>
       <Behind point={behind} onClose={() => setBehind(undefined)} />
     </section>

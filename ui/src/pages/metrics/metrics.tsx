@@ -14,7 +14,6 @@ import { useParams } from "@/shell/url";
 import { MetricBrowser } from "./browser";
 import { BuilderForm } from "./builder";
 import { MetricChart } from "./chart";
-import { MetricTable } from "./table";
 
 /** Queries in the URL: q, q2, q3 … are $a, $b, $c … */
 export const slots = ["a", "b", "c", "d", "e", "f", "g", "h"] as const;
@@ -128,10 +127,7 @@ export default function MetricsPage() {
           {shown.length === 0 ? (
             <Empty title="Choose a metric">Pick one from the list, or write PromQL above.</Empty>
           ) : (
-            <>
-              <MetricChart queries={shown} />
-              <MetricTable queries={shown} />
-            </>
+            <MetricChart queries={shown} />
           )}
         </div>
       </div>

@@ -1,6 +1,6 @@
 /** The values at the end of the range, label by label. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { query as instant, type Sample } from "@/api/prom";
 import { byUnit, guessUnit } from "@/lib/format";
 import { addMatcher } from "@/lib/promql";
@@ -12,19 +12,16 @@ import { useParams } from "@/shell/url";
 import type { MetricQuery } from "./use-metrics";
 
 export function MetricTable({ queries }: { queries: readonly MetricQuery[] }) {
-  const [open, setOpen] = useState(false);
-  return (
-    <section className="panel">
-      <header style={open ? undefined : { borderBottom: 0 }}>
+  return queries.map((q) => (
+    <section key={q.slot} aria-label={`Values of $${q.slot}`}>
+      {queries.length > 1 && (
         <h3>
-          <button type="button" className="value" aria-expanded={open} onClick={() => setOpen(!open)}>
-            {open ? "▾" : "▸"} Table of the latest values
-          </button>
+          ${q.slot} <code className="muted">{q.query.slice(0, 120)}</code>
         </h3>
-      </header>
-      {open && queries.map((q) => <One key={q.slot} q={q} />)}
+      )}
+      <One q={q} />
     </section>
-  );
+  ));
 }
 
 function One({ q }: { q: MetricQuery }) {
@@ -60,7 +57,7 @@ function One({ q }: { q: MetricQuery }) {
   const filter = (op: "=" | "!=") => (name: string, v: string) =>
     slot && setParams({ [slot]: addMatcher(q.query, { name, op, value: v }) });
   return (
-    <div className="scroll" style={{ maxHeight: 420 }}>
+    <div className="scroll" style={{ maxHeight: 480 }}>
       <Loading on={r.isFetching} />
       <ErrorNotice error={r.error} />
       <ValueActions value={slot ? { include: filter("="), exclude: filter("!=") } : {}}>

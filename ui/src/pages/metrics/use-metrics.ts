@@ -83,6 +83,8 @@ export function useMetricLines(
       r.error ? [{ slot: queries[i]!.slot, error: r.error, retry: () => void r.refetch() }] : [],
     ),
     warnings: [...new Set(results.flatMap((r) => r.data?.warnings ?? []))],
+    infos: [...new Set(results.flatMap((r) => r.data?.infos ?? []))],
+    samples: results.reduce((n, r) => n + (r.data?.samples ?? 0), 0),
     ms: Math.max(0, ...results.map((r) => r.data?.ms ?? 0)),
   };
 }

@@ -1,6 +1,6 @@
 /** The whole request at a glance; drag on it chooses what the waterfall shows. */
 import { type PointerEvent, useEffect, useRef, useState } from "react";
-import { cssColor } from "@/parts/chart";
+import { cssColor } from "@/lib/color";
 import { useWidth } from "@/parts/size";
 import { serviceColor } from "@/lib/series";
 import { useSettings } from "@/lib/settings";
