@@ -107,7 +107,12 @@ type aggregator struct {
 	keys   []uint32 // by row, as are buckets and nums: scratch
 	bucket []int32
 	nums   []measured
+	sel    []uint16 // the rows that answer: scratch
 	parts  map[*part]*partReaders
+	// flat counts rows by combination and bucket when counting is all that is
+	// asked; groups are made of it in the end.
+	flat   bool
+	counts []uint64
 }
 
 // comboLevel numbers the combinations of what the fields before gave with the
@@ -133,7 +138,8 @@ type aggGroup struct {
 const other = math.MaxUint32
 
 func newAggregator(q *predicate.Aggregation, out *model.Aggregate) *aggregator {
-	a := &aggregator{q: q, start: out.Start, n: out.Buckets, max: q.MaxGroups, parts: map[*part]*partReaders{}}
+	a := &aggregator{q: q, start: out.Start, n: out.Buckets, max: q.MaxGroups, parts: map[*part]*partReaders{},
+		flat: q.Measure == predicate.CountOnly && q.Exemplars == 0}
 	if a.max <= 0 {
 		a.max = defaultGroups
 	}
@@ -155,11 +161,22 @@ func (a *aggregator) page(part *part, p *page, rows bitset) error {
 		r.of = newFieldReader(a.q.Of, p.table)
 		a.parts[part] = r
 	}
+	if a.flat && a.n == 1 && len(r.by) == 0 {
+		if len(a.counts) == 0 {
+			a.counts = make([]uint64, 1)
+		}
+		a.counts[0] += uint64(rows.count())
+		return nil
+	}
+	a.sel = rows.list(a.sel[:0])
 	if err := a.groupRows(r.by, p, rows); err != nil {
 		return err
 	}
-	if err := a.bucketRows(p, rows); err != nil {
+	if err := a.bucketRows(p); err != nil {
 		return err
+	}
+	if a.flat {
+		return a.countFlat()
 	}
 	if a.q.Measure != predicate.CountOnly {
 		var err error
@@ -180,7 +197,7 @@ func (a *aggregator) page(part *part, p *page, rows bitset) error {
 			return err
 		}
 	}
-	return a.countRows(p, rows, trace)
+	return a.countRows(p, trace)
 }
 
 // groupRows sets a.keys to the combination of every row.
@@ -192,7 +209,7 @@ func (a *aggregator) groupRows(by []*fieldReader, p *page, rows bitset) error {
 	clear(a.keys)
 	full := a.full()
 	for i, r := range by {
-		vals, err := r.values(p, rows, a.fields[i], full)
+		vals, err := r.values(p, rows, a.sel, a.fields[i], full)
 		if err != nil {
 			return err
 		}
@@ -202,18 +219,91 @@ func (a *aggregator) groupRows(by []*fieldReader, p *page, rows bitset) error {
 		}
 		l := &a.levels[i]
 		lastFrom, lastTo := uint64(math.MaxUint64), uint32(0)
-		rows.each(func(row int) {
+		for _, row := range a.sel {
 			from := uint64(a.keys[row])<<32 | uint64(vals[row])
 			if from != lastFrom {
 				lastFrom, lastTo = from, l.number(from, full)
 			}
 			a.keys[row] = lastTo
-		})
+		}
 	}
 	return nil
 }
 
-func (a *aggregator) full() bool { return len(a.groups) >= a.max }
+// full reports whether no more groups can be kept.
+func (a *aggregator) full() bool {
+	if a.flat {
+		return a.combinations() > a.max
+	}
+	return len(a.groups) >= a.max
+}
+
+// combinations is how many combinations have a number.
+func (a *aggregator) combinations() int {
+	switch n := len(a.fields); n {
+	case 0:
+		return 1
+	case 1:
+		return len(a.fields[0].vals)
+	default:
+		return len(a.levels[n-1].pairs)
+	}
+}
+
+// countFlat counts the rows by combination and bucket.
+func (a *aggregator) countFlat() error {
+	need := a.combinations() * a.n
+	if need > maxCells {
+		return errCells
+	}
+	if need > len(a.counts) {
+		a.counts = append(a.counts, make([]uint64, need-len(a.counts)+len(a.counts)/4)...)
+	}
+	counts, keys := a.counts, a.keys
+	if a.n == 1 {
+		for _, row := range a.sel {
+			if k := keys[row]; k != other {
+				counts[k]++
+			} else {
+				a.drops++
+			}
+		}
+		return nil
+	}
+	for _, row := range a.sel {
+		if k := keys[row]; k != other {
+			counts[int(k)*a.n+int(a.bucket[row])]++
+		} else {
+			a.drops++
+		}
+	}
+	return nil
+}
+
+// flatGroups makes groups of what was counted flat.
+func (a *aggregator) flatGroups() {
+	for k := 0; (k+1)*a.n <= len(a.counts); k++ {
+		counts := a.counts[k*a.n : (k+1)*a.n]
+		sum := uint64(0)
+		for _, n := range counts {
+			sum += n
+		}
+		if sum == 0 {
+			continue
+		}
+		if len(a.groups) >= a.max {
+			a.drops += int64(sum)
+			continue
+		}
+		g := a.slab.group(a.n)
+		g.key = a.keyOf(uint32(k))
+		for b, n := range counts {
+			g.cells[b].Count = n
+		}
+		a.groups = append(a.groups, g)
+	}
+	a.counts = nil
+}
 
 func (l *comboLevel) number(pair uint64, full bool) uint32 {
 	if uint32(pair) == other || uint32(pair>>32) == other {
@@ -231,7 +321,7 @@ func (l *comboLevel) number(pair uint64, full bool) uint32 {
 	return to
 }
 
-func (a *aggregator) bucketRows(p *page, rows bitset) error {
+func (a *aggregator) bucketRows(p *page) error {
 	if cap(a.bucket) < p.rows {
 		a.bucket = make([]int32, p.rows)
 	}
@@ -245,28 +335,29 @@ func (a *aggregator) bucketRows(p *page, rows bitset) error {
 		return err
 	}
 	at, lo, hi := int32(0), int64(0), int64(0) // the last row's bucket and its bounds
-	rows.each(func(row int) {
+	for _, row := range a.sel {
 		if t := times[row]; t < lo || t >= hi {
 			b := (t - a.start) / a.q.Step
 			at, lo, hi = int32(b), a.start+b*a.q.Step, a.start+(b+1)*a.q.Step
 		}
 		a.bucket[row] = at
-	})
+	}
 	return nil
 }
 
 // countRows adds the rows to their cells.
-func (a *aggregator) countRows(p *page, rows bitset, trace *vector) error {
+func (a *aggregator) countRows(p *page, trace *vector) error {
 	tooMany := false
 	lastKey, lastGroup := uint32(other), (*aggGroup)(nil)
-	rows.each(func(row int) {
+	for _, r := range a.sel {
+		row := int(r)
 		if k := a.keys[row]; k != lastKey {
 			lastKey, lastGroup = k, a.group(k, &tooMany)
 		}
 		g := lastGroup
 		if g == nil {
 			a.drops++
-			return
+			continue
 		}
 		b := a.bucket[row]
 		cell := &g.cells[b]
@@ -281,12 +372,14 @@ func (a *aggregator) countRows(p *page, rows bitset, trace *vector) error {
 		if len(g.exemplars) < a.q.Exemplars {
 			a.exemplar(g, p, row, trace)
 		}
-	})
+	}
 	if tooMany {
-		return fmt.Errorf("%w: more than %d cells of groups and buckets; group by less, use a wider step or a shorter range", model.ErrTooMuch, maxCells)
+		return errCells
 	}
 	return nil
 }
+
+var errCells = fmt.Errorf("%w: more than %d cells of groups and buckets; group by less, use a wider step or a shorter range", model.ErrTooMuch, maxCells)
 
 // group returns the group of a combination, nil when there are too many.
 func (a *aggregator) group(key uint32, tooMany *bool) *aggGroup {
@@ -397,6 +490,9 @@ type mergedGroups struct {
 // result adds the worker's groups to the answer; last says that no other worker
 // comes after it.
 func (a *aggregator) result(m *mergedGroups, last bool) {
+	if a.flat {
+		a.flatGroups()
+	}
 	var key []byte
 	all := make([]model.Value, len(a.groups)*len(a.q.By))
 	m.order = slices.Grow(m.order, len(a.groups))

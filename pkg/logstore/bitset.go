@@ -62,6 +62,24 @@ func (b bitset) andNot(o bitset) {
 	}
 }
 
+// list appends the numbers of the set bits, ascending.
+func (b bitset) list(dst []uint16) []uint16 {
+	for wi, w := range b {
+		base := wi << 6
+		if w == ^uint64(0) {
+			for i := range 64 {
+				dst = append(dst, uint16(base+i))
+			}
+			continue
+		}
+		for w != 0 {
+			dst = append(dst, uint16(base+bits.TrailingZeros64(w)))
+			w &= w - 1
+		}
+	}
+	return dst
+}
+
 // each calls yield for every set bit, ascending.
 func (b bitset) each(yield func(i int)) {
 	for wi, w := range b {

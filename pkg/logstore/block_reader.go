@@ -341,6 +341,24 @@ func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, 
 		return nil, nil
 	}
 	c := info.chunks[k]
+	if p.whole == nil && d.columns[col].templates != nil && c.size > 2*headRead {
+		if v := r.loadHead(d, info, p, c, stats); v != nil {
+			return v, nil
+		}
+	}
+	body, err := r.readChunk(d, info, p, c, stats)
+	if err != nil {
+		return nil, err
+	}
+	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict, d.columns[col].templates)
+	if err != nil {
+		return nil, block.Corruptionf(r.block.Path(pagesFile), info.offset+int64(c.from), "page %d, column %q: %v", p.no, d.columns[col].name, err)
+	}
+	return v, nil
+}
+
+// readChunk reads and verifies a chunk.
+func (r *blockReader) readChunk(d *directory, info *pageInfo, p *page, c chunkInfo, stats *model.QueryStats) ([]byte, error) {
 	at := info.offset + int64(c.from)
 	var buf []byte
 	if p.whole != nil {
@@ -354,13 +372,35 @@ func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, 
 	}
 	body, ok := checked(buf)
 	if !ok {
-		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", p.no, d.columns[col].name)
+		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", p.no, d.columns[c.col].name)
 	}
-	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict, d.columns[col].templates)
-	if err != nil {
-		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: %v", p.no, d.columns[col].name, err)
+	return body, nil
+}
+
+// headRead is how much of a chunk of templated texts is read first: most often
+// it has all codes, and these may answer.
+const headRead = 2048
+
+// loadHead reads the codes of templated texts and leaves the variables on disk;
+// nil when the chunk must be read whole.
+func (r *blockReader) loadHead(d *directory, info *pageInfo, p *page, c chunkInfo, stats *model.QueryStats) *vector {
+	buf := p.mem.getBytes(headRead)
+	if n, _ := r.pages.ReadAt(buf, info.offset+int64(c.from)); n < len(buf) {
+		return nil
 	}
-	return v, nil
+	stats.AddBytes(headRead)
+	v, size := chunkReader{p.mem, p.only}.head(buf, d.columns[c.col].columnKey, info.rows, d.columns[c.col].templates)
+	if v == nil {
+		return nil
+	}
+	v.tmpl.load = func() ([]byte, error) {
+		body, err := r.readChunk(d, info, p, c, stats)
+		if err != nil {
+			return nil, err
+		}
+		return body[size:], nil
+	}
+	return v
 }
 
 // readWhole reads all chunks of a page at once: for those who want most of them.

@@ -35,6 +35,7 @@ type vector struct {
 	// counter holds the texts of a block's page until expand makes them.
 	counter *counter
 	tmpl    *templates // likewise
+	packed  *packed    // likewise
 }
 
 // index finds the value of a row, -1 when the row has none.
@@ -208,7 +209,7 @@ type page struct {
 // vector returns a column, nil when no row of the page has a value in it.
 func (p *page) vector(col int) (*vector, error) {
 	v, err := p.raw(col)
-	if v != nil && (v.counter != nil || v.tmpl != nil) {
+	if v != nil && v.lazy() {
 		err = v.expand()
 	}
 	return v, err

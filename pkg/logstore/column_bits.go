@@ -161,17 +161,28 @@ func unpack(out []uint64, src []byte, count, w int) ([]byte, error) {
 	}
 	mask := uint64(math.MaxUint64) >> (64 - w)
 	i, bit := 0, 0
-	for ; i < count; i++ {
-		at := bit >> 3
-		if at+9 > len(src) {
-			break
+	if w <= 56 { // a value lies within the eight bytes from its first one on
+		for ; i < count; i++ {
+			at := bit >> 3
+			if at+8 > len(src) {
+				break
+			}
+			out[i] = binary.LittleEndian.Uint64(src[at:]) >> (bit & 7) & mask
+			bit += w
 		}
-		v := binary.LittleEndian.Uint64(src[at:]) >> (bit & 7)
-		if over := bit&7 + w - 64; over > 0 {
-			v |= uint64(src[at+8]) << (w - over)
+	} else {
+		for ; i < count; i++ {
+			at := bit >> 3
+			if at+9 > len(src) {
+				break
+			}
+			v := binary.LittleEndian.Uint64(src[at:]) >> (bit & 7)
+			if over := bit&7 + w - 64; over > 0 {
+				v |= uint64(src[at+8]) << (w - over)
+			}
+			out[i] = v & mask
+			bit += w
 		}
-		out[i] = v & mask
-		bit += w
 	}
 	if i < count {
 		var tail [24]byte
@@ -215,25 +226,17 @@ func readInts(out []int64, src []byte, count int) ([]int64, []byte, error) {
 		}
 		return out, src, nil
 	}
-	var err error
-	if src, err = readMiniBlocks(out, src, mode == intsDelta); err != nil {
+	src, err := readMiniBlocks(out, src, mode == intsDelta, first, scale)
+	if err != nil {
 		return nil, nil, err
-	}
-	if scale == 1 {
-		for i := range out {
-			out[i] += first
-		}
-	} else {
-		for i := range out {
-			out[i] = out[i]*scale + first
-		}
 	}
 	return out, src, nil
 }
 
-func readMiniBlocks(out []int64, src []byte, delta bool) ([]byte, error) {
+// readMiniBlocks decodes values, times scale and more than first.
+func readMiniBlocks(out []int64, src []byte, delta bool, first, scale int64) ([]byte, error) {
 	var buf [miniBlock]uint64
-	prev := int64(0)
+	prev := first
 	for at := 0; at < len(out); at += miniBlock {
 		b := out[at:min(at+miniBlock, len(out))]
 		least, n := binary.Varint(src)
@@ -244,14 +247,21 @@ func readMiniBlocks(out []int64, src []byte, delta bool) ([]byte, error) {
 		if src, err = unpack(buf[:], src[n+1:], len(b), int(src[n])); err != nil {
 			return nil, err
 		}
-		if delta {
-			for i := range b {
-				prev += least + int64(buf[i])
+		x := buf[:len(b)]
+		switch {
+		case delta:
+			for i := range x {
+				prev += (least + int64(x[i])) * scale
 				b[i] = prev
 			}
-		} else {
-			for i := range b {
-				b[i] = least + int64(buf[i])
+		case scale == 1:
+			base := first + least
+			for i := range x {
+				b[i] = base + int64(x[i])
+			}
+		default:
+			for i := range x {
+				b[i] = (least+int64(x[i]))*scale + first
 			}
 		}
 	}

@@ -23,7 +23,8 @@ const (
 	encHex      byte = 8
 	encCounter  byte = 9 // a prefix and a number
 	encIDs      byte = 10
-	encTemplate byte = 11
+	encTemplate byte = 11 // read only: the codes have no checksum of their own
+	encLines    byte = 12 // templates: codes, their checksum, variables
 	encSparse   byte = 0x80
 )
 
@@ -41,6 +42,10 @@ func (e *encoder) appendChunk(dst []byte, v *vector, rows int, t *templateSet) [
 	if v.n < rows {
 		dst = appendPresence(dst, v.rows[:v.n], rows)
 	}
+	e.from, e.sparse = from, 0
+	if v.n < rows {
+		e.sparse = encSparse
+	}
 	var enc byte
 	switch v.form {
 	case formDict:
@@ -54,10 +59,7 @@ func (e *encoder) appendChunk(dst []byte, v *vector, rows int, t *templateSet) [
 		enc = encIDs
 		dst = append(dst, v.data...)
 	}
-	if v.n < rows {
-		enc |= encSparse
-	}
-	dst[from] = enc
+	dst[from] = enc | e.sparse
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
 }
 
@@ -147,16 +149,18 @@ func (e *encoder) appendCodes(dst []byte, codes []uint32) []byte {
 	return appendPacked(dst, e.ints, 0, bits.Len(uint(len(e.local)-1)))
 }
 
-func (r chunkReader) codes(src []byte, n, dictLen int) (codes []uint32, rest []byte, err error) {
+// codes reads what appendCodes wrote: the codes, and the different ones among
+// them in the order in which they come.
+func (r chunkReader) codes(src []byte, n, dictLen int) (codes, local []uint32, rest []byte, err error) {
 	k, src, err := readUvarint(src, n)
 	if err != nil || k == 0 && n > 0 || dictLen == 0 && n > 0 {
-		return nil, nil, errShort
+		return nil, nil, nil, errShort
 	}
-	local := r.mem.getCodes(k)
+	local = r.mem.getCodes(k)
 	for i := range local {
 		var c int
 		if c, src, err = readUvarint(src, dictLen-1); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		local[i] = uint32(c)
 	}
@@ -165,19 +169,40 @@ func (r chunkReader) codes(src []byte, n, dictLen int) (codes []uint32, rest []b
 		for i := range codes {
 			codes[i] = local[0]
 		}
-		return codes, src, nil
+		return codes, local, src, nil
 	}
-	idx := r.mem.getWords(n)
-	if src, err = unpack(idx, src, n, bits.Len(uint(k-1))); err != nil {
-		return nil, nil, err
+	if src, err = unpackCodes(codes, local, src, bits.Len(uint(k-1))); err != nil {
+		return nil, nil, nil, err
 	}
-	for i, x := range idx {
-		if x >= uint64(k) {
-			return nil, nil, errShort
+	return codes, local, src, nil
+}
+
+// unpackCodes reads places in local, w bits each.
+func unpackCodes(codes, local []uint32, src []byte, w int) ([]byte, error) {
+	size := (len(codes)*w + 7) / 8
+	if len(src) < size {
+		return nil, errShort
+	}
+	mask := uint64(1)<<w - 1
+	bit := 0
+	for i := range codes {
+		at := bit >> 3
+		var x uint64
+		if at+8 <= len(src) {
+			x = binary.LittleEndian.Uint64(src[at:])
+		} else {
+			for j := len(src) - 1; j >= at; j-- {
+				x = x<<8 | uint64(src[j])
+			}
+		}
+		x = x >> (bit & 7) & mask
+		if x >= uint64(len(local)) {
+			return nil, errShort
 		}
 		codes[i] = local[x]
+		bit += w
 	}
-	return codes, src, nil
+	return src[size:], nil
 }
 
 var decimalScales = [...]float64{1, 10, 100, 1e3, 1e4, 1e6}
@@ -241,16 +266,16 @@ func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string, te
 		v.form = formNone
 	case encDict:
 		v.form, v.dict = formDict, dict
-		v.codes, _, err = r.codes(src, v.n, len(dict))
+		v.codes, _, _, err = r.codes(src, v.n, len(dict))
 	case encInts, encRaw64, encDecimal:
 		v.form = formNums
 		v.nums, err = r.nums(enc&^encSparse, src, v.n)
 	case encText, encPlain, encUUID, encHex, encCounter:
 		v.form = formText
 		err = r.text(v, enc&^encSparse, src)
-	case encTemplate:
+	case encTemplate, encLines:
 		v.form = formText
-		err = r.templated(v, src, templates)
+		err = r.templated(v, enc&^encSparse, src, templates)
 	case encIDs:
 		v.form = formFixed
 		if v.n == 0 || len(src)%v.n != 0 {

@@ -2,13 +2,11 @@ package logstore
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"slices"
 	"strings"
-
-	"braid/pkg/predicate"
 )
 
 // Lines of one origin differ in their numbers. A template is a text whose
@@ -63,6 +61,10 @@ func (e *encoder) appendTemplates(dst []byte, v *vector, t *templateSet) ([]byte
 	}
 	t.failed = 0
 	dst = e.appendCodes(dst, t.of)
+	if !e.joined {
+		sum := crc32.Checksum([]byte{encLines | e.sparse}, castagnoli)
+		dst = binary.LittleEndian.AppendUint32(dst, crc32.Update(sum, castagnoli, dst[e.from+1:]))
+	}
 	// values sorted by template
 	start := make([]uint32, len(t.texts)+1)
 	for _, c := range t.of {
@@ -223,17 +225,53 @@ type templates struct {
 	r     chunkReader
 	known []template
 	codes []uint32
-	src   []byte // the variables, encoded
+	local []uint32 // the different codes
+	src   []byte   // the variables, encoded
+	// load reads the variables when they were left on disk; nil: src has them.
+	load func() ([]byte, error)
 }
 
 // templated reads the codes; the variables are decoded when texts are made.
-func (r chunkReader) templated(v *vector, src []byte, known []template) (err error) {
+func (r chunkReader) templated(v *vector, enc byte, src []byte, known []template) (err error) {
 	t := &templates{r: r, known: known}
-	if t.codes, t.src, err = r.codes(src, v.n, len(known)); err != nil {
+	if t.codes, t.local, t.src, err = r.codes(src, v.n, len(known)); err != nil {
 		return err
+	}
+	if enc == encLines {
+		if len(t.src) < crcSize {
+			return errShort
+		}
+		t.src = t.src[crcSize:] // the chunk's own has been verified
 	}
 	v.tmpl = t
 	return nil
+}
+
+// head reads the codes of a chunk of which only the beginning is there, and how
+// much they take; nil when that is not enough, or damaged.
+func (r chunkReader) head(src []byte, key columnKey, rows int, known []template) (v *vector, size int) {
+	if len(src) == 0 || src[0]&^encSparse != encLines {
+		return nil, 0
+	}
+	v = &vector{form: formText, kind: key.kind, n: rows}
+	rest := src[1:]
+	var err error
+	if src[0]&encSparse != 0 {
+		if v.rows, rest, err = readPresence(rest, rows); err != nil {
+			return nil, 0
+		}
+		v.n = len(v.rows)
+	}
+	t := &templates{r: r, known: known}
+	if t.codes, t.local, rest, err = r.codes(rest, v.n, len(known)); err != nil || len(rest) < crcSize {
+		return nil, 0
+	}
+	at := len(src) - len(rest)
+	if crc32.Checksum(src[:at], castagnoli) != binary.LittleEndian.Uint32(rest) || checkForm(key, v) != nil {
+		return nil, 0
+	}
+	v.tmpl = t
+	return v, at + crcSize
 }
 
 // slots are the decoded variables of the values of one template.
@@ -245,31 +283,42 @@ type slots struct {
 	vars   []slot
 }
 
-// slot is one variable of the values of a template.
+// slot is one variable of the values of a template: in the rest, a counter, or
+// packed.
 type slot struct {
-	vec  *vector // nil: in the rest
-	rest int     // the first of its values there
+	counter counter
+	packed  packed
+	enc     byte // 0: in the rest
+	rest    int  // the first of its values there
+}
+
+// append appends the k-th value.
+func (s *slot) append(dst []byte, k int, rest *vector) []byte {
+	switch s.enc {
+	case 0:
+		at := s.rest + k
+		return append(dst, rest.data[rest.offs[at]:rest.offs[at+1]]...)
+	case encCounter:
+		return s.counter.append(dst, s.counter.ints[k])
+	}
+	return s.packed.append(dst, k)
 }
 
 // build makes the texts of the values whose rows are in only (nil: all) into v.
 func (t *templates) build(v *vector, only bitset) error {
-	r := t.r
-	local := r.mem.getCodes(len(t.known)) // by template: its slots
-	by := t.used(local)
+	by, at := t.used()
 	for i, c := range t.codes {
 		if only == nil || only.has(v.row(i)) {
-			by[local[c]].wanted++
+			by[at[c]].wanted++
 		}
 	}
 	rest, size, err := t.variables(by)
 	if err != nil {
 		return err
 	}
-	v.offs = r.mem.getCodes(len(t.codes) + 1)
-	v.offs[0] = 0
-	v.data = r.mem.getBytes(size)[:0]
+	v.room(t.r.mem, size)
 	for i, c := range t.codes {
-		s := &by[local[c]]
+		s := &by[at[c]]
 		k := s.n
 		s.n++
 		if only == nil || only.has(v.row(i)) {
@@ -281,45 +330,39 @@ func (t *templates) build(v *vector, only bitset) error {
 }
 
 // used lists the templates of the page by code, and where each is in the list.
-func (t *templates) used(local []uint32) []slots {
+func (t *templates) used() (by []slots, at []uint32) {
+	order := slices.Clone(t.local)
+	slices.Sort(order)
+	by = make([]slots, len(order))
+	at = t.r.mem.getCodes(len(t.known))
+	for i, c := range order {
+		by[i].code = c
+		at[c] = uint32(i)
+	}
 	for _, c := range t.codes {
-		local[c] = 0
+		by[at[c]].count++
 	}
-	var by []slots
-	for _, c := range t.codes {
-		if local[c] == 0 {
-			by = append(by, slots{code: c})
-			local[c] = uint32(len(by))
-		}
-		by[local[c]-1].count++
-	}
-	slices.SortFunc(by, func(a, b slots) int { return cmp.Compare(a.code, b.code) })
-	for i := range by {
-		local[by[i].code] = uint32(i)
-	}
-	return by
+	return by, at
 }
 
 // line appends the k-th value of a template.
 func (s *slots) line(dst []byte, k int, parts []string, rest *vector) []byte {
 	dst = append(dst, parts[0]...)
 	for i := range s.vars {
-		switch v := s.vars[i].vec; {
-		case v == nil:
-			at := s.vars[i].rest + k
-			dst = append(dst, rest.data[rest.offs[at]:rest.offs[at+1]]...)
-		case v.counter != nil:
-			dst = v.counter.append(dst, v.counter.ints[k])
-		default:
-			dst = append(dst, v.data[v.offs[k]:v.offs[k+1]]...)
-		}
-		dst = append(dst, parts[i+1]...)
+		dst = append(s.vars[i].append(dst, k, rest), parts[i+1]...)
 	}
 	return dst
 }
 
-// variables decodes all slots, and returns how long all texts are at most.
+// variables decodes the slots of templates that are wanted, and returns how long
+// all texts are at most.
 func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
+	if t.load != nil {
+		if t.src, err = t.load(); err != nil {
+			return nil, 0, err
+		}
+		t.load = nil
+	}
 	src, inRest, total, needRest := t.src, 0, 0, false
 	full := chunkReader{mem: t.r.mem}
 	for i := range by {
@@ -354,20 +397,22 @@ func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
 			if s.wanted == 0 {
 				continue
 			}
-			v := &vector{form: formText, n: s.count}
-			if err := full.text(v, enc, body[:n]); err != nil {
+			v := vector{form: formText, n: s.count}
+			if err := full.text(&v, enc, body[:n]); err != nil {
 				return nil, 0, err
 			}
-			s.vars[j].vec = v
-			if v.counter != nil {
+			s.vars[j].enc = enc
+			if enc == encCounter {
+				s.vars[j].counter = *v.counter
 				size += s.wanted * (len(v.counter.prefix) + 19)
 			} else {
-				size += len(v.data)
+				s.vars[j].packed = *v.packed
+				size += s.wanted * v.packed.textSize()
 			}
 		}
 	}
 	if !needRest {
-		return nil, size, nil
+		return &vector{}, size, nil
 	}
 	if rest, err = full.rest(src, inRest); err != nil {
 		return nil, 0, err
@@ -421,7 +466,8 @@ func (r chunkReader) offsets(lens []int64) ([]uint32, error) {
 	return offs, nil
 }
 
-// templateMemo remembers which templates of a block a search is in.
+// templateMemo remembers which templates of a block a regular expression may be
+// in.
 type templateMemo struct {
 	pass []bool
 	ok   bool // the templates tell
@@ -456,32 +502,6 @@ func (s *searcher) staticOnly() (parts []string, ok bool) {
 		}
 	}
 	return parts, true
-}
-
-// inTemplates tries a search on the templates of a block.
-func (s *searcher) inTemplates(known []template) templateMemo {
-	m := templateMemo{pass: make([]bool, len(known)), ok: true}
-	for i := range known {
-		text := known[i].text
-		if s.fold {
-			for _, f := range foreignFolds {
-				if strings.Contains(text, string(f)) {
-					return templateMemo{}
-				}
-			}
-		}
-		data := []byte(text)
-		for at := 0; at < len(data) && !m.pass[i]; at++ {
-			k := s.next(data[at:])
-			if k < 0 {
-				break
-			}
-			at += k
-			end := at + len(s.query)
-			m.pass[i] = !(s.start && at > 0 && predicate.WordByte(data[at-1]) || s.end && end < len(data) && predicate.WordByte(data[end]))
-		}
-	}
-	return m
 }
 
 // mayMatch reports whether a text of a template can have the words asked for.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -29,6 +30,12 @@ type encoder struct {
 	slot    []uint32 // by code: 1 + its place in local, if it is there
 	buf     []byte
 	slotBuf []byte
+
+	// of the chunk being encoded: where it begins, and its byte for absent rows
+	from   int
+	sparse byte
+	// joined writes templates in the old encoding: tests
+	joined bool
 }
 
 func newEncoder() (*encoder, error) {
@@ -48,7 +55,10 @@ func (e *encoder) appendText(dst []byte, v *vector, t *templateSet) (byte, []byt
 		return enc, out
 	}
 	if out, ok := e.appendTemplates(dst, v, t); ok {
-		return encTemplate, out
+		if e.joined {
+			return encTemplate, out
+		}
+		return encLines, out
 	}
 	e.ints = e.ints[:0]
 	for i := range v.n {
@@ -226,22 +236,12 @@ func (r chunkReader) text(v *vector, enc byte, src []byte) error {
 	return nil
 }
 
+// uuids and hexes keep the bytes until somebody asks for the texts.
 func (r chunkReader) uuids(v *vector, src []byte) error {
 	if len(src) != 16*v.n {
 		return errShort
 	}
-	r.shaped(v, 36, func(d []byte, i int) {
-		s := src[16*i : 16*i+16]
-		hex.Encode(d[0:8], s[0:4])
-		d[8] = '-'
-		hex.Encode(d[9:13], s[4:6])
-		d[13] = '-'
-		hex.Encode(d[14:18], s[6:8])
-		d[18] = '-'
-		hex.Encode(d[19:23], s[8:10])
-		d[23] = '-'
-		hex.Encode(d[24:36], s[10:16])
-	})
+	v.packed = &packed{raw: src, size: 16, uuid: true, r: r}
 	return nil
 }
 
@@ -250,24 +250,58 @@ func (r chunkReader) hexes(v *vector, src []byte) error {
 	if err != nil || size%2 != 0 || len(src) != size/2*v.n {
 		return errShort
 	}
-	r.shaped(v, size, func(d []byte, i int) { hex.Encode(d, src[size/2*i:size/2*(i+1)]) })
+	v.packed = &packed{raw: src, size: size / 2, r: r}
 	return nil
 }
 
-// shaped makes texts of one size.
-func (r chunkReader) shaped(v *vector, size int, put func(d []byte, i int)) {
-	v.offs = r.mem.getCodes(v.n + 1)
-	v.offs[0] = 0
-	v.data = r.mem.getBytes(size * v.n)
-	at := 0
-	for i := range v.n {
-		if r.wants(v, i) {
-			put(v.data[at:at+size], i)
-			at += size
-		}
-		v.offs[i+1] = uint32(at)
+// packed is the bytes that UUIDs, or texts of hex digits, stand for.
+type packed struct {
+	raw  []byte
+	size int // of one
+	uuid bool
+	r    chunkReader
+}
+
+// textSize is the length of a text.
+func (p *packed) textSize() int {
+	if p.uuid {
+		return 36
 	}
-	v.data = v.data[:at]
+	return 2 * p.size
+}
+
+// append appends the text of value i.
+func (p *packed) append(dst []byte, i int) []byte {
+	s := p.raw[i*p.size : (i+1)*p.size]
+	if !p.uuid {
+		return hex.AppendEncode(dst, s)
+	}
+	dst = append(hex.AppendEncode(dst, s[0:4]), '-')
+	dst = append(hex.AppendEncode(dst, s[4:6]), '-')
+	dst = append(hex.AppendEncode(dst, s[6:8]), '-')
+	dst = append(hex.AppendEncode(dst, s[8:10]), '-')
+	return hex.AppendEncode(dst, s[10:16])
+}
+
+// pack returns the bytes that a text stands for; false when it is none of them.
+func (p *packed) pack(text string) ([]byte, bool) {
+	if len(text) != p.textSize() {
+		return nil, false
+	}
+	if !p.uuid {
+		return appendHex(nil, text)
+	}
+	if text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return nil, false
+	}
+	out := make([]byte, 0, 16)
+	for _, part := range uuidParts {
+		var ok bool
+		if out, ok = appendHex(out, text[part[0]:part[1]]); !ok {
+			return nil, false
+		}
+	}
+	return out, true
 }
 
 func (r chunkReader) counters(v *vector, src []byte) error {
@@ -298,29 +332,98 @@ type counter struct {
 	r      chunkReader
 }
 
+// lazy reports whether the texts of a vector may not be there yet.
+func (v *vector) lazy() bool { return v.counter != nil || v.tmpl != nil || v.packed != nil }
+
 // expand makes the texts of a vector that does not have them yet.
 func (v *vector) expand() error {
-	c := v.counter
-	if v.offs != nil {
-		return nil
-	}
-	if v.tmpl != nil {
+	switch {
+	case v.offs != nil:
+	case v.tmpl != nil:
 		return v.tmpl.build(v, v.tmpl.r.only)
-	}
-	if c == nil {
-		return nil
-	}
-	size := len(c.prefix) + 19
-	v.offs = c.r.mem.getCodes(v.n + 1)
-	v.offs[0] = 0
-	v.data = c.r.mem.getBytes(v.n * size)[:0]
-	for i, x := range c.ints {
-		if c.r.wants(v, i) {
-			v.data = c.append(v.data, x)
+	case v.counter != nil:
+		c := v.counter
+		v.room(c.r.mem, v.n*(len(c.prefix)+19))
+		for i, x := range c.ints {
+			if c.r.wants(v, i) {
+				v.data = c.append(v.data, x)
+			}
+			v.offs[i+1] = uint32(len(v.data))
 		}
-		v.offs[i+1] = uint32(len(v.data))
+	case v.packed != nil:
+		p := v.packed
+		v.room(p.r.mem, v.n*p.textSize())
+		for i := range v.n {
+			if p.r.wants(v, i) {
+				v.data = p.append(v.data, i)
+			}
+			v.offs[i+1] = uint32(len(v.data))
+		}
 	}
 	return nil
+}
+
+// room makes place for so many bytes of text.
+func (v *vector) room(mem *arena, size int) {
+	v.offs = mem.getCodes(v.n + 1)
+	v.offs[0] = 0
+	v.data = mem.getBytes(size)[:0]
+}
+
+// equal sets the rows whose text is the one given, without making texts; false
+// when it cannot tell.
+func (v *vector) equal(text string, left, out bitset) bool {
+	switch {
+	case v.offs != nil:
+		return false
+	case v.counter != nil:
+		c := v.counter
+		x, ok := c.parse(text)
+		if !ok {
+			return true
+		}
+		for i, y := range c.ints[:v.n] {
+			if x == y {
+				if row := v.row(i); left.has(row) {
+					out.set(row)
+				}
+			}
+		}
+		return true
+	case v.packed != nil:
+		p := v.packed
+		want, ok := p.pack(text)
+		if !ok {
+			return true
+		}
+		for i := range v.n {
+			if view(p.raw[i*p.size:(i+1)*p.size]) == view(want) {
+				if row := v.row(i); left.has(row) {
+					out.set(row)
+				}
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// parse returns the number for which a text stands; false when it is none of
+// the counter's.
+func (c *counter) parse(text string) (int64, bool) {
+	digits, ok := strings.CutPrefix(text, c.prefix)
+	if !ok || digits == "" || len(digits) > 18 {
+		return 0, false
+	}
+	x := int64(0)
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return 0, false
+		}
+		x = x*10 + int64(digits[i]-'0')
+	}
+	// the text of a number is one: what has more or fewer zeros is another
+	return x, string(c.append(nil, x)) == text
 }
 
 func (c *counter) append(dst []byte, x int64) []byte {

@@ -213,6 +213,7 @@ func streamFields(p *page, rows bitset, counts map[fieldKey]int64) error {
 func (sc *scan) fieldValues(q *predicate.FieldQuery) ([]predicate.FieldInfo, error) {
 	in := newInterner()
 	var counts []int64
+	var sel []uint16
 	readers := map[*part]*fieldReader{}
 	err := sc.eachMatch(func(pt *part, p *page, rows bitset) error {
 		r := readers[pt]
@@ -220,16 +221,17 @@ func (sc *scan) fieldValues(q *predicate.FieldQuery) ([]predicate.FieldInfo, err
 			r = newFieldReader(*q.Field, p.table)
 			readers[pt] = r
 		}
-		vals, err := r.values(p, rows, in, len(in.vals) >= maxFieldValues)
+		sel = rows.list(sel[:0])
+		vals, err := r.values(p, rows, sel, in, len(in.vals) >= maxFieldValues)
 		if err != nil {
 			return err
 		}
 		counts = append(counts, make([]int64, len(in.vals)-len(counts))...)
-		rows.each(func(row int) {
+		for _, row := range sel {
 			if id := vals[row]; id != other {
 				counts[id]++
 			}
-		})
+		}
 		return nil
 	})
 	if err != nil {

@@ -204,6 +204,7 @@ type leaf struct {
 	// varParts are the parts of words that must be in no variable of a page for its
 	// templates to tell.
 	varParts []string
+	static   bool // find is in templates alone when no variable has one of varParts
 	isID     bool // a correlation id: its kind and itself
 	idType   string
 	idOf     string
@@ -223,7 +224,7 @@ func textLeaf(e predicate.Text) leaf {
 	l := leaf{holds: func(v model.Value) bool { return e.Holds(v.Text()) }, text: e.Holds, price: 30, wholeText: true}
 	if l.find = newSearcher(e); l.find != nil {
 		l.price = 10
-		l.varParts, _ = l.find.staticOnly()
+		l.varParts, l.static = l.find.staticOnly()
 	}
 	switch e.Mode {
 	case predicate.Contains:
@@ -265,6 +266,7 @@ type fieldNode struct {
 	inVars []bitset
 	tmu    sync.Mutex // guards tmemos
 	tmemos map[uint64]templateMemo
+	plans  *searchPlans // of find; nil: not looked for yet
 }
 
 // dictMemo remembers which strings of a dictionary pass.
@@ -526,6 +528,8 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 		v.present(has)
 		has.and(left)
 		out.or(has)
+	} else if n.isEq && v.kind == model.KindString && v.equal(n.equal, left, out) {
+		// told without making texts
 	} else if done, err := n.testTemplates(p, v, si, left, out); err != nil {
 		return err
 	} else if !done {

@@ -13,21 +13,31 @@ func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) 
 	if v.tmpl == nil || v.offs != nil || n.find == nil && n.match == nil || v.kind != model.KindString || !n.onlyBody {
 		return false, nil
 	}
-	vars := n.partsInVars(p.no)
-	if n.find != nil && vars != 0 {
-		return false, nil
+	if n.find != nil {
+		plans := n.searchPlans(v.tmpl)
+		if !plans.ok {
+			return false, nil
+		}
+		if n.partsInVars(p.no) == 0 && n.static { // no variable of the page has a part of it
+			for i, c := range v.tmpl.codes {
+				if plans.plans[c].always {
+					if row := v.row(i); left.has(row) {
+						out.set(row)
+					}
+				}
+			}
+			return true, nil
+		}
+		got := newBitset(p.rows)
+		done, err := n.find.run(v.tmpl, v, plans.plans, left, got)
+		if done {
+			out.or(got)
+		}
+		return done, err
 	}
-	memo := n.templateMemo(v.tmpl, vars)
+	memo := n.templateMemo(v.tmpl, n.partsInVars(p.no))
 	if !memo.ok {
 		return false, nil
-	}
-	if n.find != nil {
-		eachValue(v, left, func(i, row int) {
-			if memo.pass[v.tmpl.codes[i]] {
-				out.set(row)
-			}
-		})
-		return true, nil
 	}
 	rows := newBitset(p.rows)
 	eachValue(v, left, func(i, row int) {
@@ -58,6 +68,17 @@ func (n *fieldNode) partsInVars(page int) uint64 {
 	return mask
 }
 
+// searchPlans looks for the query in the templates of a block, once.
+func (n *fieldNode) searchPlans(t *templates) searchPlans {
+	n.tmu.Lock()
+	defer n.tmu.Unlock()
+	if n.plans == nil {
+		p := n.find.plans(t.known)
+		n.plans = &p
+	}
+	return *n.plans
+}
+
 // templateMemo tries the search on the templates of a block's bodies, once for
 // each set of parts that may be in variables.
 func (n *fieldNode) templateMemo(t *templates, vars uint64) templateMemo {
@@ -67,11 +88,7 @@ func (n *fieldNode) templateMemo(t *templates, vars uint64) templateMemo {
 	if ok {
 		return m
 	}
-	if n.find != nil {
-		if _, static := n.find.staticOnly(); static {
-			m = n.find.inTemplates(t.known)
-		}
-	} else if n.words != nil && len(n.varParts) <= 64 {
+	if n.words != nil && len(n.varParts) <= 64 {
 		m = templateMemo{pass: make([]bool, len(t.known)), ok: true}
 		for i := range t.known {
 			m.pass[i] = mayMatch(n.words, foldTemplate(t.known[i].text), func(part string) bool {

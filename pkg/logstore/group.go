@@ -98,14 +98,19 @@ func (r *fieldReader) eachSource(p *page, need bitset, column func(si int, v *ve
 	return nil
 }
 
-// values numbers the value of every row of need. The result is valid until the
-// next call.
-func (r *fieldReader) values(p *page, need bitset, in *interner, full bool) ([]uint32, error) {
+// values numbers the value of every row of need, which sel lists. The result is
+// valid until the next call.
+func (r *fieldReader) values(p *page, need bitset, sel []uint16, in *interner, full bool) ([]uint32, error) {
 	if cap(r.out) < p.rows {
 		r.out = make([]uint32, p.rows)
 	}
 	out := r.out[:p.rows]
 	clear(out)
+	if len(r.sources) == 1 { // which is then the only place of the field
+		if done, err := r.onlyValues(p, sel, in, full, out); done || err != nil {
+			return out, err
+		}
+	}
 	err := r.eachSource(p, need, func(si int, v *vector, left bitset) error {
 		return r.columnValues(si, v, left, in, full, out)
 	}, func(si int, left bitset) error {
@@ -115,6 +120,110 @@ func (r *fieldReader) values(p *page, need bitset, in *interner, full bool) ([]u
 		return r.streamValues(si, p, left, in, full, out)
 	})
 	return out, err
+}
+
+// onlyValues is values for the frequent case of one source in which every row
+// has a value that stands for a small number; false when it is another.
+func (r *fieldReader) onlyValues(p *page, sel []uint16, in *interner, full bool, out []uint32) (bool, error) {
+	s := &r.sources[0]
+	switch {
+	case s.stream != nil:
+		return false, nil
+	case s.level:
+		v, err := p.vector(s.col)
+		if err != nil || v == nil || v.rows != nil || v.n < p.rows {
+			return false, err
+		}
+		m := r.memo(0, 256)
+		for _, row := range sel {
+			id := m[uint8(v.nums[row])]
+			if id == 0 {
+				id = in.remember(m, uint32(uint8(v.nums[row])), model.String(model.SeverityNumber(uint8(v.nums[row])).Level()), full)
+			}
+			out[row] = id - 1
+		}
+		return true, nil
+	}
+	v, err := p.raw(s.col)
+	if err != nil || v == nil || v.rows != nil || v.n < p.rows {
+		return false, err
+	}
+	switch {
+	case v.form == formDict:
+		m := r.memo(0, len(v.dict))
+		codes := v.codes
+		for _, row := range sel {
+			c := codes[row]
+			id := m[c]
+			if id == 0 {
+				id = in.remember(m, c, model.Raw(v.kind, 0, v.dict[c]), full)
+			}
+			out[row] = id - 1
+		}
+		return true, nil
+	case v.counter != nil:
+		c := v.counter
+		var buf []byte
+		return in.numbers(c.ints, counterKey{c.prefix, c.width, v.kind}, sel, full, out, func(x int64) model.Value {
+			buf = c.append(buf[:0], x)
+			return model.Raw(v.kind, 0, view(buf))
+		}), nil
+	case v.form == formNums && v.kind == model.KindInt:
+		return in.numbers(asInts(v.nums), counterKey{kind: v.kind}, sel, full, out, model.Int), nil
+	}
+	return false, nil
+}
+
+// remember numbers a value and keeps the number + 1 in a memo. For other it
+// returns 0, which less 1 is other.
+func (in *interner) remember(m []uint32, at uint32, v model.Value, full bool) uint32 {
+	id := in.number(v, full)
+	if id == other {
+		return 0
+	}
+	m[at] = id + 1
+	return id + 1
+}
+
+// numbers numbers values that integers stand for by a table of the integers;
+// false when they are negative or too big for that.
+func (in *interner) numbers(ints []int64, key counterKey, sel []uint16, full bool, out []uint32, value func(int64) model.Value) bool {
+	m, ok := in.table(ints, key)
+	if !ok {
+		return false
+	}
+	for _, row := range sel {
+		x := ints[row]
+		id := m[x]
+		if id == 0 {
+			id = in.remember(m, uint32(x), value(x), full)
+		}
+		out[row] = id - 1
+	}
+	return true
+}
+
+// table returns the memo of the numbers met, big enough for these.
+func (in *interner) table(ints []int64, key counterKey) ([]uint32, bool) {
+	most := int64(0)
+	for _, x := range ints {
+		if x < 0 {
+			return nil, false
+		}
+		most = max(most, x)
+	}
+	if most >= maxCounterMemo {
+		return nil, false
+	}
+	m := in.counters[key]
+	if int(most) >= len(m) {
+		m = append(m, make([]uint32, int(most)+1-len(m)+len(m)/2)...)
+		if in.counters == nil {
+			in.counters = map[counterKey][]uint32{}
+		}
+		in.counters[key] = m
+	}
+	return m, true
 }
 
 func (r *fieldReader) memo(si, size int) []uint32 {
@@ -181,23 +290,9 @@ type counterKey struct {
 // intValues numbers values that integers stand for by a table of the integers;
 // false when they are negative or too big for that.
 func (r *fieldReader) intValues(v *vector, ints []int64, key counterKey, left bitset, in *interner, full bool, out []uint32, value func(int64) model.Value) bool {
-	most := int64(0)
-	for _, x := range ints[:v.n] {
-		most = max(most, x)
-		if x < 0 {
-			return false
-		}
-	}
-	if most >= maxCounterMemo {
+	m, ok := in.table(ints[:v.n], key)
+	if !ok {
 		return false
-	}
-	m := in.counters[key]
-	if int(most) >= len(m) {
-		m = append(m, make([]uint32, int(most)+1-len(m)+len(m)/2)...)
-		if in.counters == nil {
-			in.counters = map[counterKey][]uint32{}
-		}
-		in.counters[key] = m
 	}
 	eachValue(v, left, func(i, row int) {
 		x := ints[i]

@@ -1,0 +1,414 @@
+package logstore
+
+import (
+	"bytes"
+	"strings"
+
+	"braid/pkg/predicate"
+)
+
+// A search in templated texts. Where the query lies in a text, each of its words
+// that has a digit is a variable, whole, and what has none is in the template;
+// only words at an open end of the query can be a part of either. So the query
+// becomes a few texts with the placeholder for variables, which are looked for
+// in the templates, and tests of the variables that they hit. Texts need not be
+// made, and only the variables of templates that can match are read.
+
+// how a variable must be like a text.
+type how uint8
+
+const (
+	isEqual how = iota
+	hasPrefix
+	hasSuffix
+	hasInfix
+)
+
+// varTest is a test of one variable of a template.
+type varTest struct {
+	slot int
+	how  how
+	text string
+}
+
+// alignment is one way in which a query can lie in a text: what the template
+// must contain, and tests of the variables at the placeholders in it.
+type alignment struct {
+	text  []byte
+	tests []varTest // slot counts from the first placeholder
+	start bool      // no word may go on before text
+	end   bool      // nor behind it
+}
+
+// alignments lists the ways in which the query can lie in a templated text; nil
+// when there may be others.
+func (s *searcher) alignments() []alignment {
+	q := string(s.query)
+	if q == "" || strings.IndexByte(q, placeholder) >= 0 {
+		return nil
+	}
+	list := []alignment{{}}
+	for at := 0; at < len(q); {
+		from := at
+		for at < len(q) && byteClass[q[at]] == 0 {
+			at++
+		}
+		for i := range list {
+			list[i].text = append(list[i].text, q[from:at]...)
+		}
+		if from = at; from == len(q) {
+			break
+		}
+		for at < len(q) && byteClass[q[at]] != 0 {
+			at++
+		}
+		openStart, openEnd := from == 0 && !s.start, at == len(q) && !s.end
+		word := q[from:at]
+		// as a variable, or a part of one
+		var inVar []alignment
+		if hasDigit(word) || openStart || openEnd {
+			kind := isEqual
+			switch {
+			case openStart && openEnd:
+				kind = hasInfix
+			case openStart:
+				kind = hasSuffix
+			case openEnd:
+				kind = hasPrefix
+			}
+			for _, a := range list {
+				n := len(a.tests)
+				inVar = append(inVar, alignment{text: append(bytes.Clone(a.text), placeholder), tests: append(a.tests[:n:n], varTest{n, kind, word}), start: a.start})
+			}
+		}
+		if hasDigit(word) {
+			list = inVar
+			continue
+		}
+		for i := range list {
+			a := &list[i]
+			a.text = append(a.text, word...)
+			a.start = a.start || from == 0 && s.start
+			a.end = at == len(q) && s.end
+		}
+		list = append(list, inVar...)
+	}
+	return list
+}
+
+// templatePlan says what a search asks of the texts of one template: nothing
+// (always), or that all tests of one of the alternatives hold.
+type templatePlan struct {
+	always bool
+	alts   [][]varTest
+}
+
+// maxAlternatives bounds the places of one query in one template.
+const maxAlternatives = 64
+
+// plan looks for the query in a template; false when it cannot tell.
+func (s *searcher) plan(aligned []alignment, text string) (p templatePlan, ok bool) {
+	if s.fold && hasForeignFold([]byte(text)) {
+		return p, false
+	}
+	data := []byte(text)
+	for i := range aligned {
+		a := &aligned[i]
+		for at := 0; at < len(data); at++ {
+			k := indexOf(data[at:], a.text, s.fold)
+			if k < 0 {
+				break
+			}
+			at += k
+			end := at + len(a.text)
+			if a.start && at > 0 && predicate.WordByte(data[at-1]) || a.end && end < len(data) && predicate.WordByte(data[end]) {
+				continue
+			}
+			if len(a.tests) == 0 {
+				return templatePlan{always: true}, true
+			}
+			if len(p.alts) >= maxAlternatives {
+				return p, false
+			}
+			first := bytes.Count(data[:at], []byte{placeholder})
+			tests := make([]varTest, len(a.tests))
+			for j, t := range a.tests {
+				t.slot += first
+				tests[j] = t
+			}
+			p.alts = append(p.alts, tests)
+		}
+	}
+	return p, true
+}
+
+// indexOf finds a text, ignoring the case of ASCII letters with fold: sub is
+// then lower-case.
+func indexOf(data, sub []byte, fold bool) int {
+	if !fold {
+		return bytes.Index(data, sub)
+	}
+	for at := 0; at+len(sub) <= len(data); at++ {
+		if equalFold(data[at:at+len(sub)], sub) {
+			return at
+		}
+	}
+	return -1
+}
+
+func hasForeignFold(data []byte) bool {
+	for _, f := range foreignFolds {
+		if bytes.Contains(data, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// searchPlans are the plans of a search for the templates of a block.
+type searchPlans struct {
+	plans []templatePlan
+	ok    bool
+}
+
+func (s *searcher) plans(known []template) searchPlans {
+	aligned := s.alignments()
+	out := searchPlans{plans: make([]templatePlan, len(known)), ok: aligned != nil}
+	for i := 0; i < len(known) && out.ok; i++ {
+		out.plans[i], out.ok = s.plan(aligned, known[i].text)
+	}
+	return out
+}
+
+// run sets the rows of left that the plans let through; false when it cannot
+// tell.
+func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out bitset) (bool, error) {
+	asked := false
+	for i, c := range t.codes {
+		if p := &plans[c]; p.always {
+			if row := v.row(i); left.has(row) {
+				out.set(row)
+			}
+		} else if p.alts != nil {
+			asked = true
+		}
+	}
+	if !asked {
+		return true, nil
+	}
+	by, at := t.used()
+	rows := t.byTemplate(by, at)
+	for i := range by {
+		if p := &plans[by[i].code]; p.alts == nil {
+			continue
+		}
+		for _, row := range rows[by[i].n : by[i].n+by[i].count] {
+			if left.has(v.row(int(row))) {
+				by[i].wanted = by[i].count
+				break
+			}
+		}
+	}
+	rest, _, err := t.variables(by)
+	if err != nil {
+		return false, err
+	}
+	if s.fold && hasForeignFold(rest.data) {
+		return false, nil
+	}
+	var tests []slotTest
+	for i := range by {
+		if by[i].wanted == 0 {
+			continue
+		}
+		for j := range by[i].vars {
+			if s.fold && hasForeignFold([]byte(by[i].vars[j].counter.prefix)) {
+				return false, nil
+			}
+		}
+		values := rows[by[i].n : by[i].n+by[i].count]
+		for _, alt := range plans[by[i].code].alts {
+			tests = tests[:0]
+			for _, vt := range alt {
+				tests = append(tests, s.slotTest(&by[i].vars[vt.slot], vt))
+			}
+			passing(tests, values, rest, v, left, out)
+		}
+	}
+	return true, nil
+}
+
+// passing sets the rows of the values that pass all tests.
+func passing(tests []slotTest, values []uint32, rest, v *vector, left, out bitset) {
+	for i := range tests {
+		if tests[i].mode == testNever {
+			return
+		}
+	}
+next:
+	for k, value := range values {
+		row := v.row(int(value))
+		if !left.has(row) || out.has(row) {
+			continue
+		}
+		for i := range tests {
+			if !tests[i].holds(k, rest) {
+				continue next
+			}
+		}
+		out.set(row)
+	}
+}
+
+// byTemplate lists the values of each template of the page; by[i].n says where
+// they begin.
+func (t *templates) byTemplate(by []slots, at []uint32) []uint32 {
+	sum := 0
+	for i := range by {
+		by[i].n = sum
+		sum += by[i].count
+	}
+	rows := t.r.mem.getCodes(len(t.codes))
+	for i, c := range t.codes {
+		s := &by[at[c]]
+		rows[s.n] = uint32(i)
+		s.n++
+	}
+	for i := range by {
+		by[i].n -= by[i].count
+	}
+	return rows
+}
+
+type testMode uint8
+
+const (
+	testText testMode = iota
+	testNever
+	testAlways
+	testDigitsPrefix
+	testDigitsInfix
+)
+
+// slotTest is a varTest prepared for the way in which a page keeps the variable.
+type slotTest struct {
+	varTest
+	mode testMode
+	fold bool
+	in   *slot
+	want []byte
+	// of digits: their number, how many they are, 10 to that power
+	num   uint64
+	count int
+	pow   uint64
+	buf   [64]byte
+}
+
+var powers = func() (p [20]uint64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = 10 * p[i-1]
+	}
+	return p
+}()
+
+func (s *searcher) slotTest(in *slot, vt varTest) slotTest {
+	t := slotTest{varTest: vt, in: in, fold: s.fold, want: []byte(vt.text)}
+	switch {
+	case in.enc == 0 || vt.how != hasInfix:
+	case in.enc == encCounter:
+		t.inCounter(&in.counter)
+	default: // hex digits in lower case, and dashes, which are in no word
+		for _, c := range t.want {
+			if _, ok := hexDigit(c); !ok {
+				t.mode = testNever
+			}
+		}
+	}
+	return t
+}
+
+// inCounter prepares the search for a part of a text that is a prefix and a
+// number: the prefix does not end with a digit.
+func (t *slotTest) inCounter(c *counter) {
+	if indexOf([]byte(c.prefix), t.want, t.fold) >= 0 {
+		t.mode = testAlways
+		return
+	}
+	head := len(t.want)
+	for head > 0 && t.want[head-1] >= '0' && t.want[head-1] <= '9' {
+		head--
+	}
+	t.count = len(t.want) - head
+	if t.count == 0 || t.count > 18 || c.width > 18 {
+		t.mode = testNever
+		return
+	}
+	for _, d := range t.want[head:] {
+		t.num = 10*t.num + uint64(d-'0')
+	}
+	t.pow = powers[t.count]
+	switch {
+	case head == 0:
+		t.mode = testDigitsInfix
+	case head <= len(c.prefix) && indexOf([]byte(c.prefix[len(c.prefix)-head:]), t.want[:head], t.fold) == 0:
+		t.mode = testDigitsPrefix
+	default:
+		t.mode = testNever
+	}
+}
+
+// holds tests the k-th value.
+func (t *slotTest) holds(k int, rest *vector) bool {
+	switch t.mode {
+	case testAlways:
+		return true
+	case testNever:
+		return false
+	case testDigitsPrefix, testDigitsInfix:
+		x := uint64(t.in.counter.ints[k])
+		if w := t.in.counter.width; w == 0 || x < powers[w] {
+			return t.inDigits(x, w)
+		}
+	}
+	text := t.in.append(t.buf[:0], k, rest)
+	switch t.how {
+	case isEqual:
+		return len(text) == len(t.want) && t.same(text)
+	case hasPrefix:
+		return len(text) >= len(t.want) && t.same(text[:len(t.want)])
+	case hasSuffix:
+		return len(text) >= len(t.want) && t.same(text[len(text)-len(t.want):])
+	}
+	return indexOf(text, t.want, t.fold) >= 0
+}
+
+func (t *slotTest) same(text []byte) bool {
+	if t.fold {
+		return equalFold(text, t.want)
+	}
+	return bytes.Equal(text, t.want)
+}
+
+// inDigits looks for the digits in those of a number of so many (0: its own).
+func (t *slotTest) inDigits(x uint64, digits int) bool {
+	if digits == 0 {
+		for digits = 1; x >= powers[digits]; digits++ {
+		}
+	}
+	if digits < t.count {
+		return false
+	}
+	if t.mode == testDigitsPrefix {
+		return x/powers[digits-t.count] == t.num
+	}
+	last := t.num % 10
+	for range digits - t.count + 1 {
+		q := x / 10
+		if x-10*q == last && x%t.pow == t.num {
+			return true
+		}
+		x = q
+	}
+	return false
+}
