@@ -76,6 +76,7 @@ func fill(b *testing.B, dir string, n int) (*logstore.Store, Known) {
 			b.Fatal(err)
 		}
 	}
+	k.Choose()
 	return s, k
 }
 

@@ -26,6 +26,8 @@ type Known struct {
 	User, Request, Service string
 	Trace                  model.TraceID
 	End                    int64
+
+	users map[string]int
 }
 
 // Note takes known values from a batch.
@@ -39,9 +41,27 @@ func (k *Known) Note(l *model.Logs) {
 				k.Trace = r.TraceID
 				k.Request = r.Attrs.Text("request.id")
 			}
+			if k.users == nil {
+				k.users = map[string]int{}
+			}
+			k.users[r.Attrs.Text("user.id")]++
 		}
 	}
-	k.User, k.Service = "user-101234", "payment"
+}
+
+// userRows is how many records the user has that the queries ask for.
+const userRows = 50
+
+// Choose picks the values to ask for when all is noted.
+func (k *Known) Choose() {
+	k.Service = "payment"
+	best := -1
+	for name, n := range k.users {
+		if d := max(n-userRows, userRows-n); best < 0 || d < best || d == best && name < k.User {
+			k.User, best = name, d
+		}
+	}
+	k.users = nil
 }
 
 func attr(name, value string) predicate.Expr {

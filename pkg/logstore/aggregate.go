@@ -47,6 +47,9 @@ func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*m
 	}
 	merged := &mergedGroups{}
 	workers = slices.DeleteFunc(workers, func(a *aggregator) bool { return a == nil })
+	for len(workers) > 1 && workers[0].absorb(workers[len(workers)-1]) {
+		workers = workers[:len(workers)-1]
+	}
 	for i, w := range workers {
 		w.result(merged, i == len(workers)-1)
 	}
@@ -280,29 +283,97 @@ func (a *aggregator) countFlat() error {
 	return nil
 }
 
+// absorb adds what another worker counted flat, for at most one field; false when
+// it cannot.
+func (a *aggregator) absorb(b *aggregator) bool {
+	if !a.flat || !b.flat || len(a.fields) > 1 {
+		return false
+	}
+	a.drops += b.drops
+	to := []uint32{0} // b's numbers as a's
+	if len(a.fields) == 1 {
+		to = a.fields[0].numbersOf(b.fields[0])
+	}
+	if need := a.combinations() * a.n; need > len(a.counts) {
+		a.counts = append(a.counts, make([]uint64, need-len(a.counts))...)
+	}
+	for k := 0; (k+1)*a.n <= len(b.counts) && k < len(to); k++ {
+		from := int(to[k]) * a.n
+		for i, n := range b.counts[k*a.n : (k+1)*a.n] {
+			a.counts[from+i] += n
+		}
+	}
+	return true
+}
+
+// numbersOf numbers the values of another interner.
+func (in *interner) numbersOf(o *interner) []uint32 {
+	to := make([]uint32, len(o.vals))
+	if in.alone() && o.alone() {
+		for key, theirs := range o.counters {
+			mine, ok := in.counters[key]
+			if !ok {
+				break
+			}
+			if len(mine) < len(theirs) {
+				mine = append(mine, make([]uint32, len(theirs)-len(mine))...)
+				in.counters[key] = mine
+			}
+			for x, id := range theirs {
+				if id == 0 {
+					continue
+				}
+				if mine[x] == 0 {
+					mine[x] = in.add(o.vals[id-1], false) + 1
+				}
+				to[id-1] = mine[x] - 1
+			}
+			return to
+		}
+	}
+	for i, v := range o.vals {
+		to[i] = in.number(v, false)
+	}
+	return to
+}
+
 // flatGroups makes groups of what was counted flat.
 func (a *aggregator) flatGroups() {
+	groups := 0
+	for k := 0; (k+1)*a.n <= len(a.counts); k++ {
+		if anyCount(a.counts[k*a.n:(k+1)*a.n]) > 0 {
+			groups++
+		}
+	}
+	groups = min(groups, a.max)
+	all, cells := make([]aggGroup, groups), make([]model.Cell, groups*a.n)
+	a.groups = make([]*aggGroup, 0, groups)
 	for k := 0; (k+1)*a.n <= len(a.counts); k++ {
 		counts := a.counts[k*a.n : (k+1)*a.n]
-		sum := uint64(0)
-		for _, n := range counts {
-			sum += n
-		}
+		sum := anyCount(counts)
 		if sum == 0 {
 			continue
 		}
-		if len(a.groups) >= a.max {
+		if len(a.groups) == groups {
 			a.drops += int64(sum)
 			continue
 		}
-		g := a.slab.group(a.n)
+		g := &all[len(a.groups)]
 		g.key = a.keyOf(uint32(k))
+		g.cells, cells = cells[:a.n:a.n], cells[a.n:]
 		for b, n := range counts {
 			g.cells[b].Count = n
 		}
 		a.groups = append(a.groups, g)
 	}
 	a.counts = nil
+}
+
+func anyCount(counts []uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
 }
 
 func (l *comboLevel) number(pair uint64, full bool) uint32 {

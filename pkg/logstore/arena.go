@@ -7,6 +7,7 @@ type arena struct {
 	bytes slab[byte]
 	words slab[uint64]
 	codes slab[uint32]
+	slots []slot // of one page's templates
 }
 
 type slab[T any] struct {
@@ -58,4 +59,17 @@ func (a *arena) getCodes(n int) []uint32 {
 		return make([]uint32, n)
 	}
 	return a.codes.get(n)
+}
+
+// getSlots returns n empty slots; those handed out before are taken back.
+func (a *arena) getSlots(n int) []slot {
+	if a == nil {
+		return make([]slot, n)
+	}
+	if n > len(a.slots) {
+		a.slots = make([]slot, n+n/2)
+	}
+	out := a.slots[:n:n]
+	clear(out)
+	return out
 }

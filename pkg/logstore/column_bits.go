@@ -204,6 +204,13 @@ func unpack(out []uint64, src []byte, count, w int) ([]byte, error) {
 // readInts decodes count integers, the inverse of appendInts, and returns the
 // rest of src. The result reuses out's memory when it can.
 func readInts(out []int64, src []byte, count int) ([]int64, []byte, error) {
+	return readSomeInts(out, src, count, nil)
+}
+
+// readSomeInts is readInts for the few integers whose numbers, ascending, are
+// wanted (nil: all): the others may come out as anything, and what is behind
+// them is then not known.
+func readSomeInts(out []int64, src []byte, count int, wanted []uint16) ([]int64, []byte, error) {
 	if cap(out) < count {
 		out = make([]int64, count)
 	}
@@ -226,7 +233,7 @@ func readInts(out []int64, src []byte, count int) ([]int64, []byte, error) {
 		}
 		return out, src, nil
 	}
-	src, err := readMiniBlocks(out, src, mode == intsDelta, first, scale)
+	src, err := readMiniBlocks(out, src, mode == intsDelta, first, scale, wanted)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -234,14 +241,32 @@ func readInts(out []int64, src []byte, count int) ([]int64, []byte, error) {
 }
 
 // readMiniBlocks decodes values, times scale and more than first.
-func readMiniBlocks(out []int64, src []byte, delta bool, first, scale int64) ([]byte, error) {
+func readMiniBlocks(out []int64, src []byte, delta bool, first, scale int64, wanted []uint16) ([]byte, error) {
 	var buf [miniBlock]uint64
-	prev := first
+	prev, some := first, wanted != nil
 	for at := 0; at < len(out); at += miniBlock {
 		b := out[at:min(at+miniBlock, len(out))]
+		skip := false
+		if some {
+			for len(wanted) > 0 && int(wanted[0]) < at {
+				wanted = wanted[1:]
+			}
+			if len(wanted) == 0 {
+				return nil, nil
+			}
+			skip = !delta && int(wanted[0]) >= at+len(b)
+		}
 		least, n := binary.Varint(src)
 		if n <= 0 || n >= len(src) {
 			return nil, errShort
+		}
+		if skip {
+			size := (len(b)*int(src[n]) + 7) / 8
+			if src = src[n+1:]; size > len(src) {
+				return nil, errShort
+			}
+			src = src[size:]
+			continue
 		}
 		var err error
 		if src, err = unpack(buf[:], src[n+1:], len(b), int(src[n])); err != nil {

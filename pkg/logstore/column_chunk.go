@@ -171,20 +171,50 @@ func (r chunkReader) codes(src []byte, n, dictLen int) (codes, local []uint32, r
 		}
 		return codes, local, src, nil
 	}
-	if src, err = unpackCodes(codes, local, src, bits.Len(uint(k-1))); err != nil {
+	if src, err = unpackCodes(codes, local, src, bits.Len(uint(k-1)), 0); err != nil {
 		return nil, nil, nil, err
 	}
 	return codes, local, src, nil
 }
 
-// unpackCodes reads places in local, w bits each.
-func unpackCodes(codes, local []uint32, src []byte, w int) ([]byte, error) {
-	size := (len(codes)*w + 7) / 8
+// someCodes is codes for a few values; the others get any code.
+func (r chunkReader) someCodes(src []byte, n, dictLen int, some []uint16) ([]uint32, error) {
+	k, src, err := readUvarint(src, n)
+	if err != nil || k == 0 && n > 0 || dictLen == 0 && n > 0 {
+		return nil, errShort
+	}
+	local := r.mem.getCodes(k)
+	for i := range local {
+		var c int
+		if c, src, err = readUvarint(src, dictLen-1); err != nil {
+			return nil, err
+		}
+		local[i] = uint32(c)
+	}
+	codes := r.mem.getCodes(n)
+	clear(codes)
+	w := 0
+	if k > 1 {
+		w = bits.Len(uint(k - 1))
+	}
+	if len(src) < (n*w+7)/8 {
+		return nil, errShort
+	}
+	for _, i := range some {
+		if _, err := unpackCodes(codes[i:i+1], local, src[int(i)*w>>3:], w, int(i)*w&7); err != nil {
+			return nil, err
+		}
+	}
+	return codes, nil
+}
+
+// unpackCodes reads places in local, w bits each, from a bit on.
+func unpackCodes(codes, local []uint32, src []byte, w, bit int) ([]byte, error) {
+	size := (len(codes)*w + bit + 7) / 8
 	if len(src) < size {
 		return nil, errShort
 	}
 	mask := uint64(1)<<w - 1
-	bit := 0
 	for i := range codes {
 		at := bit >> 3
 		var x uint64
@@ -237,7 +267,7 @@ func (e *encoder) decimals(nums []uint64, scale float64) bool {
 }
 
 // chunkReader decodes chunks into an arena. With only, texts of other rows may
-// come out empty.
+// come out empty, and other numbers as anything.
 type chunkReader struct {
 	mem  *arena
 	only bitset
@@ -245,6 +275,26 @@ type chunkReader struct {
 
 // wants reports whether the value i of a vector is asked for.
 func (r chunkReader) wants(v *vector, i int) bool { return r.only == nil || r.only.has(v.row(i)) }
+
+// maxSome is up to how many rows are decoded apart from the others.
+const maxSome = 16
+
+// some lists the values that are asked for, ascending; nil: all.
+func (r chunkReader) some(v *vector) []uint16 {
+	if r.only == nil || r.only.count() > maxSome {
+		return nil
+	}
+	out := make([]uint16, 0, maxSome)
+	if v.rows == nil {
+		return r.only.list(out)
+	}
+	r.only.each(func(row int) {
+		if i := v.index(row); i >= 0 {
+			out = append(out, uint16(i))
+		}
+	})
+	return out
+}
 
 // read decodes a chunk whose checksum has been verified and removed.
 func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string, templates []template) (*vector, error) {
@@ -266,10 +316,14 @@ func (r chunkReader) read(src []byte, key columnKey, rows int, dict []string, te
 		v.form = formNone
 	case encDict:
 		v.form, v.dict = formDict, dict
-		v.codes, _, _, err = r.codes(src, v.n, len(dict))
+		if some := r.some(v); some != nil {
+			v.codes, err = r.someCodes(src, v.n, len(dict), some)
+		} else {
+			v.codes, _, _, err = r.codes(src, v.n, len(dict))
+		}
 	case encInts, encRaw64, encDecimal:
 		v.form = formNums
-		v.nums, err = r.nums(enc&^encSparse, src, v.n)
+		v.nums, err = r.nums(enc&^encSparse, src, v.n, r.some(v))
 	case encText, encPlain, encUUID, encHex, encCounter:
 		v.form = formText
 		err = r.text(v, enc&^encSparse, src)
@@ -313,7 +367,7 @@ func checkForm(key columnKey, v *vector) error {
 	return nil
 }
 
-func (r chunkReader) nums(enc byte, src []byte, n int) ([]uint64, error) {
+func (r chunkReader) nums(enc byte, src []byte, n int, some []uint16) ([]uint64, error) {
 	if enc == encRaw64 {
 		if len(src) < 8*n {
 			return nil, errShort
@@ -332,12 +386,16 @@ func (r chunkReader) nums(enc byte, src []byte, n int) ([]uint64, error) {
 		scale = decimalScales[src[0]]
 		src = src[1:]
 	}
-	ints, _, err := readInts(asInts(r.mem.getWords(n)), src, n)
+	ints, _, err := readSomeInts(asInts(r.mem.getWords(n)), src, n, some)
 	if err != nil {
 		return nil, err
 	}
 	out := asUints(ints)
-	if enc == encDecimal {
+	if enc == encDecimal && some != nil {
+		for _, i := range some {
+			out[i] = math.Float64bits(float64(ints[i]) / scale)
+		}
+	} else if enc == encDecimal {
 		for i, x := range ints {
 			out[i] = math.Float64bits(float64(x) / scale)
 		}

@@ -274,7 +274,7 @@ func (r chunkReader) head(src []byte, key columnKey, rows int, known []template)
 	return v, at + crcSize
 }
 
-// slots are the decoded variables of the values of one template.
+// slots are the variables of the values of one template.
 type slots struct {
 	code   uint32
 	count  int
@@ -284,24 +284,71 @@ type slots struct {
 }
 
 // slot is one variable of the values of a template: in the rest, a counter, or
-// packed.
+// packed. Its values are decoded when they are asked for.
 type slot struct {
-	counter counter
-	packed  packed
-	enc     byte // 0: in the rest
-	rest    int  // the first of its values there
+	enc    byte // 0: in the rest
+	ready  bool // ints are decoded
+	width  int  // of a counter
+	rest   int  // the first of its values there
+	prefix string
+	ints   []int64
+	raw    []byte // packed, or what ints are decoded from
+	size   int    // of one packed
 }
 
-// append appends the k-th value.
+// open reads what the values have in common.
+func (s *slot) open(enc byte, body []byte, count int) (err error) {
+	s.enc, s.raw = enc, body
+	switch enc {
+	case encCounter:
+		s.prefix, s.width, s.raw, err = counterHead(body)
+		return err
+	case encHex:
+		if s.size, s.raw, err = hexHead(body); err != nil {
+			return err
+		}
+	case encUUID:
+		s.size = 16
+	default:
+		return errShort
+	}
+	if len(s.raw) != s.size*count {
+		return errShort
+	}
+	return nil
+}
+
+// decode makes the values of a counter.
+func (s *slot) decode(r chunkReader, count int) (err error) {
+	if s.enc != encCounter || s.ready {
+		return nil
+	}
+	s.ints, err = r.positive(s.raw, count)
+	s.ready = true
+	return err
+}
+
+// append appends the k-th value, which is decoded.
 func (s *slot) append(dst []byte, k int, rest *vector) []byte {
 	switch s.enc {
 	case 0:
 		at := s.rest + k
 		return append(dst, rest.data[rest.offs[at]:rest.offs[at+1]]...)
 	case encCounter:
-		return s.counter.append(dst, s.counter.ints[k])
+		return appendCounter(dst, s.prefix, s.width, s.ints[k])
 	}
-	return s.packed.append(dst, k)
+	return appendUnpacked(dst, s.raw[k*s.size:(k+1)*s.size], s.enc == encUUID)
+}
+
+// textSize bounds the length of a value that is not in the rest.
+func (s *slot) textSize() int {
+	switch s.enc {
+	case encCounter:
+		return len(s.prefix) + 19
+	case encUUID:
+		return 36
+	}
+	return 2 * s.size
 }
 
 // build makes the texts of the values whose rows are in only (nil: all) into v.
@@ -312,9 +359,35 @@ func (t *templates) build(v *vector, only bitset) error {
 			by[at[c]].wanted++
 		}
 	}
-	rest, size, err := t.variables(by)
+	inRest, src, err := t.variables(by)
 	if err != nil {
 		return err
+	}
+	size, rest := 0, &vector{}
+	for i := range by {
+		s := &by[i]
+		if s.wanted == 0 {
+			continue
+		}
+		size += s.wanted * len(t.known[s.code].text)
+		for j := range s.vars {
+			if s.vars[j].enc == 0 {
+				if rest.offs == nil {
+					if rest, err = t.rest(src, inRest); err != nil {
+						return err
+					}
+					size += len(rest.data)
+				}
+				continue
+			}
+			size += s.wanted * s.vars[j].textSize()
+			if err := s.vars[j].decode(chunkReader{mem: t.r.mem}, s.count); err != nil {
+				return err
+			}
+		}
+	}
+	if size > maxPageText {
+		return errShort
 	}
 	v.room(t.r.mem, size)
 	for i, c := range t.codes {
@@ -354,73 +427,57 @@ func (s *slots) line(dst []byte, k int, parts []string, rest *vector) []byte {
 	return dst
 }
 
-// variables decodes the slots of templates that are wanted, and returns how long
-// all texts are at most.
-func (t *templates) variables(by []slots) (rest *vector, size int, err error) {
+// variables finds the slots of the templates that are wanted, and what lies
+// behind them all: the rest, of so many values.
+func (t *templates) variables(by []slots) (inRest int, src []byte, err error) {
 	if t.load != nil {
 		if t.src, err = t.load(); err != nil {
-			return nil, 0, err
+			return 0, nil, err
 		}
 		t.load = nil
 	}
-	src, inRest, total, needRest := t.src, 0, 0, false
-	full := chunkReader{mem: t.r.mem}
+	src = t.src
+	total := 0
 	for i := range by {
 		total += len(t.known[by[i].code].parts) - 1
 	}
-	all := make([]slot, total)
+	all := t.r.mem.getSlots(total)
 	for i := range by {
 		s := &by[i]
-		tm := &t.known[s.code]
-		size += s.wanted * len(tm.text)
-		k := len(tm.parts) - 1
+		k := len(t.known[s.code].parts) - 1
 		s.vars, all = all[:k:k], all[k:]
 		for j := range s.vars {
 			enc := byte(0)
 			if s.count >= minSlot {
 				if len(src) == 0 {
-					return nil, 0, errShort
+					return 0, nil, errShort
 				}
 				enc, src = src[0], src[1:]
 			}
 			if enc == 0 {
 				s.vars[j].rest = inRest
 				inRest += s.count
-				needRest = needRest || s.wanted > 0
 				continue
 			}
 			n, body, err := readUvarint(src, len(src))
-			if err != nil || n > len(body) || enc != encUUID && enc != encHex && enc != encCounter {
-				return nil, 0, errShort
+			if err != nil || n > len(body) {
+				return 0, nil, errShort
 			}
 			src = body[n:]
 			if s.wanted == 0 {
 				continue
 			}
-			v := vector{form: formText, n: s.count}
-			if err := full.text(&v, enc, body[:n]); err != nil {
-				return nil, 0, err
-			}
-			s.vars[j].enc = enc
-			if enc == encCounter {
-				s.vars[j].counter = *v.counter
-				size += s.wanted * (len(v.counter.prefix) + 19)
-			} else {
-				s.vars[j].packed = *v.packed
-				size += s.wanted * v.packed.textSize()
+			if err := s.vars[j].open(enc, body[:n], s.count); err != nil {
+				return 0, nil, err
 			}
 		}
 	}
-	if !needRest {
-		return &vector{}, size, nil
-	}
-	if rest, err = full.rest(src, inRest); err != nil {
-		return nil, 0, err
-	}
-	if size += len(rest.data); size > maxPageText {
-		return nil, 0, errShort
-	}
-	return rest, size, nil
+	return inRest, src, nil
+}
+
+// rest decodes the values without a shape.
+func (t *templates) rest(src []byte, n int) (*vector, error) {
+	return chunkReader{mem: t.r.mem}.rest(src, n)
 }
 
 func (r chunkReader) rest(src []byte, n int) (*vector, error) {

@@ -246,12 +246,21 @@ func (r chunkReader) uuids(v *vector, src []byte) error {
 }
 
 func (r chunkReader) hexes(v *vector, src []byte) error {
-	size, src, err := readUvarint(src, 128)
-	if err != nil || size%2 != 0 || len(src) != size/2*v.n {
+	size, src, err := hexHead(src)
+	if err != nil || len(src) != size*v.n {
 		return errShort
 	}
-	v.packed = &packed{raw: src, size: size / 2, r: r}
+	v.packed = &packed{raw: src, size: size, r: r}
 	return nil
+}
+
+// hexHead reads how many bytes a text of hex digits stands for.
+func hexHead(src []byte) (int, []byte, error) {
+	size, src, err := readUvarint(src, 128)
+	if err != nil || size%2 != 0 {
+		return 0, nil, errShort
+	}
+	return size / 2, src, nil
 }
 
 // packed is the bytes that UUIDs, or texts of hex digits, stand for.
@@ -272,8 +281,11 @@ func (p *packed) textSize() int {
 
 // append appends the text of value i.
 func (p *packed) append(dst []byte, i int) []byte {
-	s := p.raw[i*p.size : (i+1)*p.size]
-	if !p.uuid {
+	return appendUnpacked(dst, p.raw[i*p.size:(i+1)*p.size], p.uuid)
+}
+
+func appendUnpacked(dst, s []byte, uuid bool) []byte {
+	if !uuid {
 		return hex.AppendEncode(dst, s)
 	}
 	dst = append(hex.AppendEncode(dst, s[0:4]), '-')
@@ -305,22 +317,38 @@ func (p *packed) pack(text string) ([]byte, bool) {
 }
 
 func (r chunkReader) counters(v *vector, src []byte) error {
-	prefix, src, err := readString(src)
-	if err != nil || len(prefix) > 255 || len(src) == 0 || src[0] > 18 {
-		return errShort
-	}
-	width := int(src[0])
-	ints, _, err := readInts(asInts(r.mem.getWords(v.n)), src[1:], v.n)
+	prefix, width, src, err := counterHead(src)
 	if err != nil {
 		return err
 	}
-	for _, x := range ints {
-		if x < 0 {
-			return errShort
-		}
+	ints, err := r.positive(src, v.n)
+	if err != nil {
+		return err
 	}
 	v.counter = &counter{prefix: prefix, width: width, ints: ints, r: r}
 	return nil
+}
+
+func counterHead(src []byte) (prefix string, width int, rest []byte, err error) {
+	n, src, err := readUvarint(src, 255)
+	if err != nil || n >= len(src) || src[n] > 18 {
+		return "", 0, nil, errShort
+	}
+	return view(src[:n]), int(src[n]), src[n+1:], nil // what aliases the chunk lives as long as its page
+}
+
+// positive reads integers that are not negative.
+func (r chunkReader) positive(src []byte, n int) ([]int64, error) {
+	ints, _, err := readInts(asInts(r.mem.getWords(n)), src, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range ints {
+		if x < 0 {
+			return nil, errShort
+		}
+	}
+	return ints, nil
 }
 
 // counter is what texts of one prefix and a number are before somebody asks for
@@ -427,10 +455,14 @@ func (c *counter) parse(text string) (int64, bool) {
 }
 
 func (c *counter) append(dst []byte, x int64) []byte {
-	dst = append(dst, c.prefix...)
+	return appendCounter(dst, c.prefix, c.width, x)
+}
+
+func appendCounter(dst []byte, prefix string, width int, x int64) []byte {
+	dst = append(dst, prefix...)
 	at := len(dst)
 	dst = strconv.AppendInt(dst, x, 10)
-	for len(dst)-at < c.width {
+	for len(dst)-at < width {
 		dst = append(dst, 0)
 		copy(dst[at+1:], dst[at:])
 		dst[at] = '0'

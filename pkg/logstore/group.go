@@ -10,33 +10,57 @@ import (
 
 // interner numbers values. Number 0 is the empty value: the row lacks the field.
 type interner struct {
-	ids  map[model.Value]uint32
-	vals []model.Value
+	// ids has the first mapped of vals: the others have numbers by one table of
+	// counters only, as long as nothing else is met.
+	ids    map[model.Value]uint32
+	vals   []model.Value
+	mapped int
 	// counters remember the numbers of texts by the number in them.
 	counters map[counterKey][]uint32
+	text     []byte // room for the texts of values
 }
 
 func newInterner() *interner {
-	return &interner{ids: map[model.Value]uint32{{}: 0}, vals: []model.Value{{}}}
+	return &interner{ids: map[model.Value]uint32{{}: 0}, vals: []model.Value{{}}, mapped: 1}
 }
 
 // number returns a value's number, copying a new value's text; with full, no
 // new numbers are given.
 func (in *interner) number(v model.Value, full bool) uint32 {
+	for ; in.mapped < len(in.vals); in.mapped++ {
+		in.ids[in.vals[in.mapped]] = uint32(in.mapped)
+	}
 	if id, ok := in.ids[v]; ok {
 		return id
 	}
+	id := in.add(v, full)
+	if id != other {
+		in.ids[in.vals[id]] = id
+		in.mapped++
+	}
+	return id
+}
+
+// add numbers a value that is new.
+func (in *interner) add(v model.Value, full bool) uint32 {
 	if full {
 		return other
 	}
 	if s := v.Str(); s != "" {
-		v = model.Raw(v.Kind(), v.Num(), strings.Clone(s))
+		if len(s) > cap(in.text)-len(in.text) {
+			in.text = make([]byte, 0, max(4096, len(s)))
+		}
+		from := len(in.text)
+		in.text = append(in.text, s...)
+		v = model.Raw(v.Kind(), v.Num(), view(in.text[from:]))
 	}
 	id := uint32(len(in.vals))
 	in.vals = append(in.vals, v)
-	in.ids[v] = id
 	return id
 }
+
+// alone reports whether all values have their numbers by one table.
+func (in *interner) alone() bool { return in.mapped == 1 && len(in.counters) == 1 }
 
 // fieldReader reads the values of one field from the pages of one table. Used
 // by one goroutine.
@@ -192,10 +216,16 @@ func (in *interner) numbers(ints []int64, key counterKey, sel []uint16, full boo
 	if !ok {
 		return false
 	}
+	alone := in.alone()
 	for _, row := range sel {
 		x := ints[row]
 		id := m[x]
-		if id == 0 {
+		switch {
+		case id != 0:
+		case alone:
+			id = in.add(value(x), full) + 1
+			m[x] = id
+		default:
 			id = in.remember(m, uint32(x), value(x), full)
 		}
 		out[row] = id - 1
@@ -221,6 +251,7 @@ func (in *interner) table(ints []int64, key counterKey) ([]uint32, bool) {
 		if in.counters == nil {
 			in.counters = map[counterKey][]uint32{}
 		}
+		key.prefix = strings.Clone(key.prefix) // it may lie in a page's memory
 		in.counters[key] = m
 	}
 	return m, true

@@ -3,6 +3,7 @@ package logstore
 import (
 	"bytes"
 	"strings"
+	"unsafe"
 
 	"braid/pkg/predicate"
 )
@@ -28,7 +29,11 @@ const (
 type varTest struct {
 	slot int
 	how  how
-	text string
+	want []byte
+	hex  bool // want is hex digits in lower case
+	// want is head bytes and then count digits, which are num; pow is 10^count
+	head, count int
+	num, pow    uint64
 }
 
 // alignment is one way in which a query can lie in a text: what the template
@@ -78,7 +83,7 @@ func (s *searcher) alignments() []alignment {
 			}
 			for _, a := range list {
 				n := len(a.tests)
-				inVar = append(inVar, alignment{text: append(bytes.Clone(a.text), placeholder), tests: append(a.tests[:n:n], varTest{n, kind, word}), start: a.start})
+				inVar = append(inVar, alignment{text: append(bytes.Clone(a.text), placeholder), tests: append(a.tests[:n:n], newVarTest(n, kind, word)), start: a.start})
 			}
 		}
 		if hasDigit(word) {
@@ -209,28 +214,44 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 			}
 		}
 	}
-	rest, _, err := t.variables(by)
+	inRest, src, err := t.variables(by)
 	if err != nil {
 		return false, err
 	}
-	if s.fold && hasForeignFold(rest.data) {
-		return false, nil
-	}
-	var tests []slotTest
+	rest := &vector{}
+	tests := make([]slotTest, 0, 8)
 	for i := range by {
 		if by[i].wanted == 0 {
 			continue
 		}
-		for j := range by[i].vars {
-			if s.fold && hasForeignFold([]byte(by[i].vars[j].counter.prefix)) {
-				return false, nil
-			}
-		}
 		values := rows[by[i].n : by[i].n+by[i].count]
+	alternatives:
 		for _, alt := range plans[by[i].code].alts {
 			tests = tests[:0]
-			for _, vt := range alt {
-				tests = append(tests, s.slotTest(&by[i].vars[vt.slot], vt))
+			for j := range alt {
+				in := &by[i].vars[alt[j].slot]
+				if s.fold && hasForeignFold(bytesOf(in.prefix)) {
+					return false, nil
+				}
+				mode := alt[j].mode(in, s.fold)
+				if mode == testNever {
+					continue alternatives
+				}
+				tests = append(tests, slotTest{&alt[j], in, mode, s.fold})
+			}
+			for j := range tests {
+				in := tests[j].in
+				if in.enc == 0 && rest.offs == nil {
+					if rest, err = t.rest(src, inRest); err != nil {
+						return false, err
+					}
+					if s.fold && hasForeignFold(rest.data) {
+						return false, nil
+					}
+				}
+				if err := in.decode(chunkReader{mem: t.r.mem}, by[i].count); err != nil {
+					return false, err
+				}
 			}
 			passing(tests, values, rest, v, left, out)
 		}
@@ -240,11 +261,6 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 
 // passing sets the rows of the values that pass all tests.
 func passing(tests []slotTest, values []uint32, rest, v *vector, left, out bitset) {
-	for i := range tests {
-		if tests[i].mode == testNever {
-			return
-		}
-	}
 next:
 	for k, value := range values {
 		row := v.row(int(value))
@@ -290,18 +306,12 @@ const (
 	testDigitsInfix
 )
 
-// slotTest is a varTest prepared for the way in which a page keeps the variable.
+// slotTest is a varTest of the values of one slot.
 type slotTest struct {
-	varTest
+	*varTest
+	in   *slot
 	mode testMode
 	fold bool
-	in   *slot
-	want []byte
-	// of digits: their number, how many they are, 10 to that power
-	num   uint64
-	count int
-	pow   uint64
-	buf   [64]byte
 }
 
 var powers = func() (p [20]uint64) {
@@ -312,50 +322,49 @@ var powers = func() (p [20]uint64) {
 	return p
 }()
 
-func (s *searcher) slotTest(in *slot, vt varTest) slotTest {
-	t := slotTest{varTest: vt, in: in, fold: s.fold, want: []byte(vt.text)}
-	switch {
-	case in.enc == 0 || vt.how != hasInfix:
-	case in.enc == encCounter:
-		t.inCounter(&in.counter)
-	default: // hex digits in lower case, and dashes, which are in no word
-		for _, c := range t.want {
-			if _, ok := hexDigit(c); !ok {
-				t.mode = testNever
-			}
+// newVarTest prepares a test.
+func newVarTest(slot int, how how, text string) varTest {
+	t := varTest{slot: slot, how: how, want: []byte(text), hex: true}
+	for t.head = len(text); t.head > 0 && text[t.head-1] >= '0' && text[t.head-1] <= '9'; t.head-- {
+	}
+	for i, c := range t.want {
+		if _, ok := hexDigit(c); !ok {
+			t.hex = false
 		}
+		if i >= t.head && len(text)-t.head <= 18 {
+			t.num = 10*t.num + uint64(c-'0')
+		}
+	}
+	if t.count = len(text) - t.head; t.count <= 18 {
+		t.pow = powers[t.count]
 	}
 	return t
 }
 
-// inCounter prepares the search for a part of a text that is a prefix and a
-// number: the prefix does not end with a digit.
-func (t *slotTest) inCounter(c *counter) {
-	if indexOf([]byte(c.prefix), t.want, t.fold) >= 0 {
-		t.mode = testAlways
-		return
+// mode chooses how to test a slot of which only the common part is known.
+func (t *varTest) mode(in *slot, fold bool) testMode {
+	if in.enc == 0 || t.how != hasInfix {
+		return testText
 	}
-	head := len(t.want)
-	for head > 0 && t.want[head-1] >= '0' && t.want[head-1] <= '9' {
-		head--
+	if in.enc != encCounter { // hex digits in lower case, and dashes, which are in no word
+		if !t.hex {
+			return testNever
+		}
+		return testText
 	}
-	t.count = len(t.want) - head
-	if t.count == 0 || t.count > 18 || c.width > 18 {
-		t.mode = testNever
-		return
-	}
-	for _, d := range t.want[head:] {
-		t.num = 10*t.num + uint64(d-'0')
-	}
-	t.pow = powers[t.count]
+	// a prefix, which does not end with a digit, and a number
+	prefix := bytesOf(in.prefix)
 	switch {
-	case head == 0:
-		t.mode = testDigitsInfix
-	case head <= len(c.prefix) && indexOf([]byte(c.prefix[len(c.prefix)-head:]), t.want[:head], t.fold) == 0:
-		t.mode = testDigitsPrefix
-	default:
-		t.mode = testNever
+	case indexOf(prefix, t.want, fold) >= 0:
+		return testAlways
+	case t.count == 0, t.count > 18, in.width > 18, t.head > len(prefix):
+		return testNever
+	case t.head == 0:
+		return testDigitsInfix
+	case indexOf(prefix[len(prefix)-t.head:], t.want[:t.head], fold) == 0:
+		return testDigitsPrefix
 	}
+	return testNever
 }
 
 // holds tests the k-th value.
@@ -366,12 +375,13 @@ func (t *slotTest) holds(k int, rest *vector) bool {
 	case testNever:
 		return false
 	case testDigitsPrefix, testDigitsInfix:
-		x := uint64(t.in.counter.ints[k])
-		if w := t.in.counter.width; w == 0 || x < powers[w] {
+		x := uint64(t.in.ints[k])
+		if w := t.in.width; w == 0 || x < powers[w] {
 			return t.inDigits(x, w)
 		}
 	}
-	text := t.in.append(t.buf[:0], k, rest)
+	var buf [64]byte
+	text := t.in.append(buf[:0], k, rest)
 	switch t.how {
 	case isEqual:
 		return len(text) == len(t.want) && t.same(text)
@@ -412,3 +422,6 @@ func (t *slotTest) inDigits(x uint64, digits int) bool {
 	}
 	return false
 }
+
+// bytesOf shows a string as bytes, which nobody may change.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
