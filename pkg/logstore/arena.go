@@ -8,6 +8,7 @@ type arena struct {
 	words slab[uint64]
 	codes slab[uint32]
 	slots []slot // of one page's templates
+	by    []slots
 }
 
 type slab[T any] struct {
@@ -70,6 +71,19 @@ func (a *arena) getSlots(n int) []slot {
 		a.slots = make([]slot, n+n/2)
 	}
 	out := a.slots[:n:n]
+	clear(out)
+	return out
+}
+
+// getTemplates does the same for lists of a page's templates.
+func (a *arena) getTemplates(n int) []slots {
+	if a == nil {
+		return make([]slots, n)
+	}
+	if n > len(a.by) {
+		a.by = make([]slots, n+n/2)
+	}
+	out := a.by[:n:n]
 	clear(out)
 	return out
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -404,14 +403,20 @@ func (t *templates) build(v *vector, only bitset) error {
 
 // used lists the templates of the page by code, and where each is in the list.
 func (t *templates) used() (by []slots, at []uint32) {
-	order := slices.Clone(t.local)
-	slices.Sort(order)
-	by = make([]slots, len(order))
-	at = t.r.mem.getCodes(len(t.known))
-	for i, c := range order {
-		by[i].code = c
-		at[c] = uint32(i)
+	met := t.r.mem.getWords((len(t.known) + 63) / 64)
+	clear(met)
+	for _, c := range t.local {
+		met[c>>6] |= 1 << (c & 63)
 	}
+	by = t.r.mem.getTemplates(len(t.local))
+	at = t.r.mem.getCodes(len(t.known))
+	n := 0
+	bitset(met).each(func(c int) {
+		by[n].code = uint32(c)
+		at[c] = uint32(n)
+		n++
+	})
+	by = by[:n]
 	for _, c := range t.codes {
 		by[at[c]].count++
 	}

@@ -218,7 +218,7 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 	if err != nil {
 		return false, err
 	}
-	rest := &vector{}
+	rest, inRestToo := &vector{}, false // whether the rest has the part of a word asked for
 	tests := make([]slotTest, 0, 8)
 	for i := range by {
 		if by[i].wanted == 0 {
@@ -248,6 +248,10 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 					if s.fold && hasForeignFold(rest.data) {
 						return false, nil
 					}
+					inRestToo = alt[j].how != hasInfix || indexOf(rest.data, alt[j].want, s.fold) >= 0
+				}
+				if in.enc == 0 && alt[j].how == hasInfix && !inRestToo {
+					continue alternatives
 				}
 				if err := in.decode(chunkReader{mem: t.r.mem}, by[i].count); err != nil {
 					return false, err
