@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -237,13 +238,19 @@ func BenchmarkQueries(b *testing.B) {
 			form.Set("query", q.query)
 			form.Set("time", fmt.Sprint(s.now.Unix()))
 			before := cpu()
+			var took []time.Duration
 			for b.Loop() {
+				start := time.Now()
 				r := httptest.NewRequest("POST", "/api/v1/"+q.path, strings.NewReader(form.Encode()))
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				w := httptest.NewRecorder()
 				api.ServeHTTP(w, r)
 				require.Equal(b, 200, w.Code, w.Body.String())
+				took = append(took, time.Since(start))
 			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 			b.ReportMetric(float64((cpu()-before).Microseconds())/1000/float64(b.N), "cpu-ms/query")
 		})
 	}

@@ -3,8 +3,10 @@ package metrics
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/prompb"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
@@ -21,6 +23,8 @@ const (
 	// SamplesPerInstance is how many series samples one export of one instance
 	// is, target_info included.
 	SamplesPerInstance = (routes+clients)*(boundCount+3) + counters + gauges + 1
+	// BucketsPerInstance is how many of them are http_server_request_duration_seconds_bucket.
+	BucketsPerInstance = routes * (boundCount + 1)
 )
 
 var bounds = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
@@ -38,6 +42,7 @@ type instance struct {
 	sum         [routes + clients]float64
 	counter     [counters]float64
 	gauge       [gauges]float64
+	written     []prompb.TimeSeries // see Write
 }
 
 // NewFleet makes n instances that began to count at start.
@@ -66,18 +71,8 @@ func (f *Fleet) Export(i int, at time.Time) ([]byte, error) {
 	sm.Scope().SetName("otelhttp")
 	sm.Scope().SetVersion("0.60.0")
 	w := writer{sm.Metrics(), pcommon.NewTimestampFromTime(f.start), pcommon.NewTimestampFromTime(at)}
-	w.histograms(in, "http.server.request.duration", 0, routes, func(a pcommon.Map, n int) {
-		a.PutStr("http.request.method", []string{"GET", "POST", "PUT", "DELETE"}[n%4])
-		a.PutStr("http.route", fmt.Sprintf("/api/v1/resource%d/{id}", n/4))
-		a.PutInt("http.response.status_code", int64([]int{200, 201, 404, 500, 204}[n%5]))
-		a.PutStr("network.protocol.version", "1.1")
-		a.PutStr("url.scheme", "https")
-	})
-	w.histograms(in, "rpc.client.duration", routes, clients, func(a pcommon.Map, n int) {
-		a.PutStr("rpc.system", "grpc")
-		a.PutStr("rpc.service", fmt.Sprintf("shop.v1.Service%d", n))
-		a.PutStr("rpc.method", "Call")
-	})
+	w.histograms(in, "http.server.request.duration", 0, routes, func(a pcommon.Map, n int) { putAll(a, routeAttrs(n, ".")) })
+	w.histograms(in, "rpc.client.duration", routes, clients, func(a pcommon.Map, n int) { putAll(a, clientAttrs(n, ".")) })
 	for n, v := range in.counter {
 		m := sm.Metrics().AppendEmpty()
 		m.SetName(fmt.Sprintf("app.events.%d", n))
@@ -117,17 +112,53 @@ func (in *instance) advance() {
 	}
 }
 
-func (in *instance) resource(a pcommon.Map) {
-	a.PutStr("service.name", fmt.Sprintf("service-%d", in.service))
-	a.PutStr("service.namespace", "shop")
-	a.PutStr("service.version", "1.42.0")
-	a.PutStr("service.instance.id", fmt.Sprintf("5f0c1a2b-%04d-4d3e-9f00-0000%08d", in.id%9999, in.id))
-	a.PutStr("deployment.environment.name", "production")
-	a.PutStr("k8s.cluster.name", "eu-central-1")
-	a.PutStr("k8s.namespace.name", "shop")
-	a.PutStr("k8s.pod.name", fmt.Sprintf("service-%d-7d9c8b6f5-%05d", in.service, in.id))
-	a.PutStr("host.name", fmt.Sprintf("node-%d", in.id%40))
-	a.PutStr("telemetry.sdk.language", "go")
+func (in *instance) resource(a pcommon.Map) { putAll(a, in.resourceAttrs(".")) }
+
+// resourceAttrs are the names and values of the resource; dot stands between
+// the parts of a name.
+func (in *instance) resourceAttrs(dot string) []string {
+	return names(dot,
+		"service.name", fmt.Sprintf("service-%d", in.service),
+		"service.namespace", "shop",
+		"service.version", "1.42.0",
+		"service.instance.id", fmt.Sprintf("5f0c1a2b-%04d-4d3e-9f00-0000%08d", in.id%9999, in.id),
+		"deployment.environment.name", "production",
+		"k8s.cluster.name", "eu-central-1",
+		"k8s.namespace.name", "shop",
+		"k8s.pod.name", fmt.Sprintf("service-%d-7d9c8b6f5-%05d", in.service, in.id),
+		"host.name", fmt.Sprintf("node-%d", in.id%40),
+		"telemetry.sdk.language", "go")
+}
+
+// routeAttrs are those of route n of the HTTP server.
+func routeAttrs(n int, dot string) []string {
+	return names(dot,
+		"http.request.method", []string{"GET", "POST", "PUT", "DELETE"}[n%4],
+		"http.route", fmt.Sprintf("/api/v1/resource%d/{id}", n/4),
+		"http.response.status_code", []string{"200", "201", "404", "500", "204"}[n%5],
+		"network.protocol.version", "1.1",
+		"url.scheme", "https")
+}
+
+// clientAttrs are those of RPC client n.
+func clientAttrs(n int, dot string) []string {
+	return names(dot, "rpc.system", "grpc", "rpc.service", fmt.Sprintf("shop.v1.Service%d", n), "rpc.method", "Call")
+}
+
+// names puts dot between the parts of every other string.
+func names(dot string, kv ...string) []string {
+	if dot != "." {
+		for i := 0; i < len(kv); i += 2 {
+			kv[i] = strings.ReplaceAll(kv[i], ".", dot)
+		}
+	}
+	return kv
+}
+
+func putAll(a pcommon.Map, kv []string) {
+	for i := 0; i < len(kv); i += 2 {
+		a.PutStr(kv[i], kv[i+1])
+	}
 }
 
 // writer fills metrics of one export.
