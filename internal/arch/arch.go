@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 	"pkg/remote":      {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "proto/braid/store/v1"},
 
 	// Floor 5: dialects of HTTP and gRPC.
-	"pkg/api/native":    append([]string{"pkg/correlation", "proto/braid/v1"}, dialect...),
+	"pkg/api/native":    append([]string{"pkg/correlation", "pkg/query/traceql", "proto/braid/v1"}, dialect...),
 	"pkg/api/promapi":   dialect,
 	"pkg/api/lokiapi":   append([]string{"pkg/query/logql"}, dialect...),
 	"pkg/api/searchapi": append([]string{"pkg/query/logql"}, dialect...),

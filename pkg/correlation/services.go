@@ -7,6 +7,7 @@ import (
 
 	"braid/pkg/model"
 	"braid/pkg/predicate"
+	"braid/pkg/query"
 	"braid/pkg/tenant"
 )
 
@@ -45,6 +46,9 @@ const maxGraphTraces = 20_000
 // the structure of traces.
 func (f *Finder) Services(ctx context.Context, t tenant.ID, r model.TimeRange) (*ServiceMap, error) {
 	stats := &model.QueryStats{}
+	if src, ok := f.opts.Traces.(query.GraphSource); ok {
+		return f.keptServices(ctx, src, t, r, stats)
+	}
 	nodes, err := f.nodes(ctx, t, r, stats)
 	if err != nil {
 		return nil, err

@@ -78,3 +78,10 @@ type TraceSource interface {
 	// SpanFields lists fields or values, most frequent first.
 	SpanFields(ctx context.Context, q *predicate.FieldQuery) ([]predicate.FieldInfo, error)
 }
+
+// GraphSource is a TraceSource that keeps the service graph; whoever asks looks
+// whether its source does.
+type GraphSource interface {
+	// ServiceGraph computes who called whom in a range.
+	ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error)
+}

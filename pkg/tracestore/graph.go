@@ -8,7 +8,7 @@ import (
 	"braid/pkg/tenant"
 )
 
-// The types of a GraphEdge.
+// The types of a model.GraphEdge.
 const (
 	EdgeCall      = calls.TypeCall
 	EdgeMessaging = calls.TypeMessaging
@@ -16,66 +16,18 @@ const (
 	EdgeVirtual   = calls.TypeVirtual
 )
 
-// ServiceGraph is who called whom, computed from the stored spans.
-type ServiceGraph struct {
-	Edges    []GraphEdge
-	Services []GraphService
-}
-
-// GraphEdge counts the calls of one service to another. A call is a span of
-// kind server or consumer, or of another service than its parent, with its
-// parent; or a span of kind client or producer that names a peer and has no
-// child of another service and none of kind server or consumer. A call is in a
-// range by the start of its server's span, where there is one.
-type GraphEdge struct {
-	Client, Server, Type string
-	Calls, Errors        uint64
-	// ClientLatency and ServerLatency are the durations that each side saw.
-	ClientLatency, ServerLatency Latency
-}
-
-// GraphService counts the spans of a service. Requests are its entry spans:
-// those of kind server or consumer, and roots.
-type GraphService struct {
-	Name                    string
-	Spans, Errors           uint64
-	Requests, RequestErrors uint64
-	Latency                 Latency // of the requests
-	// Lonely services call nobody and are called by nobody.
-	Lonely bool
-}
-
-// Latency sums durations up, in nanoseconds.
-type Latency struct {
-	Count, Sum uint64
-	counts     latencyCount
-}
-
-// Sketch returns the distribution of the durations.
-func (l Latency) Sketch() *model.Sketch {
-	out := &model.Sketch{Zero: uint64(l.counts.zero), Total: l.Count}
-	for i, n := range l.counts.counts {
-		if n > 0 {
-			if out.Positive == nil {
-				out.Positive = map[int32]uint64{}
-			}
-			out.Positive[l.counts.low+int32(i)] = uint64(n)
-		}
-	}
-	return out
-}
-
 // maxEdges bounds the edges that one question holds: a peer named by an address
 // of its own each time would fill the memory.
 const maxEdges = 20_000
 
 // ServiceGraph computes the calls between services in a range of time. Blocks
 // remember theirs by the minute, so that asking again costs little; what the
-// head has is counted anew.
-func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*ServiceGraph, error) {
+// head has is counted anew. A call is in the range by the start of its server's
+// span, where there is one.
+func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error) {
 	ten := s.tenant(t, false)
 	if ten == nil {
-		return &ServiceGraph{}, nil
+		return &model.ServiceGraph{}, nil
 	}
 	v := ten.view(stats)
 	defer v.release()

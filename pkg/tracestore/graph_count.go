@@ -2,7 +2,6 @@ package tracestore
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"braid/pkg/calls"
@@ -79,8 +78,17 @@ func (l *latencyCount) merge(o *latencyCount) {
 	}
 }
 
-func (l *latencyCount) result() Latency {
-	return Latency{Count: uint64(l.n), Sum: uint64(l.sum), counts: *l}
+func (l *latencyCount) result() model.Latency {
+	sk := &model.Sketch{Zero: uint64(l.zero), Total: uint64(l.n)}
+	for i, n := range l.counts {
+		if n > 0 {
+			if sk.Positive == nil {
+				sk.Positive = map[int32]uint64{}
+			}
+			sk.Positive[l.low+int32(i)] = uint64(n)
+		}
+	}
+	return model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Sketch: sk}
 }
 
 func (g *graph) edge(k edgeKey, calls int64) *edgeCount {
@@ -152,15 +160,15 @@ func (g *graph) merge(o *graph) {
 }
 
 // result sorts edges and services by name.
-func (g *graph) result() *ServiceGraph {
-	out := &ServiceGraph{}
+func (g *graph) result() *model.ServiceGraph {
+	out := &model.ServiceGraph{}
 	met := map[string]bool{}
 	for k, e := range g.edges {
 		if e.calls == 0 {
 			continue
 		}
 		met[k.client], met[k.server] = true, true
-		out.Edges = append(out.Edges, GraphEdge{
+		out.Edges = append(out.Edges, model.GraphEdge{
 			Client: k.client, Server: k.server, Type: k.kind, Calls: uint64(e.calls), Errors: uint64(e.failed),
 			ClientLatency: e.client.result(), ServerLatency: e.server.result(),
 		})
@@ -169,20 +177,14 @@ func (g *graph) result() *ServiceGraph {
 		if c.spans == 0 {
 			continue
 		}
-		out.Services = append(out.Services, GraphService{
+		out.Services = append(out.Services, model.GraphService{
 			Name: name, Spans: uint64(c.spans), Errors: uint64(c.failed), Requests: uint64(c.requests),
 			RequestErrors: uint64(c.requestsFailed), Latency: c.latency.result(), Lonely: !met[name],
 		})
 	}
-	slices.SortFunc(out.Edges, func(a, b GraphEdge) int {
+	slices.SortFunc(out.Edges, func(a, b model.GraphEdge) int {
 		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Type, b.Type))
 	})
-	slices.SortFunc(out.Services, func(a, b GraphService) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(out.Services, func(a, b model.GraphService) int { return cmp.Compare(a.Name, b.Name) })
 	return out
-}
-
-// String draws an edge for logs and tests.
-func (e GraphEdge) String() string {
-	return fmt.Sprintf("%s -> %s %s calls=%d errors=%d client=%d/%d server=%d/%d", e.Client, e.Server, e.Type, e.Calls, e.Errors,
-		e.ClientLatency.Count, e.ClientLatency.Sum, e.ServerLatency.Count, e.ServerLatency.Sum)
 }

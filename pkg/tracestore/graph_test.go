@@ -75,28 +75,29 @@ func TestServiceGraphCountsCalls(t *testing.T) {
 	check()
 }
 
-func edges(g *ServiceGraph) []string {
+func edges(g *model.ServiceGraph) []string {
 	var out []string
 	for _, e := range g.Edges {
-		out = append(out, e.String())
+		out = append(out, fmt.Sprintf("%s -> %s %s calls=%d errors=%d client=%d/%d server=%d/%d", e.Client, e.Server, e.Type, e.Calls, e.Errors,
+			e.ClientLatency.Count, e.ClientLatency.Sum, e.ServerLatency.Count, e.ServerLatency.Sum))
 	}
 	return out
 }
 
 // red lists everything of a graph that edges does not.
-func red(g *ServiceGraph) []string {
+func red(g *model.ServiceGraph) []string {
 	var out []string
 	for _, e := range g.Edges {
-		out = append(out, fmt.Sprint(e.Client, e.Server, *e.ClientLatency.Sketch(), *e.ServerLatency.Sketch()))
+		out = append(out, fmt.Sprint(e.Client, e.Server, *e.ClientLatency.Sketch, *e.ServerLatency.Sketch))
 	}
 	for _, s := range g.Services {
-		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Sum, *s.Latency.Sketch()))
+		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Sum, *s.Latency.Sketch))
 	}
 	return out
 }
 
 // graphTruth counts the calls of all traces in a range, each trace as a whole.
-func (w *world) graphTruth(r model.TimeRange) *ServiceGraph {
+func (w *world) graphTruth(r model.TimeRange) *model.ServiceGraph {
 	g := newGraph()
 	byTrace := map[model.TraceID][]model.SpanRow{}
 	for _, x := range w.rows {

@@ -13,6 +13,7 @@ import (
 
 	"braid/internal/vfs"
 	"braid/pkg/calls"
+	"braid/pkg/correlation"
 	"braid/pkg/model"
 	"braid/pkg/predicate"
 	"braid/pkg/spanmetrics"
@@ -369,4 +370,40 @@ func TestExemplarsNameTheSpan(t *testing.T) {
 	}
 	require.NotEmpty(t, got)
 	require.NoError(t, g.Close(context.Background()))
+}
+
+// TestServiceMapCountsEveryCall asks for the map of a store that keeps the
+// graph: databases and peers without spans are nodes, and so are the lonely.
+func TestServiceMapCountsEveryCall(t *testing.T) {
+	w, m := newWorld(t), newMaker(9)
+	defer func() { require.NoError(t, w.store.Close()) }()
+	lonely := &model.Resource{Attrs: model.Attrs{{Key: "service.name", Value: model.String("cron")}}}
+	w.send(request([]made{{lonely, model.Span{TraceID: model.TraceID{1, 1, 1}, SpanID: model.SpanID{1}, Name: "tick", Start: 1, End: 2}}}))
+	for range 30 {
+		w.send(request(m.trace()))
+	}
+	f := correlation.New(correlation.Options{Traces: w.store})
+	got, err := f.Services(context.Background(), acme, model.TimeRange{})
+	require.NoError(t, err)
+	want, calls := map[string]float64{}, map[string]float64{}
+	for k, v := range w.graph() {
+		var client, typ, server string
+		_, err := fmt.Sscanf(strings.NewReplacer("client=", "", "connection_type=,", "- ", "connection_type=", "", "server=", "", ",", " ").Replace(k), "%s %s %s", &client, &typ, &server)
+		require.NoError(t, err)
+		if client != server {
+			want[client+" "+server] += v
+		}
+	}
+	for _, e := range got.Edges {
+		calls[e.Client+" "+e.Server] += float64(e.Calls)
+	}
+	require.Equal(t, want, calls)
+	types := map[string]string{}
+	for _, n := range got.Nodes {
+		types[n.Name] = n.Type
+		require.True(t, n.Type != "service" || n.Spans > 0)
+	}
+	require.Equal(t, "service", types["cron"])
+	require.Equal(t, "service", types["web"])
+	require.Contains(t, []string{"database", "external", "messaging"}, types["far"])
 }

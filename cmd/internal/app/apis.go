@@ -99,7 +99,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 
 // nativeService joins what the native API needs.
 func (a *App) nativeService() *native.Service {
-	return native.New(native.Options{Finder: a.engines.finder, Guard: a.guard, Federator: a.newFederator(),
+	return native.New(native.Options{Finder: a.engines.finder, Traces: a.sources.traces, Guard: a.guard, Federator: a.newFederator(),
 		SpanFilter: traceql.SpanFilter, LogFilter: logql.LogFilter})
 }
 

@@ -20,6 +20,7 @@ import (
 	"braid/pkg/correlation"
 	"braid/pkg/model"
 	"braid/pkg/predicate"
+	"braid/pkg/query"
 	"braid/pkg/query/engine"
 	"braid/pkg/tenant"
 	braidv1 "braid/proto/braid/v1"
@@ -34,6 +35,7 @@ type Federator interface {
 // Unimplemented. All else is required.
 type Options struct {
 	Finder    *correlation.Finder
+	Traces    query.TraceSource
 	Guard     *engine.Guard
 	Federator Federator
 	// SpanFilter and LogFilter read a TraceQL span filter and a LogQL selector

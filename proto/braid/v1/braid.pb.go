@@ -3780,6 +3780,809 @@ func (x *QueryLogEntry) GetCost() *Cost {
 	return nil
 }
 
+type TraceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any spelling of a trace id.
+	TraceId string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// Leave out so many spans, in the order of the tree.
+	Offset int32 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// At most so many spans; 0 means 1,000, the most is 10,000.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceRequest) Reset() {
+	*x = TraceRequest{}
+	mi := &file_braid_v1_braid_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceRequest) ProtoMessage() {}
+
+func (x *TraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
+func (*TraceRequest) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *TraceRequest) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *TraceRequest) GetOffset() int32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *TraceRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type TraceResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TraceId     string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	RootService string                 `protobuf:"bytes,2,opt,name=root_service,json=rootService,proto3" json:"root_service,omitempty"`
+	RootName    string                 `protobuf:"bytes,3,opt,name=root_name,json=rootName,proto3" json:"root_name,omitempty"`
+	StartNs     uint64                 `protobuf:"fixed64,4,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	DurationNs  uint64                 `protobuf:"fixed64,5,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	TotalSpans  int32                  `protobuf:"varint,6,opt,name=total_spans,json=totalSpans,proto3" json:"total_spans,omitempty"`
+	Errors      int32                  `protobuf:"varint,7,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Parents before their children, siblings by start: from offset on.
+	Spans []*Span `protobuf:"bytes,8,rep,name=spans,proto3" json:"spans,omitempty"`
+	// The offset of the next page; 0 on the last one.
+	NextOffset int32 `protobuf:"varint,9,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	// Covers the root's duration without gap or overlap: only here is there time
+	// to win.
+	CriticalPath []*PathSegment `protobuf:"bytes,10,rep,name=critical_path,json=criticalPath,proto3" json:"critical_path,omitempty"`
+	// By critical time, most first.
+	Services      []*ServiceTime `protobuf:"bytes,11,rep,name=services,proto3" json:"services,omitempty"`
+	Complete      bool           `protobuf:"varint,12,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings      []string       `protobuf:"bytes,13,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceResponse) Reset() {
+	*x = TraceResponse{}
+	mi := &file_braid_v1_braid_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceResponse) ProtoMessage() {}
+
+func (x *TraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
+func (*TraceResponse) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *TraceResponse) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *TraceResponse) GetRootService() string {
+	if x != nil {
+		return x.RootService
+	}
+	return ""
+}
+
+func (x *TraceResponse) GetRootName() string {
+	if x != nil {
+		return x.RootName
+	}
+	return ""
+}
+
+func (x *TraceResponse) GetStartNs() uint64 {
+	if x != nil {
+		return x.StartNs
+	}
+	return 0
+}
+
+func (x *TraceResponse) GetDurationNs() uint64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *TraceResponse) GetTotalSpans() int32 {
+	if x != nil {
+		return x.TotalSpans
+	}
+	return 0
+}
+
+func (x *TraceResponse) GetErrors() int32 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *TraceResponse) GetSpans() []*Span {
+	if x != nil {
+		return x.Spans
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetNextOffset() int32 {
+	if x != nil {
+		return x.NextOffset
+	}
+	return 0
+}
+
+func (x *TraceResponse) GetCriticalPath() []*PathSegment {
+	if x != nil {
+		return x.CriticalPath
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetServices() []*ServiceTime {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *TraceResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// PathSegment is a stretch of time in which a trace waited for one span's own
+// work.
+type PathSegment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SpanId        string                 `protobuf:"bytes,1,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	StartNs       uint64                 `protobuf:"fixed64,4,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	DurationNs    uint64                 `protobuf:"fixed64,5,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathSegment) Reset() {
+	*x = PathSegment{}
+	mi := &file_braid_v1_braid_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathSegment) ProtoMessage() {}
+
+func (x *PathSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathSegment.ProtoReflect.Descriptor instead.
+func (*PathSegment) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *PathSegment) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
+	}
+	return ""
+}
+
+func (x *PathSegment) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PathSegment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PathSegment) GetStartNs() uint64 {
+	if x != nil {
+		return x.StartNs
+	}
+	return 0
+}
+
+func (x *PathSegment) GetDurationNs() uint64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+// ServiceTime is where the time of a trace went, by service.
+type ServiceTime struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Spans   int32                  `protobuf:"varint,2,opt,name=spans,proto3" json:"spans,omitempty"`
+	Errors  int32                  `protobuf:"varint,3,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Time of its spans not covered by their children.
+	SelfNs uint64 `protobuf:"fixed64,4,opt,name=self_ns,json=selfNs,proto3" json:"self_ns,omitempty"`
+	// Its part of the critical path.
+	CriticalNs    uint64 `protobuf:"fixed64,5,opt,name=critical_ns,json=criticalNs,proto3" json:"critical_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceTime) Reset() {
+	*x = ServiceTime{}
+	mi := &file_braid_v1_braid_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceTime) ProtoMessage() {}
+
+func (x *ServiceTime) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceTime.ProtoReflect.Descriptor instead.
+func (*ServiceTime) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ServiceTime) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ServiceTime) GetSpans() int32 {
+	if x != nil {
+		return x.Spans
+	}
+	return 0
+}
+
+func (x *ServiceTime) GetErrors() int32 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *ServiceTime) GetSelfNs() uint64 {
+	if x != nil {
+		return x.SelfNs
+	}
+	return 0
+}
+
+func (x *ServiceTime) GetCriticalNs() uint64 {
+	if x != nil {
+		return x.CriticalNs
+	}
+	return 0
+}
+
+type CompareTracesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any spelling of two trace ids.
+	A string `protobuf:"bytes,1,opt,name=a,proto3" json:"a,omitempty"`
+	B string `protobuf:"bytes,2,opt,name=b,proto3" json:"b,omitempty"`
+	// path (the default: as in a, then what only b has) or slower (most self time
+	// gained first).
+	Sort string `protobuf:"bytes,3,opt,name=sort,proto3" json:"sort,omitempty"`
+	// 0 means 1,000, the most is 10,000.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareTracesRequest) Reset() {
+	*x = CompareTracesRequest{}
+	mi := &file_braid_v1_braid_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareTracesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareTracesRequest) ProtoMessage() {}
+
+func (x *CompareTracesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareTracesRequest.ProtoReflect.Descriptor instead.
+func (*CompareTracesRequest) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CompareTracesRequest) GetA() string {
+	if x != nil {
+		return x.A
+	}
+	return ""
+}
+
+func (x *CompareTracesRequest) GetB() string {
+	if x != nil {
+		return x.B
+	}
+	return ""
+}
+
+func (x *CompareTracesRequest) GetSort() string {
+	if x != nil {
+		return x.Sort
+	}
+	return ""
+}
+
+func (x *CompareTracesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type CompareTracesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	A             *TraceOutline          `protobuf:"bytes,1,opt,name=a,proto3" json:"a,omitempty"`
+	B             *TraceOutline          `protobuf:"bytes,2,opt,name=b,proto3" json:"b,omitempty"`
+	Paths         []*PathDiff            `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
+	TotalPaths    int32                  `protobuf:"varint,4,opt,name=total_paths,json=totalPaths,proto3" json:"total_paths,omitempty"`
+	Complete      bool                   `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	Warnings      []string               `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareTracesResponse) Reset() {
+	*x = CompareTracesResponse{}
+	mi := &file_braid_v1_braid_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareTracesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareTracesResponse) ProtoMessage() {}
+
+func (x *CompareTracesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareTracesResponse.ProtoReflect.Descriptor instead.
+func (*CompareTracesResponse) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *CompareTracesResponse) GetA() *TraceOutline {
+	if x != nil {
+		return x.A
+	}
+	return nil
+}
+
+func (x *CompareTracesResponse) GetB() *TraceOutline {
+	if x != nil {
+		return x.B
+	}
+	return nil
+}
+
+func (x *CompareTracesResponse) GetPaths() []*PathDiff {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *CompareTracesResponse) GetTotalPaths() int32 {
+	if x != nil {
+		return x.TotalPaths
+	}
+	return 0
+}
+
+func (x *CompareTracesResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *CompareTracesResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type TraceOutline struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TraceId       string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	RootService   string                 `protobuf:"bytes,2,opt,name=root_service,json=rootService,proto3" json:"root_service,omitempty"`
+	RootName      string                 `protobuf:"bytes,3,opt,name=root_name,json=rootName,proto3" json:"root_name,omitempty"`
+	StartNs       uint64                 `protobuf:"fixed64,4,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	DurationNs    uint64                 `protobuf:"fixed64,5,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	Spans         int32                  `protobuf:"varint,6,opt,name=spans,proto3" json:"spans,omitempty"`
+	Errors        int32                  `protobuf:"varint,7,opt,name=errors,proto3" json:"errors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceOutline) Reset() {
+	*x = TraceOutline{}
+	mi := &file_braid_v1_braid_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceOutline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceOutline) ProtoMessage() {}
+
+func (x *TraceOutline) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceOutline.ProtoReflect.Descriptor instead.
+func (*TraceOutline) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *TraceOutline) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *TraceOutline) GetRootService() string {
+	if x != nil {
+		return x.RootService
+	}
+	return ""
+}
+
+func (x *TraceOutline) GetRootName() string {
+	if x != nil {
+		return x.RootName
+	}
+	return ""
+}
+
+func (x *TraceOutline) GetStartNs() uint64 {
+	if x != nil {
+		return x.StartNs
+	}
+	return 0
+}
+
+func (x *TraceOutline) GetDurationNs() uint64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *TraceOutline) GetSpans() int32 {
+	if x != nil {
+		return x.Spans
+	}
+	return 0
+}
+
+func (x *TraceOutline) GetErrors() int32 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+// PathDiff is one chain of service and operation from the root, in two traces.
+// Siblings with the same path count together.
+type PathDiff struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []*PathStep            `protobuf:"bytes,1,rep,name=path,proto3" json:"path,omitempty"`
+	A             *PathStats             `protobuf:"bytes,2,opt,name=a,proto3" json:"a,omitempty"`
+	B             *PathStats             `protobuf:"bytes,3,opt,name=b,proto3" json:"b,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathDiff) Reset() {
+	*x = PathDiff{}
+	mi := &file_braid_v1_braid_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathDiff) ProtoMessage() {}
+
+func (x *PathDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathDiff.ProtoReflect.Descriptor instead.
+func (*PathDiff) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *PathDiff) GetPath() []*PathStep {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *PathDiff) GetA() *PathStats {
+	if x != nil {
+		return x.A
+	}
+	return nil
+}
+
+func (x *PathDiff) GetB() *PathStats {
+	if x != nil {
+		return x.B
+	}
+	return nil
+}
+
+type PathStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Operation     string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathStep) Reset() {
+	*x = PathStep{}
+	mi := &file_braid_v1_braid_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathStep) ProtoMessage() {}
+
+func (x *PathStep) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathStep.ProtoReflect.Descriptor instead.
+func (*PathStep) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *PathStep) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PathStep) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *PathStep) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type PathStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spans         int32                  `protobuf:"varint,1,opt,name=spans,proto3" json:"spans,omitempty"`
+	Errors        int32                  `protobuf:"varint,2,opt,name=errors,proto3" json:"errors,omitempty"`
+	DurationNs    uint64                 `protobuf:"fixed64,3,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	SelfNs        uint64                 `protobuf:"fixed64,4,opt,name=self_ns,json=selfNs,proto3" json:"self_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathStats) Reset() {
+	*x = PathStats{}
+	mi := &file_braid_v1_braid_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathStats) ProtoMessage() {}
+
+func (x *PathStats) ProtoReflect() protoreflect.Message {
+	mi := &file_braid_v1_braid_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathStats.ProtoReflect.Descriptor instead.
+func (*PathStats) Descriptor() ([]byte, []int) {
+	return file_braid_v1_braid_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *PathStats) GetSpans() int32 {
+	if x != nil {
+		return x.Spans
+	}
+	return 0
+}
+
+func (x *PathStats) GetErrors() int32 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *PathStats) GetDurationNs() uint64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *PathStats) GetSelfNs() uint64 {
+	if x != nil {
+		return x.SelfNs
+	}
+	return 0
+}
+
 var File_braid_v1_braid_proto protoreflect.FileDescriptor
 
 const file_braid_v1_braid_proto_rawDesc = "" +
@@ -4114,7 +4917,79 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\aseconds\x18\x05 \x01(\x01R\aseconds\x12\x18\n" +
 	"\arunning\x18\x06 \x01(\bR\arunning\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x12\"\n" +
-	"\x04cost\x18\b \x01(\v2\x0e.braid.v1.CostR\x04cost2\xc3\t\n" +
+	"\x04cost\x18\b \x01(\v2\x0e.braid.v1.CostR\x04cost\"W\n" +
+	"\fTraceRequest\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x05R\x06offset\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xcd\x03\n" +
+	"\rTraceResponse\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12!\n" +
+	"\froot_service\x18\x02 \x01(\tR\vrootService\x12\x1b\n" +
+	"\troot_name\x18\x03 \x01(\tR\brootName\x12\x19\n" +
+	"\bstart_ns\x18\x04 \x01(\x06R\astartNs\x12\x1f\n" +
+	"\vduration_ns\x18\x05 \x01(\x06R\n" +
+	"durationNs\x12\x1f\n" +
+	"\vtotal_spans\x18\x06 \x01(\x05R\n" +
+	"totalSpans\x12\x16\n" +
+	"\x06errors\x18\a \x01(\x05R\x06errors\x12$\n" +
+	"\x05spans\x18\b \x03(\v2\x0e.braid.v1.SpanR\x05spans\x12\x1f\n" +
+	"\vnext_offset\x18\t \x01(\x05R\n" +
+	"nextOffset\x12:\n" +
+	"\rcritical_path\x18\n" +
+	" \x03(\v2\x15.braid.v1.PathSegmentR\fcriticalPath\x121\n" +
+	"\bservices\x18\v \x03(\v2\x15.braid.v1.ServiceTimeR\bservices\x12\x1a\n" +
+	"\bcomplete\x18\f \x01(\bR\bcomplete\x12\x1a\n" +
+	"\bwarnings\x18\r \x03(\tR\bwarnings\"\x90\x01\n" +
+	"\vPathSegment\x12\x17\n" +
+	"\aspan_id\x18\x01 \x01(\tR\x06spanId\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x19\n" +
+	"\bstart_ns\x18\x04 \x01(\x06R\astartNs\x12\x1f\n" +
+	"\vduration_ns\x18\x05 \x01(\x06R\n" +
+	"durationNs\"\x8f\x01\n" +
+	"\vServiceTime\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05spans\x18\x02 \x01(\x05R\x05spans\x12\x16\n" +
+	"\x06errors\x18\x03 \x01(\x05R\x06errors\x12\x17\n" +
+	"\aself_ns\x18\x04 \x01(\x06R\x06selfNs\x12\x1f\n" +
+	"\vcritical_ns\x18\x05 \x01(\x06R\n" +
+	"criticalNs\"\\\n" +
+	"\x14CompareTracesRequest\x12\f\n" +
+	"\x01a\x18\x01 \x01(\tR\x01a\x12\f\n" +
+	"\x01b\x18\x02 \x01(\tR\x01b\x12\x12\n" +
+	"\x04sort\x18\x03 \x01(\tR\x04sort\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xe6\x01\n" +
+	"\x15CompareTracesResponse\x12$\n" +
+	"\x01a\x18\x01 \x01(\v2\x16.braid.v1.TraceOutlineR\x01a\x12$\n" +
+	"\x01b\x18\x02 \x01(\v2\x16.braid.v1.TraceOutlineR\x01b\x12(\n" +
+	"\x05paths\x18\x03 \x03(\v2\x12.braid.v1.PathDiffR\x05paths\x12\x1f\n" +
+	"\vtotal_paths\x18\x04 \x01(\x05R\n" +
+	"totalPaths\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"\xd3\x01\n" +
+	"\fTraceOutline\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12!\n" +
+	"\froot_service\x18\x02 \x01(\tR\vrootService\x12\x1b\n" +
+	"\troot_name\x18\x03 \x01(\tR\brootName\x12\x19\n" +
+	"\bstart_ns\x18\x04 \x01(\x06R\astartNs\x12\x1f\n" +
+	"\vduration_ns\x18\x05 \x01(\x06R\n" +
+	"durationNs\x12\x14\n" +
+	"\x05spans\x18\x06 \x01(\x05R\x05spans\x12\x16\n" +
+	"\x06errors\x18\a \x01(\x05R\x06errors\"x\n" +
+	"\bPathDiff\x12&\n" +
+	"\x04path\x18\x01 \x03(\v2\x12.braid.v1.PathStepR\x04path\x12!\n" +
+	"\x01a\x18\x02 \x01(\v2\x13.braid.v1.PathStatsR\x01a\x12!\n" +
+	"\x01b\x18\x03 \x01(\v2\x13.braid.v1.PathStatsR\x01b\"V\n" +
+	"\bPathStep\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1c\n" +
+	"\toperation\x18\x02 \x01(\tR\toperation\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"s\n" +
+	"\tPathStats\x12\x14\n" +
+	"\x05spans\x18\x01 \x01(\x05R\x05spans\x12\x16\n" +
+	"\x06errors\x18\x02 \x01(\x05R\x06errors\x12\x1f\n" +
+	"\vduration_ns\x18\x03 \x01(\x06R\n" +
+	"durationNs\x12\x17\n" +
+	"\aself_ns\x18\x04 \x01(\x06R\x06selfNs2\x9e\v\n" +
 	"\x05Braid\x12m\n" +
 	"\tCorrelate\x12\x1a.braid.v1.CorrelateRequest\x1a\x1b.braid.v1.CorrelateResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/api/braid/v1/correlate/{id=**}\x12x\n" +
 	"\x0fCorrelateStream\x12\x1a.braid.v1.CorrelateRequest\x1a\x17.braid.v1.CorrelatePart\".\x82\xd3\xe4\x93\x02(\x12&/api/braid/v1/correlate-stream/{id=**}0\x01\x12i\n" +
@@ -4125,7 +5000,9 @@ const file_braid_v1_braid_proto_rawDesc = "" +
 	"\fTraceMetrics\x12\x1d.braid.v1.TraceMetricsRequest\x1a\x1e.braid.v1.TraceMetricsResponse\"1\x82\xd3\xe4\x93\x02+\x12)/api/braid/v1/trace-metrics/{trace_id=**}\x12X\n" +
 	"\x05Query\x12\x16.braid.v1.QueryRequest\x1a\x17.braid.v1.QueryResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/braid/v1/query\x12d\n" +
 	"\bOutliers\x12\x19.braid.v1.OutliersRequest\x1a\x1a.braid.v1.OutliersResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/braid/v1/outliers\x12a\n" +
-	"\bServices\x12\x19.braid.v1.ServicesRequest\x1a\x1a.braid.v1.ServicesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/api/braid/v1/services\x12]\n" +
+	"\bServices\x12\x19.braid.v1.ServicesRequest\x1a\x1a.braid.v1.ServicesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/api/braid/v1/services\x12a\n" +
+	"\x05Trace\x12\x16.braid.v1.TraceRequest\x1a\x17.braid.v1.TraceResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/api/braid/v1/traces/{trace_id}\x12v\n" +
+	"\rCompareTraces\x12\x1e.braid.v1.CompareTracesRequest\x1a\x1f.braid.v1.CompareTracesResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/braid/v1/compare-traces\x12]\n" +
 	"\aQueries\x12\x18.braid.v1.QueriesRequest\x1a\x19.braid.v1.QueriesResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/braid/v1/queriesB\x1eZ\x1cbraid/proto/braid/v1;braidv1b\x06proto3"
 
 var (
@@ -4140,7 +5017,7 @@ func file_braid_v1_braid_proto_rawDescGZIP() []byte {
 	return file_braid_v1_braid_proto_rawDescData
 }
 
-var file_braid_v1_braid_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_braid_v1_braid_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_braid_v1_braid_proto_goTypes = []any{
 	(*Attribute)(nil),              // 0: braid.v1.Attribute
 	(*Id)(nil),                     // 1: braid.v1.Id
@@ -4189,11 +5066,21 @@ var file_braid_v1_braid_proto_goTypes = []any{
 	(*QueriesRequest)(nil),         // 44: braid.v1.QueriesRequest
 	(*QueriesResponse)(nil),        // 45: braid.v1.QueriesResponse
 	(*QueryLogEntry)(nil),          // 46: braid.v1.QueryLogEntry
-	nil,                            // 47: braid.v1.Exemplar.SeriesEntry
-	nil,                            // 48: braid.v1.Alert.LabelsEntry
-	nil,                            // 49: braid.v1.RequestsBehindRequest.SeriesEntry
-	nil,                            // 50: braid.v1.BehindRequest.SeriesEntry
-	nil,                            // 51: braid.v1.MetricAt.LabelsEntry
+	(*TraceRequest)(nil),           // 47: braid.v1.TraceRequest
+	(*TraceResponse)(nil),          // 48: braid.v1.TraceResponse
+	(*PathSegment)(nil),            // 49: braid.v1.PathSegment
+	(*ServiceTime)(nil),            // 50: braid.v1.ServiceTime
+	(*CompareTracesRequest)(nil),   // 51: braid.v1.CompareTracesRequest
+	(*CompareTracesResponse)(nil),  // 52: braid.v1.CompareTracesResponse
+	(*TraceOutline)(nil),           // 53: braid.v1.TraceOutline
+	(*PathDiff)(nil),               // 54: braid.v1.PathDiff
+	(*PathStep)(nil),               // 55: braid.v1.PathStep
+	(*PathStats)(nil),              // 56: braid.v1.PathStats
+	nil,                            // 57: braid.v1.Exemplar.SeriesEntry
+	nil,                            // 58: braid.v1.Alert.LabelsEntry
+	nil,                            // 59: braid.v1.RequestsBehindRequest.SeriesEntry
+	nil,                            // 60: braid.v1.BehindRequest.SeriesEntry
+	nil,                            // 61: braid.v1.MetricAt.LabelsEntry
 }
 var file_braid_v1_braid_proto_depIdxs = []int32{
 	1,  // 0: braid.v1.CorrelateResponse.kinds:type_name -> braid.v1.Id
@@ -4221,17 +5108,17 @@ var file_braid_v1_braid_proto_depIdxs = []int32{
 	0,  // 22: braid.v1.SpanLink.attributes:type_name -> braid.v1.Attribute
 	0,  // 23: braid.v1.Log.attributes:type_name -> braid.v1.Attribute
 	0,  // 24: braid.v1.Log.resource:type_name -> braid.v1.Attribute
-	47, // 25: braid.v1.Exemplar.series:type_name -> braid.v1.Exemplar.SeriesEntry
+	57, // 25: braid.v1.Exemplar.series:type_name -> braid.v1.Exemplar.SeriesEntry
 	0,  // 26: braid.v1.Exemplar.attributes:type_name -> braid.v1.Attribute
-	48, // 27: braid.v1.Alert.labels:type_name -> braid.v1.Alert.LabelsEntry
+	58, // 27: braid.v1.Alert.labels:type_name -> braid.v1.Alert.LabelsEntry
 	14, // 28: braid.v1.RequestsResponse.requests:type_name -> braid.v1.RequestSummary
 	19, // 29: braid.v1.RequestsResponse.facets:type_name -> braid.v1.Facet
 	20, // 30: braid.v1.Facet.values:type_name -> braid.v1.FacetValue
-	49, // 31: braid.v1.RequestsBehindRequest.series:type_name -> braid.v1.RequestsBehindRequest.SeriesEntry
+	59, // 31: braid.v1.RequestsBehindRequest.series:type_name -> braid.v1.RequestsBehindRequest.SeriesEntry
 	23, // 32: braid.v1.RequestsBehindResponse.requests:type_name -> braid.v1.BehindRequest
 	5,  // 33: braid.v1.RequestsBehindResponse.range:type_name -> braid.v1.TimeRange
 	14, // 34: braid.v1.BehindRequest.request:type_name -> braid.v1.RequestSummary
-	50, // 35: braid.v1.BehindRequest.series:type_name -> braid.v1.BehindRequest.SeriesEntry
+	60, // 35: braid.v1.BehindRequest.series:type_name -> braid.v1.BehindRequest.SeriesEntry
 	10, // 36: braid.v1.SpanLogsResponse.logs:type_name -> braid.v1.Log
 	10, // 37: braid.v1.LogTracesRequest.log:type_name -> braid.v1.Log
 	28, // 38: braid.v1.LogTracesResponse.traces:type_name -> braid.v1.LogTrace
@@ -4240,7 +5127,7 @@ var file_braid_v1_braid_proto_depIdxs = []int32{
 	5,  // 41: braid.v1.TraceMetricsResponse.range:type_name -> braid.v1.TimeRange
 	31, // 42: braid.v1.TraceMetricsResponse.services:type_name -> braid.v1.ServiceMetrics
 	32, // 43: braid.v1.ServiceMetrics.series:type_name -> braid.v1.MetricAt
-	51, // 44: braid.v1.MetricAt.labels:type_name -> braid.v1.MetricAt.LabelsEntry
+	61, // 44: braid.v1.MetricAt.labels:type_name -> braid.v1.MetricAt.LabelsEntry
 	35, // 45: braid.v1.QueryResponse.columns:type_name -> braid.v1.Column
 	36, // 46: braid.v1.QueryResponse.rows:type_name -> braid.v1.Row
 	16, // 47: braid.v1.QueryResponse.cost:type_name -> braid.v1.Cost
@@ -4249,33 +5136,46 @@ var file_braid_v1_braid_proto_depIdxs = []int32{
 	43, // 50: braid.v1.ServicesResponse.edges:type_name -> braid.v1.ServiceEdge
 	46, // 51: braid.v1.QueriesResponse.queries:type_name -> braid.v1.QueryLogEntry
 	16, // 52: braid.v1.QueryLogEntry.cost:type_name -> braid.v1.Cost
-	2,  // 53: braid.v1.Braid.Correlate:input_type -> braid.v1.CorrelateRequest
-	2,  // 54: braid.v1.Braid.CorrelateStream:input_type -> braid.v1.CorrelateRequest
-	17, // 55: braid.v1.Braid.Requests:input_type -> braid.v1.RequestsRequest
-	21, // 56: braid.v1.Braid.RequestsBehind:input_type -> braid.v1.RequestsBehindRequest
-	24, // 57: braid.v1.Braid.SpanLogs:input_type -> braid.v1.SpanLogsRequest
-	26, // 58: braid.v1.Braid.LogTraces:input_type -> braid.v1.LogTracesRequest
-	29, // 59: braid.v1.Braid.TraceMetrics:input_type -> braid.v1.TraceMetricsRequest
-	33, // 60: braid.v1.Braid.Query:input_type -> braid.v1.QueryRequest
-	37, // 61: braid.v1.Braid.Outliers:input_type -> braid.v1.OutliersRequest
-	40, // 62: braid.v1.Braid.Services:input_type -> braid.v1.ServicesRequest
-	44, // 63: braid.v1.Braid.Queries:input_type -> braid.v1.QueriesRequest
-	3,  // 64: braid.v1.Braid.Correlate:output_type -> braid.v1.CorrelateResponse
-	4,  // 65: braid.v1.Braid.CorrelateStream:output_type -> braid.v1.CorrelatePart
-	18, // 66: braid.v1.Braid.Requests:output_type -> braid.v1.RequestsResponse
-	22, // 67: braid.v1.Braid.RequestsBehind:output_type -> braid.v1.RequestsBehindResponse
-	25, // 68: braid.v1.Braid.SpanLogs:output_type -> braid.v1.SpanLogsResponse
-	27, // 69: braid.v1.Braid.LogTraces:output_type -> braid.v1.LogTracesResponse
-	30, // 70: braid.v1.Braid.TraceMetrics:output_type -> braid.v1.TraceMetricsResponse
-	34, // 71: braid.v1.Braid.Query:output_type -> braid.v1.QueryResponse
-	38, // 72: braid.v1.Braid.Outliers:output_type -> braid.v1.OutliersResponse
-	41, // 73: braid.v1.Braid.Services:output_type -> braid.v1.ServicesResponse
-	45, // 74: braid.v1.Braid.Queries:output_type -> braid.v1.QueriesResponse
-	64, // [64:75] is the sub-list for method output_type
-	53, // [53:64] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	7,  // 53: braid.v1.TraceResponse.spans:type_name -> braid.v1.Span
+	49, // 54: braid.v1.TraceResponse.critical_path:type_name -> braid.v1.PathSegment
+	50, // 55: braid.v1.TraceResponse.services:type_name -> braid.v1.ServiceTime
+	53, // 56: braid.v1.CompareTracesResponse.a:type_name -> braid.v1.TraceOutline
+	53, // 57: braid.v1.CompareTracesResponse.b:type_name -> braid.v1.TraceOutline
+	54, // 58: braid.v1.CompareTracesResponse.paths:type_name -> braid.v1.PathDiff
+	55, // 59: braid.v1.PathDiff.path:type_name -> braid.v1.PathStep
+	56, // 60: braid.v1.PathDiff.a:type_name -> braid.v1.PathStats
+	56, // 61: braid.v1.PathDiff.b:type_name -> braid.v1.PathStats
+	2,  // 62: braid.v1.Braid.Correlate:input_type -> braid.v1.CorrelateRequest
+	2,  // 63: braid.v1.Braid.CorrelateStream:input_type -> braid.v1.CorrelateRequest
+	17, // 64: braid.v1.Braid.Requests:input_type -> braid.v1.RequestsRequest
+	21, // 65: braid.v1.Braid.RequestsBehind:input_type -> braid.v1.RequestsBehindRequest
+	24, // 66: braid.v1.Braid.SpanLogs:input_type -> braid.v1.SpanLogsRequest
+	26, // 67: braid.v1.Braid.LogTraces:input_type -> braid.v1.LogTracesRequest
+	29, // 68: braid.v1.Braid.TraceMetrics:input_type -> braid.v1.TraceMetricsRequest
+	33, // 69: braid.v1.Braid.Query:input_type -> braid.v1.QueryRequest
+	37, // 70: braid.v1.Braid.Outliers:input_type -> braid.v1.OutliersRequest
+	40, // 71: braid.v1.Braid.Services:input_type -> braid.v1.ServicesRequest
+	47, // 72: braid.v1.Braid.Trace:input_type -> braid.v1.TraceRequest
+	51, // 73: braid.v1.Braid.CompareTraces:input_type -> braid.v1.CompareTracesRequest
+	44, // 74: braid.v1.Braid.Queries:input_type -> braid.v1.QueriesRequest
+	3,  // 75: braid.v1.Braid.Correlate:output_type -> braid.v1.CorrelateResponse
+	4,  // 76: braid.v1.Braid.CorrelateStream:output_type -> braid.v1.CorrelatePart
+	18, // 77: braid.v1.Braid.Requests:output_type -> braid.v1.RequestsResponse
+	22, // 78: braid.v1.Braid.RequestsBehind:output_type -> braid.v1.RequestsBehindResponse
+	25, // 79: braid.v1.Braid.SpanLogs:output_type -> braid.v1.SpanLogsResponse
+	27, // 80: braid.v1.Braid.LogTraces:output_type -> braid.v1.LogTracesResponse
+	30, // 81: braid.v1.Braid.TraceMetrics:output_type -> braid.v1.TraceMetricsResponse
+	34, // 82: braid.v1.Braid.Query:output_type -> braid.v1.QueryResponse
+	38, // 83: braid.v1.Braid.Outliers:output_type -> braid.v1.OutliersResponse
+	41, // 84: braid.v1.Braid.Services:output_type -> braid.v1.ServicesResponse
+	48, // 85: braid.v1.Braid.Trace:output_type -> braid.v1.TraceResponse
+	52, // 86: braid.v1.Braid.CompareTraces:output_type -> braid.v1.CompareTracesResponse
+	45, // 87: braid.v1.Braid.Queries:output_type -> braid.v1.QueriesResponse
+	75, // [75:88] is the sub-list for method output_type
+	62, // [62:75] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_braid_v1_braid_proto_init() }
@@ -4296,7 +5196,7 @@ func file_braid_v1_braid_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_braid_v1_braid_proto_rawDesc), len(file_braid_v1_braid_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,8 @@ const (
 	Braid_Query_FullMethodName           = "/braid.v1.Braid/Query"
 	Braid_Outliers_FullMethodName        = "/braid.v1.Braid/Outliers"
 	Braid_Services_FullMethodName        = "/braid.v1.Braid/Services"
+	Braid_Trace_FullMethodName           = "/braid.v1.Braid/Trace"
+	Braid_CompareTraces_FullMethodName   = "/braid.v1.Braid/CompareTraces"
 	Braid_Queries_FullMethodName         = "/braid.v1.Braid/Queries"
 )
 
@@ -67,6 +69,11 @@ type BraidClient interface {
 	// Services is the service map with rate, errors and duration of each service
 	// and edge, computed from the stored spans.
 	Services(ctx context.Context, in *ServicesRequest, opts ...grpc.CallOption) (*ServicesResponse, error)
+	// Trace returns one trace as a tree: its spans by pages, each with its self
+	// time, and what the trace waited for (its critical path).
+	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (*TraceResponse, error)
+	// CompareTraces lines up two traces by the paths of their spans.
+	CompareTraces(ctx context.Context, in *CompareTracesRequest, opts ...grpc.CallOption) (*CompareTracesResponse, error)
 	// Queries lists what is being asked, and what was asked last.
 	Queries(ctx context.Context, in *QueriesRequest, opts ...grpc.CallOption) (*QueriesResponse, error)
 }
@@ -188,6 +195,26 @@ func (c *braidClient) Services(ctx context.Context, in *ServicesRequest, opts ..
 	return out, nil
 }
 
+func (c *braidClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (*TraceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TraceResponse)
+	err := c.cc.Invoke(ctx, Braid_Trace_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *braidClient) CompareTraces(ctx context.Context, in *CompareTracesRequest, opts ...grpc.CallOption) (*CompareTracesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareTracesResponse)
+	err := c.cc.Invoke(ctx, Braid_CompareTraces_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *braidClient) Queries(ctx context.Context, in *QueriesRequest, opts ...grpc.CallOption) (*QueriesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueriesResponse)
@@ -230,6 +257,11 @@ type BraidServer interface {
 	// Services is the service map with rate, errors and duration of each service
 	// and edge, computed from the stored spans.
 	Services(context.Context, *ServicesRequest) (*ServicesResponse, error)
+	// Trace returns one trace as a tree: its spans by pages, each with its self
+	// time, and what the trace waited for (its critical path).
+	Trace(context.Context, *TraceRequest) (*TraceResponse, error)
+	// CompareTraces lines up two traces by the paths of their spans.
+	CompareTraces(context.Context, *CompareTracesRequest) (*CompareTracesResponse, error)
 	// Queries lists what is being asked, and what was asked last.
 	Queries(context.Context, *QueriesRequest) (*QueriesResponse, error)
 	mustEmbedUnimplementedBraidServer()
@@ -271,6 +303,12 @@ func (UnimplementedBraidServer) Outliers(context.Context, *OutliersRequest) (*Ou
 }
 func (UnimplementedBraidServer) Services(context.Context, *ServicesRequest) (*ServicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Services not implemented")
+}
+func (UnimplementedBraidServer) Trace(context.Context, *TraceRequest) (*TraceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Trace not implemented")
+}
+func (UnimplementedBraidServer) CompareTraces(context.Context, *CompareTracesRequest) (*CompareTracesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareTraces not implemented")
 }
 func (UnimplementedBraidServer) Queries(context.Context, *QueriesRequest) (*QueriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Queries not implemented")
@@ -469,6 +507,42 @@ func _Braid_Services_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Braid_Trace_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BraidServer).Trace(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Braid_Trace_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BraidServer).Trace(ctx, req.(*TraceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Braid_CompareTraces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareTracesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BraidServer).CompareTraces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Braid_CompareTraces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BraidServer).CompareTraces(ctx, req.(*CompareTracesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Braid_Queries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueriesRequest)
 	if err := dec(in); err != nil {
@@ -529,6 +603,14 @@ var Braid_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Services",
 			Handler:    _Braid_Services_Handler,
+		},
+		{
+			MethodName: "Trace",
+			Handler:    _Braid_Trace_Handler,
+		},
+		{
+			MethodName: "CompareTraces",
+			Handler:    _Braid_CompareTraces_Handler,
 		},
 		{
 			MethodName: "Queries",

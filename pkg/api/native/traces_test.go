@@ -1,0 +1,83 @@
+package native
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"braid/internal/testkit"
+	"braid/pkg/model"
+	"braid/pkg/query/engine"
+	"braid/pkg/tenant"
+	braidv1 "braid/proto/braid/v1"
+)
+
+func withTraces(rows ...model.SpanRow) *Service {
+	src := testkit.NewMemTraces()
+	src.Add(tenant.Default, rows...)
+	return New(Options{Traces: src, Guard: engine.New(engine.Options{})})
+}
+
+// TestTraces asks over REST, as users do.
+func TestTraces(t *testing.T) {
+	s := withTraces(testkit.Shop()...)
+	h, err := Handler(context.Background(), testkit.DialGRPC(t, s.Register))
+	require.NoError(t, err)
+	testkit.RunScript(t, "testdata/traces.txt", func(q string) string { return testkit.AskHTTP(h, q) })
+}
+
+// comb is a root with n children, one after the other, each with one of its own.
+func comb(n int) []model.SpanRow {
+	res := &model.Resource{Attrs: model.Attrs{{Key: "service.name", Value: model.String("web")}}}
+	id := func(i int) (out model.SpanID) {
+		binary.BigEndian.PutUint64(out[:], uint64(i))
+		return out
+	}
+	row := func(i, parent int, start, end int64) model.SpanRow {
+		r := model.SpanRow{Resource: res, Scope: &model.Scope{}}
+		r.TraceID, r.SpanID, r.Name, r.Start, r.End = model.TraceID{1}, id(i), "work", 1e9+start, 1e9+end
+		if parent > 0 {
+			r.ParentID = id(parent)
+		}
+		r.Attrs = model.Attrs{{Key: "i", Value: model.Int(int64(i))}}
+		return r
+	}
+	rows := []model.SpanRow{row(1, 0, 0, int64(n)*10)}
+	for i := range n {
+		at := int64(i) * 10
+		rows = append(rows, row(2+2*i, 1, at, at+8), row(3+2*i, 2+2*i, at+2, at+5))
+	}
+	return rows
+}
+
+// TestPagesOfALargeTrace reads a trace that is not held in memory whole, page by
+// page: each span comes once, with its attributes, after its parent; self times
+// add up to the union of all spans, critical times to the root's duration.
+func TestPagesOfALargeTrace(t *testing.T) {
+	const n = keptWhole/2 + 500
+	s := withTraces(comb(n)...)
+	seen := map[string]bool{"": true}
+	offset, pages := int32(0), 0
+	for {
+		got, err := s.Trace(context.Background(), &braidv1.TraceRequest{TraceId: model.TraceID{1}.String(), Offset: offset, Limit: 9_000})
+		require.NoError(t, err)
+		require.EqualValues(t, 2*n+1, got.GetTotalSpans())
+		for _, x := range got.GetSpans() {
+			require.False(t, seen[x.GetSpanId()])
+			require.True(t, seen[x.GetParentId()])
+			require.Len(t, x.GetAttributes(), 1)
+			seen[x.GetSpanId()] = true
+		}
+		require.Len(t, got.GetServices(), 1)
+		require.EqualValues(t, 10*n, got.GetServices()[0].GetSelfNs())
+		require.EqualValues(t, 10*n, got.GetServices()[0].GetCriticalNs())
+		pages++
+		if offset = got.GetNextOffset(); offset == 0 {
+			break
+		}
+	}
+	require.Equal(t, 3, pages)
+	require.Len(t, seen, 2*n+2)
+}
