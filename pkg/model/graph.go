@@ -1,5 +1,7 @@
 package model
 
+import "fmt"
+
 // ServiceEdge says that one service calls another: one line of the service
 // graph. Calls and Errors count spans.
 type ServiceEdge struct {
@@ -40,4 +42,10 @@ type GraphService struct {
 type Latency struct {
 	Count, Sum uint64
 	Sketch     *Sketch
+}
+
+// String draws an edge for logs and tests.
+func (e GraphEdge) String() string {
+	return fmt.Sprintf("%s -> %s %s calls=%d errors=%d client=%d/%d server=%d/%d", e.Client, e.Server, e.Type, e.Calls, e.Errors,
+		e.ClientLatency.Count, e.ClientLatency.Sum, e.ServerLatency.Count, e.ServerLatency.Sum)
 }

@@ -78,8 +78,7 @@ func TestServiceGraphCountsCalls(t *testing.T) {
 func edges(g *model.ServiceGraph) []string {
 	var out []string
 	for _, e := range g.Edges {
-		out = append(out, fmt.Sprintf("%s -> %s %s calls=%d errors=%d client=%d/%d server=%d/%d", e.Client, e.Server, e.Type, e.Calls, e.Errors,
-			e.ClientLatency.Count, e.ClientLatency.Sum, e.ServerLatency.Count, e.ServerLatency.Sum))
+		out = append(out, e.String())
 	}
 	return out
 }
