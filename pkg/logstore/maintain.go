@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"braid/pkg/block"
+	"braid/pkg/tenant"
 )
 
 // maintain looks after age, retention and merges until Close.
@@ -75,6 +76,19 @@ func (s *Store) flushOld(t *tenantState) {
 	}
 }
 
+// retention returns how much of a tenant's records is kept.
+func (s *Store) retention(id tenant.ID) block.Retention {
+	r := block.Retention{MaxAge: s.opts.Retention, MaxBytes: s.opts.RetentionBytes}
+	own := s.opts.Limits(id)
+	if own.Retention > 0 {
+		r.MaxAge = own.Retention
+	}
+	if own.RetentionBytes > 0 {
+		r.MaxBytes = own.RetentionBytes
+	}
+	return r
+}
+
 // retire drops the blocks past retention.
 func (s *Store) retire(t *tenantState) {
 	t.mu.Lock()
@@ -84,7 +98,7 @@ func (s *Store) retire(t *tenantState) {
 			blocks = append(blocks, r.block)
 		}
 	}
-	drops := block.PlanRetention(blocks, block.Retention{MaxAge: s.opts.Retention, MaxBytes: s.opts.RetentionBytes}, s.opts.Now())
+	drops := block.PlanRetention(blocks, s.retention(t.id), s.opts.Now())
 	var gone []*blockReader
 	for _, d := range drops {
 		i := slices.IndexFunc(t.blocks, func(r *blockReader) bool { return r.block == d.Block })

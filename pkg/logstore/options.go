@@ -62,6 +62,9 @@ type Limits struct {
 	// BytesPerSecond refuses requests of a tenant that sends more, after a
 	// second's burst; 0: no bound.
 	BytesPerSecond float64
+	// Retention and RetentionBytes stand in for those of the Options.
+	Retention      time.Duration
+	RetentionBytes int64
 }
 
 func (l Limits) withDefaults() Limits {

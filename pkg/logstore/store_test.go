@@ -224,6 +224,14 @@ func TestRetentionDropsWholeBlocks(t *testing.T) {
 	for name, limit := range map[string]func(*Options, int64){
 		"age":  func(o *Options, _ int64) { o.Retention = 90 * time.Minute },
 		"size": func(o *Options, size int64) { o.RetentionBytes = size * 5 / 2 },
+		"the tenant's own age": func(o *Options, _ int64) {
+			o.Retention = time.Minute
+			o.Limits = func(tenant.ID) Limits { return Limits{Retention: 90 * time.Minute} }
+		},
+		"the tenant's own size": func(o *Options, size int64) {
+			o.RetentionBytes = 1
+			o.Limits = func(tenant.ID) Limits { return Limits{RetentionBytes: size * 5 / 2} }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t.TempDir())

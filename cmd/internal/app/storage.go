@@ -41,7 +41,7 @@ func (a *App) openStorage(ctx context.Context) error {
 	}
 	pipeline, err := ingest.New(ingest.Options{Log: logAdapter{s.log}, Metrics: s.metrics, Logs: s.logs, Spans: s.spanAppender(),
 		Limits: a.ingestLimits, MaxRequestBytes: int(a.cfg.Load().OTLP.MaxBody), MemoryBytes: int64(a.cfg.Load().Ingest.MaxInFlight),
-		KeepJSONText: !a.cfg.Load().OTLP.ParseBody, Logger: a.log.With("part", "ingest"), Registerer: a.reg})
+		KeepJSONText: !a.cfg.Load().OTLP.ParseBody, ParseLogfmt: a.cfg.Load().OTLP.Logfmt, Logger: a.log.With("part", "ingest"), Registerer: a.reg})
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,8 @@ func (a *App) openLogs(s *stores, c *config.Config) (err error) {
 		Retention: c.Logs.Retention.Std(), RetentionBytes: int64(c.Logs.RetentionSize), HeadMaxAge: c.Logs.FlushAge.Std(),
 		Limits: func(t tenant.ID) logstore.Limits {
 			l := a.cfg.Load().LimitsOf(string(t))
-			return logstore.Limits{MaxRecordBytes: int(l.LogRecordSize), MaxFields: l.MaxAttributes, BytesPerSecond: float64(l.LogBytesPerSecond)}
+			return logstore.Limits{MaxRecordBytes: int(l.LogRecordSize), MaxFields: l.MaxAttributes, BytesPerSecond: float64(l.LogBytesPerSecond),
+				Retention: l.LogsRetention.Std(), RetentionBytes: int64(l.LogsSize)}
 		}})
 	if err != nil {
 		return fmt.Errorf("cannot open the log store: %w", err)

@@ -47,6 +47,7 @@ type OTLP struct {
 	GRPC      Listener `yaml:"grpc" doc:"OTLP/gRPC."`
 	MaxBody   Size     `yaml:"max_body" doc:"Largest request, before and after decompression."`
 	ParseBody bool     `yaml:"parse_bodies" doc:"Turn log bodies that are JSON objects into fields as well."`
+	Logfmt    bool     `yaml:"parse_logfmt" doc:"Turn log bodies such as level=info msg=\"done\" into fields as well."`
 }
 
 // Log of the program.
@@ -153,6 +154,8 @@ type Limits struct {
 	MetricsRetention   Duration `yaml:"metrics_retention" doc:"How long the tenant's samples are kept, instead of metrics.retention; read at start."`
 	MetricsSize        Size     `yaml:"metrics_size" doc:"Largest size of the tenant's metrics, instead of metrics.retention_size; read at start."`
 	LogBytesPerSecond  Size     `yaml:"log_bytes_per_second" doc:"Log bytes taken in a second."`
+	LogsRetention      Duration `yaml:"logs_retention" doc:"How long the tenant's log records are kept, instead of logs.retention."`
+	LogsSize           Size     `yaml:"logs_size" doc:"Largest size of the tenant's logs, instead of logs.retention_size."`
 	LogRecordSize      Size     `yaml:"log_record_size" doc:"Bytes of a log record: longer ones are cut, with a mark."`
 	MaxAttributes      int      `yaml:"max_attributes" doc:"Attributes of one record, span or point."`
 	MaxAttributeSize   Size     `yaml:"max_attribute_size" doc:"Bytes of one attribute value."`
@@ -220,6 +223,8 @@ func (c *Config) LimitsOf(t string) Limits {
 	set(&l.MetricsSize, own.MetricsSize)
 	set(&l.LogBytesPerSecond, own.LogBytesPerSecond)
 	set(&l.LogRecordSize, own.LogRecordSize)
+	set(&l.LogsRetention, own.LogsRetention)
+	set(&l.LogsSize, own.LogsSize)
 	set(&l.MaxAttributes, own.MaxAttributes)
 	set(&l.MaxAttributeSize, own.MaxAttributeSize)
 	return l
