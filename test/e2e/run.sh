@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # The real program and a real browser: starts braid serve on ports of its own,
 # feeds it the shop, and runs the UI's end-to-end tests against it.
-# Installs Debian's Chromium when there is none.
+# Then Prometheus's promtool against the program. Installs Debian's Chromium and
+# Prometheus when there are none.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-if ! command -v chromium >/dev/null; then
+missing=""
+command -v chromium >/dev/null || missing="$missing chromium"
+command -v promtool >/dev/null || missing="$missing prometheus"
+if [ -n "$missing" ]; then
   sudo=""
   [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 fi
 
 dir=$(mktemp -d)
@@ -40,3 +44,5 @@ if ! BRAID_URL="$url" npm --prefix ui run e2e; then
   tail -n 20 "$dir/log"
   exit 1
 fi
+
+BRAID_BIN="$PWD/bin" go test -tags promtool -run TestPromtool -count 1 ./test/e2e

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,11 +36,12 @@ func main() {
 	// The newest timestamp is a minute old, whatever the clock does meanwhile.
 	l.start = time.Now().Add(-time.Minute - time.Duration(l.steps)*l.every).Truncate(time.Second)
 
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	known := map[string]*system{"braid": braid(*braidProgram, "Braid", false), "braid-otlp": braid(*braidProgram, "Braid, OTLP", true),
 		"prometheus": prometheus(*prometheusProgram), "victoria-metrics": victoria(*victoriaProgram)}
 	var results []*result
+	failed := false
 	for name := range strings.SplitSeq(*only, ",") {
 		s, ok := known[name]
 		if !ok {
@@ -53,9 +55,13 @@ func main() {
 		r, err := measure(ctx, s, &l)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", s.name, err)
-			os.Exit(1)
+			failed = true
+			break
 		}
 		results = append(results, r)
 	}
 	table(os.Stdout, &l, results)
+	if failed {
+		os.Exit(1)
+	}
 }

@@ -54,6 +54,8 @@ func measure(ctx context.Context, s *system, l *load) (*result, error) {
 	if _, err = s.start(ctx); err != nil {
 		return nil, err
 	}
+	say := func(what string) { fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, what) }
+	say("ready for the load")
 	fleet := metrics.NewFleet(l.instances, 1, l.start)
 	for step := range l.steps {
 		before := s.cpu()
@@ -70,9 +72,11 @@ func measure(ctx context.Context, s *system, l *load) (*result, error) {
 		}
 	}
 	r.peakMB = s.peakMB()
+	say("loaded")
 	if r.queries, err = s.ask(ctx, l); err != nil {
 		return nil, err
 	}
+	say("asked")
 	dir, err := s.flush(ctx, s)
 	if err != nil {
 		return nil, err
