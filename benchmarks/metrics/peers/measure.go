@@ -54,7 +54,9 @@ func measure(ctx context.Context, s *system, l *load) (*result, error) {
 	if _, err = s.start(ctx); err != nil {
 		return nil, err
 	}
-	say := func(what string) { fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, what) }
+	say := func(what string) {
+		fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, what)
+	}
 	say("ready for the load")
 	fleet := metrics.NewFleet(l.instances, 1, l.start)
 	for step := range l.steps {
