@@ -22,6 +22,6 @@ export default defineConfig(() => {
         ["/api", "/loki", "/health", "/-/"].map((p) => [p, { target, changeOrigin: false, ws: p === "/loki" }]),
       ),
     },
-    test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"], globals: false },
+    test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"], globals: false },
   };
 });
