@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 
 	"braid/pkg/api/boardapi"
 	"braid/pkg/api/lokiapi"
@@ -88,6 +89,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	mux.Handle("/api/braid/v1/", a.gateway)
 	a.mountFederated(mux)
 	metricapi.New(metricapi.Options{Source: a.sources.metrics, Guard: a.guard}).Register(mux)
+	mux.Handle("GET /api/braid/v1/storage", &usage{root: a.cfg.Load().DataDir, now: time.Now})
 	boardapi.New(boardapi.Options{Dir: a.dir("dashboards")}).Register(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -9,6 +9,7 @@ const key = "braid.dashboards";
 export interface Entry {
   id: string;
   title: string;
+  updatedMs?: number;
 }
 
 export interface Listing {

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { arrange, fromGrafana, interpolate, type Panel, parseVariableQuery, variableText } from "./dashboards";
+import {
+  arrange,
+  fromGrafana,
+  interpolate,
+  type Panel,
+  parseVariableQuery,
+  variableText,
+  fold,
+  fromOwn,
+} from "./dashboards";
 
 const grafana = {
   title: "Shop",
@@ -94,4 +103,31 @@ test("arrange keeps panels apart and lets them rise", () => {
     [0, 8],
   ]);
   expect(arrange([p("a", 0, 0), p("b", 0, 0)], "b").map((q) => q.y)).toEqual([4, 0]);
+});
+
+test("a folded row hides its panels, and what is below rises", () => {
+  const p = (id: string, y: number, h: number, type: Panel["type"] = "line"): Panel => ({
+    id,
+    title: id,
+    type,
+    queries: [],
+    x: 0,
+    y,
+    w: 24,
+    h,
+  });
+  const all = [p("top", 0, 4), p("r1", 4, 1, "row"), p("a", 5, 8), p("b", 13, 2), p("r2", 15, 1, "row"), p("c", 16, 3)];
+  const ys = (list: Panel[]) => Object.fromEntries(list.map((x) => [x.id, x.y]));
+  expect(ys(fold(all, new Set(["r1"])))).toEqual({ top: 0, r1: 4, r2: 5, c: 6 });
+  expect(ys(fold(all, new Set(["r1", "r2"])))).toEqual({ top: 0, r1: 4, r2: 5 });
+  expect(ys(fold(all, new Set(["r2"])))).toEqual({ top: 0, r1: 4, a: 5, b: 13, r2: 15 });
+  expect(fold(all, new Set())).toEqual(all);
+});
+
+test("an exported dashboard is told from one of Grafana", () => {
+  const own = { id: "x", title: "T", panels: [{ id: "p", queries: [], w: 3 }], variables: [] };
+  expect(fromOwn(JSON.stringify(own), "new")).toMatchObject({ id: "new", title: "T" });
+  expect(fromOwn('{"panels":[{"gridPos":{}}],"templating":{}}', "new")).toBeUndefined();
+  expect(fromOwn("nonsense", "new")).toBeUndefined();
+  expect(fromOwn("null", "new")).toBeUndefined();
 });

@@ -223,3 +223,44 @@ export function arrange(panels: readonly Panel[], moved?: string): Panel[] {
   }
   return panels.map((p) => done.find((d) => d.id === p.id)!);
 }
+
+/** What is shown when some rows are folded: their panels are gone, what stands below rises. */
+export function fold(panels: readonly Panel[], folded: ReadonlySet<string>): Panel[] {
+  if (folded.size === 0) return [...panels];
+  const rows = panels.filter((p) => p.type === "row").sort((a, b) => a.y - b.y);
+  const gone = new Set<string>();
+  let lifted = 0;
+  const lift = new Map<string, number>();
+  rows.forEach((row, i) => {
+    const end = rows[i + 1]?.y ?? Number.POSITIVE_INFINITY;
+    const inside = panels.filter((p) => p.type !== "row" && p.y > row.y && p.y < end);
+    for (const p of [row, ...inside]) lift.set(p.id, lifted);
+    if (!folded.has(row.id)) return;
+    for (const p of inside) gone.add(p.id);
+    lifted += inside.reduce((n, p) => Math.max(n, p.y + p.h), row.y + row.h) - (row.y + row.h);
+  });
+  return panels.filter((p) => !gone.has(p.id)).map((p) => ({ ...p, y: p.y - (lift.get(p.id) ?? 0) }));
+}
+
+/** A dashboard of our own that was exported; undefined when the text is something else. */
+export function fromOwn(text: string, id: string): Dashboard | undefined {
+  let root: Partial<Dashboard>;
+  try {
+    root = JSON.parse(text) as Partial<Dashboard>;
+  } catch {
+    return undefined;
+  }
+  const own =
+    root !== null &&
+    typeof root === "object" &&
+    Array.isArray(root.panels) &&
+    Array.isArray(root.variables) &&
+    root.panels.every(
+      (p) => typeof p === "object" && p !== null && Array.isArray(p.queries) && typeof p.w === "number",
+    );
+  return own ? { ...(root as Dashboard), id, title: root.title || "Imported dashboard" } : undefined;
+}
+
+/** Several values of a variable, as the URL keeps them. */
+export const valuesOf = (value: string): string[] =>
+  value === "" || value === "$__all" || value === ".*" ? [] : value.split(",").filter(Boolean);

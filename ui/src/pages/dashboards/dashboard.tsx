@@ -1,11 +1,20 @@
 /** One dashboard: its variables, its panels on a grid; drag to arrange while editing. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams as useRouteParams } from "@tanstack/react-router";
-import { Pencil, Plus, Save, Settings2 } from "lucide-react";
+import { ChevronDown, Copy, Pencil, Plus, Save, Settings2, Undo2 } from "lucide-react";
 import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { loadDashboard, saveDashboard } from "@/api/dashboards";
 import { labelValues } from "@/api/prom";
-import { arrange, type Dashboard, type Panel, parseVariableQuery, type Variable, variableText } from "@/lib/dashboards";
+import {
+  arrange,
+  type Dashboard,
+  fold,
+  type Panel,
+  parseVariableQuery,
+  type Variable,
+  valuesOf,
+  variableText,
+} from "@/lib/dashboards";
 import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
 import { ShareMenu } from "@/parts/menus";
 import { Popover } from "@/parts/overlay";
@@ -36,6 +45,14 @@ export default function DashboardPage() {
   const edit = params.edit === "on";
   useTitle(d?.title ?? "Dashboard");
 
+  // What was changed and not saved is not lost by closing the tab.
+  useEffect(() => {
+    if (!draft) return;
+    const ask = (e: BeforeUnloadEvent) => e.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [draft]);
+
   // A dashboard's own range is what it opens with, unless the link says another.
   useEffect(() => {
     if (q.data?.from && !params.from) setParams({ from: q.data.from, to: q.data.to ?? "now" }, true);
@@ -44,6 +61,7 @@ export default function DashboardPage() {
   const values: Record<string, string> = Object.fromEntries(
     (d?.variables ?? []).map((v) => [v.name, variableText(params[`v.${v.name}`] ?? v.value)]),
   );
+  const folded = new Set((params.fold ?? "").split(",").filter(Boolean));
   const change = (next: Partial<Dashboard>) => d && setDraft({ ...d, ...next });
   const save = async () => {
     if (!d) return;
@@ -123,9 +141,22 @@ export default function DashboardPage() {
             </>
           )}
           {edit || draft ? (
-            <button type="button" className="btn primary" onClick={() => void save()}>
-              <Save size={14} /> Save
-            </button>
+            <>
+              <button
+                type="button"
+                className="btn"
+                onClick={() => {
+                  if (draft && !window.confirm("Give up what was changed?")) return;
+                  setDraft(undefined);
+                  setParams({ edit: undefined }, true);
+                }}
+              >
+                <Undo2 size={14} /> {draft ? "Discard" : "Done"}
+              </button>
+              <button type="button" className="btn primary" disabled={!draft} onClick={() => void save()}>
+                <Save size={14} /> Save
+              </button>
+            </>
           ) : (
             <button type="button" className="btn" onClick={() => setParams({ edit: "on" })}>
               <Pencil size={14} /> Edit
@@ -145,7 +176,18 @@ export default function DashboardPage() {
         </Empty>
       )}
       {d && (
-        <Grid dashboard={d} values={values} edit={edit} onPanels={(panels) => change({ panels })} onEdit={setEditing} />
+        <Grid
+          dashboard={edit ? d : { ...d, panels: fold(d.panels, folded) }}
+          values={values}
+          edit={edit}
+          folded={folded}
+          onFold={(id) => {
+            if (!folded.delete(id)) folded.add(id);
+            setParams({ fold: [...folded].join(",") || undefined }, true);
+          }}
+          onPanels={(panels) => change({ panels })}
+          onEdit={setEditing}
+        />
       )}
       {editing && (
         <PanelEditor
@@ -170,11 +212,13 @@ interface GridProps {
   dashboard: Dashboard;
   values: Readonly<Record<string, string>>;
   edit: boolean;
+  folded: ReadonlySet<string>;
+  onFold: (row: string) => void;
   onPanels: (panels: Panel[]) => void;
   onEdit: (p: Panel) => void;
 }
 
-function Grid({ dashboard, values, edit, onPanels, onEdit }: GridProps) {
+function Grid({ dashboard, values, edit, folded, onFold, onPanels, onEdit }: GridProps) {
   const host = useRef<HTMLDivElement>(null);
   const width = useWidth(host);
   const [drag, setDrag] = useState<{ id: string; size: boolean; x0: number; y0: number; first: Panel }>();
@@ -238,6 +282,7 @@ function Grid({ dashboard, values, edit, onPanels, onEdit }: GridProps) {
               panel={p}
               values={values}
               height={p.h * (rowPx + gap) - gap}
+              {...(p.type === "row" && !edit ? { folded: folded.has(p.id), onFold: () => onFold(p.id) } : {})}
               header={
                 edit ? (
                   <>
@@ -266,6 +311,19 @@ function Grid({ dashboard, values, edit, onPanels, onEdit }: GridProps) {
                       onClick={() => onEdit(p)}
                     >
                       <Pencil size={12} />
+                    </button>
+                    <button
+                      type="button"
+                      className="btn small ghost icon"
+                      aria-label={`Copy ${p.title || "panel"}`}
+                      title="One more like it"
+                      onClick={() =>
+                        onPanels(
+                          arrange([...dashboard.panels, { ...p, id: `p${Date.now().toString(36)}`, y: p.y + p.h }]),
+                        )
+                      }
+                    >
+                      <Copy size={12} />
                     </button>
                   </>
                 ) : undefined
@@ -306,23 +364,64 @@ function VariableField({
     staleTime: 60_000,
     retry: false,
   });
-  const options = [...new Set([...(q.data ?? []), ...value.split(",")])].filter(
-    (x) => x && x !== "$__all" && x !== ".*",
-  );
+  const chosen = valuesOf(value);
+  const options = [...new Set([...(q.data ?? []), ...chosen])].filter((x) => x && x !== "$__all" && x !== ".*");
+  const [find, setFind] = useState("");
+  const name = v.label ?? v.name;
+  const text = chosen.length === 0 ? "All" : chosen.length < 3 ? chosen.join(", ") : `${chosen.length} values`;
+  const set = (list: readonly string[]) => onChange(list.join(",") || "$__all");
   return (
-    <label className="check small">
-      <span className="muted">{v.label ?? v.name}</span>
-      <select
-        className="select"
-        value={value === "$__all" || value === ".*" ? "" : value}
-        onChange={(e) => onChange(e.target.value || "$__all")}
+    <span className="check small">
+      <span className="muted">{name}</span>
+      <Popover
+        label={name}
+        align="start"
+        trigger={
+          <button type="button" className="btn small" aria-label={`${name}: ${text}`}>
+            <bdi className="cut" style={{ maxWidth: 180 }}>
+              {text}
+            </bdi>{" "}
+            <ChevronDown size={12} />
+          </button>
+        }
       >
-        <option value="">All</option>
-        {value.includes(",") && <option value={value}>{value}</option>}
-        {options.slice(0, 500).map((o) => (
-          <option key={o}>{o}</option>
-        ))}
-      </select>
-    </label>
+        <div className="col" style={{ width: 240, maxHeight: 360 }}>
+          <div className="row">
+            <input
+              className="input grow"
+              placeholder="Find, or type a value"
+              aria-label="Find a value"
+              value={find}
+              onChange={(e) => setFind(e.target.value)}
+              onKeyDown={(e) => e.key === "Enter" && find.trim() && set([find.trim()])}
+            />
+            <button type="button" className="btn small" aria-pressed={chosen.length === 0} onClick={() => set([])}>
+              All
+            </button>
+          </div>
+          <ErrorNotice error={q.error} />
+          <ul className="scroll">
+            {options
+              .filter((o) => o.toLowerCase().includes(find.toLowerCase()))
+              .slice(0, 500)
+              .map((o) => (
+                <li key={o} className="row">
+                  <label className="check grow">
+                    <input
+                      type="checkbox"
+                      checked={chosen.includes(o)}
+                      onChange={(e) => set(e.target.checked ? [...chosen, o] : chosen.filter((x) => x !== o))}
+                    />
+                    <bdi className="cut">{o}</bdi>
+                  </label>
+                  <button type="button" className="btn small ghost" onClick={() => set([o])}>
+                    only
+                  </button>
+                </li>
+              ))}
+          </ul>
+        </div>
+      </Popover>
+    </span>
   );
 }

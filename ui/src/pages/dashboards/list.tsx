@@ -3,10 +3,11 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { FileInput, Plus, Trash2 } from "lucide-react";
 import { type ChangeEvent, useRef, useState } from "react";
 import { deleteDashboard, freshId, listDashboards, saveDashboard } from "@/api/dashboards";
-import { emptyDashboard, fromGrafana } from "@/lib/dashboards";
+import { emptyDashboard, fromGrafana, fromOwn } from "@/lib/dashboards";
 import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Time } from "@/parts/show";
 import { useTitle } from "@/shell/shell";
-import { A, href, useGo } from "@/shell/url";
+import { A, href, useGo, useParams } from "@/shell/url";
 
 export default function DashboardsPage() {
   useTitle("Dashboards");
@@ -36,26 +37,37 @@ export default function DashboardsPage() {
     e.target.value = "";
     if (!chosen) return;
     void attempt(async () => {
-      const { dashboard, notes } = fromGrafana(await chosen.text(), freshId(chosen.name.replace(/\.json$/, "")));
+      const text = await chosen.text();
+      const id = freshId(chosen.name.replace(/\.json$/, ""));
+      const own = fromOwn(text, id);
+      const { dashboard, notes } = own ? { dashboard: own, notes: [] } : fromGrafana(text, id);
       await saveDashboard(dashboard);
       setImported({ id: dashboard.id, title: dashboard.title, notes });
     });
   };
-  const list = [...(q.data?.dashboards ?? [])].sort((a, b) => a.title.localeCompare(b.title));
+  const [params, setParams] = useParams();
+  const find = (params.find ?? "").toLowerCase();
+  const all = q.data?.dashboards ?? [];
+  const list = all.filter((d) => d.title.toLowerCase().includes(find)).sort((a, b) => a.title.localeCompare(b.title));
   return (
     <div className="page">
       <div className="page-head">
         <h1>Dashboards</h1>
         <div className="push row">
-          <button type="button" className="btn" onClick={() => file.current?.click()}>
-            <FileInput size={14} /> Import from Grafana
+          <button
+            type="button"
+            className="btn"
+            title="JSON of a Grafana dashboard, or one exported here"
+            onClick={() => file.current?.click()}
+          >
+            <FileInput size={14} /> Import
           </button>
           <input
             ref={file}
             type="file"
             accept=".json,application/json"
             className="offscreen"
-            aria-label="Grafana dashboard file"
+            aria-label="Dashboard file, of Grafana or exported here"
             tabIndex={-1}
             onChange={bring}
           />
@@ -75,7 +87,17 @@ export default function DashboardsPage() {
           <Warnings list={imported.notes} />
         </Notice>
       )}
-      {q.isSuccess && list.length === 0 ? (
+      {all.length > 8 && (
+        <input
+          className="input"
+          style={{ width: 280 }}
+          placeholder={`Find among ${all.length}`}
+          aria-label="Find a dashboard"
+          value={params.find ?? ""}
+          onChange={(e) => setParams({ find: e.target.value || undefined }, true)}
+        />
+      )}
+      {q.isSuccess && all.length === 0 ? (
         <Empty title="No dashboards yet">
           Make one, or import the JSON of a Grafana dashboard: its panels and variables come along.
         </Empty>
@@ -88,7 +110,14 @@ export default function DashboardsPage() {
                   <td>
                     <A to={`/dashboards/${encodeURIComponent(d.id)}`}>{d.title}</A>
                   </td>
-                  <td className="num">
+                  <td className="num muted small">
+                    {d.updatedMs ? (
+                      <>
+                        changed <Time ms={d.updatedMs} />
+                      </>
+                    ) : null}
+                  </td>
+                  <td className="num" style={{ width: 40 }}>
                     <button
                       type="button"
                       className="btn small ghost icon"

@@ -1,5 +1,6 @@
 /** One panel over any query. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { SquareArrowOutUpRight } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { queryLogMetric, queryLogs } from "@/api/loki";
 import { query as instant } from "@/api/prom";
@@ -17,6 +18,8 @@ import { Legend } from "@/parts/legend";
 import { RequestLink, Service, Time } from "@/parts/show";
 import { Spark } from "@/parts/spark";
 import { Table } from "@/parts/table";
+import type { Language } from "@/parts/editor";
+import { A, href } from "@/shell/url";
 import { LogList } from "@/pages/logs/list";
 import { unitOf } from "@/pages/traces/metric";
 import { useMetricLines } from "@/pages/metrics/use-metrics";
@@ -27,18 +30,35 @@ interface Props {
   values: Readonly<Record<string, string>>;
   height: number;
   header?: ReactNode;
+  /** A row that can be folded. */
+  folded?: boolean;
+  onFold?: () => void;
 }
+
+const pages: Record<Language, string> = {
+  promql: "/explore/metrics",
+  logql: "/explore/logs",
+  traceql: "/explore/traces",
+};
 
 const headPx = 34;
 
-export function PanelView({ panel: p, values, height, header }: Props) {
-  const { range } = useRange();
+export function PanelView({ panel: p, values, height, header, folded = false, onFold }: Props) {
+  const { range, carry } = useRange();
   const step = chooseStep(range, 200);
   const ask = (expr: string) => interpolate(expr, values, step, (range.toMs - range.fromMs) / 1000);
   if (p.type === "row")
     return (
       <div className="row" style={{ height: 30 }}>
-        <h2>{p.title}</h2>
+        <h2>
+          {onFold ? (
+            <button type="button" className="value" aria-expanded={!folded} onClick={onFold}>
+              {folded ? "▸" : "▾"} {ask(p.title)}
+            </button>
+          ) : (
+            ask(p.title)
+          )}
+        </h2>
         {header}
       </div>
     );
@@ -55,7 +75,28 @@ export function PanelView({ panel: p, values, height, header }: Props) {
         <h3 className="cut grow">
           <bdi>{ask(p.title)}</bdi>
         </h3>
-        {header}
+        {header ??
+          (first?.expr && (
+            <A
+              className="btn small ghost icon"
+              aria-label={`Explore ${p.title || "panel"}`}
+              title="Explore this query (shift: beside)"
+              to={href(pages[first.language], {
+                ...carry,
+                q: first.expr,
+                ...(first.language === "promql"
+                  ? {
+                      q2: queries[1]?.expr,
+                      q3: queries[2]?.expr,
+                      unit: p.unit,
+                      style: p.type === "area" || p.type === "bar" ? p.type : undefined,
+                    }
+                  : {}),
+              })}
+            >
+              <SquareArrowOutUpRight size={12} />
+            </A>
+          ))}
       </header>
       {p.type === "text" ? (
         <div className="body scroll" style={{ whiteSpace: "pre-wrap" }}>

@@ -1,17 +1,13 @@
 /** Braid's own metrics: what comes in, what is refused, what it costs, who sends it. */
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { getJSON } from "@/api/http";
-import { byUnit, bytes, percent } from "@/lib/format";
-import { msToNs } from "@/lib/time";
+import { byUnit } from "@/lib/format";
 import { TimeChart } from "@/parts/chart";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import { Legend } from "@/parts/legend";
-import { Service } from "@/parts/show";
-import { Table } from "@/parts/table";
 import { useMetricLines } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
 import { A, href } from "@/shell/url";
+import { ByService, DiskByPart } from "./storage";
 
 const charts: { title: string; expr: string; unit?: string }[] = [
   {
@@ -43,12 +39,13 @@ const charts: { title: string; expr: string; unit?: string }[] = [
 export function OwnMetrics() {
   return (
     <div className="col" style={{ paddingTop: 10 }}>
-      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(420px, 1fr))", gap: 12 }}>
+      <div className="cards">
         {charts.map((c) => (
           <Own key={c.title} {...c} />
         ))}
       </div>
-      <LogVolume />
+      <DiskByPart />
+      <ByService />
     </div>
   );
 }
@@ -93,78 +90,6 @@ function Own({ title, expr, unit }: { title: string; expr: string; unit?: string
           </>
         )}
       </div>
-    </section>
-  );
-}
-
-interface Volume {
-  data?: { result?: { metric: Record<string, string>; value: [number, string] }[] };
-}
-
-function LogVolume() {
-  const { range, carry } = useRange();
-  const q = useQuery({
-    queryKey: ["log-bytes", range.fromMs, range.toMs],
-    queryFn: ({ signal }) =>
-      getJSON<Volume>(
-        "/loki/api/v1/index/volume",
-        {
-          query: '{service_name=~".+"}',
-          start: msToNs(range.fromMs),
-          end: msToNs(range.toMs),
-          limit: 200,
-          targetLabels: "service_name",
-        },
-        signal,
-      ),
-  });
-  const rows = (q.data?.data?.result ?? []).map((r) => ({
-    name: r.metric.service_name ?? "",
-    value: Number(r.value[1]),
-  }));
-  const total = rows.reduce((n, r) => n + r.value, 0);
-  return (
-    <section className="panel scroll">
-      <header>
-        <h3>Bytes of logs by service in this range</h3>
-      </header>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
-      <Table
-        label="Bytes of logs by service"
-        rows={rows}
-        rowKey={(r) => r.name}
-        initial={{ id: "bytes", desc: true }}
-        columns={[
-          {
-            id: "name",
-            head: "Service",
-            cell: (r) => (
-              <A to={href("/explore/logs", { ...carry, q: `{service_name=${JSON.stringify(r.name)}}` })}>
-                <Service name={r.name} />
-              </A>
-            ),
-            sort: (r) => r.name,
-          },
-          {
-            id: "bar",
-            head: "",
-            cell: (r) => (
-              <div className="bar" style={{ width: 200 }}>
-                <i style={{ width: `${total ? (r.value / total) * 100 : 0}%` }} />
-              </div>
-            ),
-          },
-          {
-            id: "share",
-            head: "Share",
-            num: true,
-            cell: (r) => percent(total ? r.value / total : 0),
-            sort: (r) => r.value,
-          },
-          { id: "bytes", head: "Bytes", num: true, cell: (r) => bytes(r.value), sort: (r) => r.value },
-        ]}
-      />
     </section>
   );
 }

@@ -2,8 +2,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { health, queries, type QueryLogEntry } from "@/api/native";
 import { getJSON } from "@/api/http";
-import { tsdbStatus } from "@/api/prom";
-import { bytes, count, duration, plural } from "@/lib/format";
+import { bytes, count, duration } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
 import { ErrorNotice, Loading, Notice } from "@/parts/feedback";
 import { Tabs } from "@/parts/overlay";
@@ -12,6 +11,7 @@ import { Table } from "@/parts/table";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
 import { A, href, useParams } from "@/shell/url";
+import { CardinalityTab } from "./cardinality";
 import { OwnMetrics } from "./own";
 
 export default function StatusPage() {
@@ -29,7 +29,7 @@ export default function StatusPage() {
         tabs={[
           { id: "health", label: "Health", content: <HealthTab /> },
           { id: "ingest", label: "Ingest and storage", content: <OwnMetrics /> },
-          { id: "cardinality", label: "Cardinality", content: <Cardinality /> },
+          { id: "cardinality", label: "Cardinality", content: <CardinalityTab /> },
           { id: "queries", label: "Queries", content: <QueryLog /> },
           { id: "config", label: "Configuration", content: <Config /> },
         ]}
@@ -79,77 +79,6 @@ function HealthTab() {
   );
 }
 
-function Cardinality() {
-  const { carry } = useRange();
-  const q = useQuery({ queryKey: ["tsdb"], queryFn: ({ signal }) => tsdbStatus(signal) });
-  const s = q.data;
-  const total = s?.headStats?.numSeries ?? 0;
-  const lists: {
-    title: string;
-    rows: { name: string; value: number }[] | undefined;
-    link?: (name: string) => string;
-    unit?: (n: number) => string;
-  }[] = [
-    {
-      title: "Series by metric",
-      rows: s?.seriesCountByMetricName,
-      link: (n) => href("/explore/metrics", { ...carry, metric: n }),
-    },
-    { title: "Values by label", rows: s?.labelValueCountByLabelName },
-    { title: "Series by label and value", rows: s?.seriesCountByLabelValuePair },
-    { title: "Memory by label", rows: s?.memoryInBytesByLabelName, unit: bytes },
-  ];
-  return (
-    <div className="col" style={{ paddingTop: 10 }}>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
-      {s && (
-        <p>
-          <b>{plural(total, "active series", "active series")}</b>, {count(s.headStats?.chunkCount ?? 0)} chunks in
-          memory
-        </p>
-      )}
-      <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(420px, 1fr))", gap: 12 }}>
-        {lists.map((l) => {
-          const max = Math.max(1, ...(l.rows ?? []).map((r) => r.value));
-          return (
-            <section key={l.title} className="panel scroll" style={{ maxHeight: 480 }}>
-              <header>
-                <h3>{l.title}</h3>
-              </header>
-              <Table
-                label={l.title}
-                rows={l.rows ?? []}
-                rowKey={(r) => r.name}
-                initial={{ id: "n", desc: true }}
-                columns={[
-                  {
-                    id: "name",
-                    head: "Name",
-                    grow: true,
-                    cell: (r) => (l.link ? <A to={l.link(r.name)}>{r.name}</A> : <bdi>{r.name}</bdi>),
-                    sort: (r) => r.name,
-                  },
-                  {
-                    id: "bar",
-                    head: "",
-                    cell: (r) => (
-                      <div className="bar" style={{ width: 100 }}>
-                        <i style={{ width: `${(r.value / max) * 100}%` }} />
-                      </div>
-                    ),
-                  },
-                  { id: "n", head: "Count", num: true, cell: (r) => (l.unit ?? count)(r.value), sort: (r) => r.value },
-                ]}
-              />
-            </section>
-          );
-        })}
-      </div>
-    </div>
-  );
-}
-
 const pageOf: Record<string, string> = {
   promql: "/explore/metrics",
   logql: "/explore/logs",
@@ -158,13 +87,57 @@ const pageOf: Record<string, string> = {
 
 function QueryLog() {
   const q = useQuery({ queryKey: ["queries"], queryFn: ({ signal }) => queries(signal), refetchInterval: 3000 });
+  const [params, setParams] = useParams();
+  const find = (params.find ?? "").toLowerCase();
+  const rows = (q.data?.queries ?? []).filter(
+    (r) =>
+      (!find || (r.text ?? "").toLowerCase().includes(find)) &&
+      (!params.lang || (r.language ?? "").toLowerCase() === params.lang) &&
+      (!params.state || params.state === (r.running ? "running" : r.error ? "failed" : "done")),
+  );
+  const languages = [...new Set((q.data?.queries ?? []).map((r) => (r.language ?? "").toLowerCase()))].sort();
   return (
     <div className="col" style={{ paddingTop: 10 }}>
       <ErrorNotice error={q.error} />
+      <div className="row wrap">
+        <input
+          className="input"
+          style={{ width: 280 }}
+          placeholder="Find a query"
+          aria-label="Find a query"
+          value={params.find ?? ""}
+          onChange={(e) => setParams({ find: e.target.value || undefined }, true)}
+        />
+        <select
+          className="select"
+          aria-label="Language"
+          value={params.lang ?? ""}
+          onChange={(e) => setParams({ lang: e.target.value || undefined }, true)}
+        >
+          <option value="">Any language</option>
+          {languages.map((l) => (
+            <option key={l}>{l}</option>
+          ))}
+        </select>
+        <select
+          className="select"
+          aria-label="State"
+          value={params.state ?? ""}
+          onChange={(e) => setParams({ state: e.target.value || undefined }, true)}
+        >
+          <option value="">Any state</option>
+          {["running", "done", "failed"].map((l) => (
+            <option key={l}>{l}</option>
+          ))}
+        </select>
+        <span className="muted small">
+          {count(rows.length)} of {count(q.data?.queries?.length ?? 0)}, newest first kept
+        </span>
+      </div>
       <section className="panel scroll">
         <Table<QueryLogEntry>
           label="Queries"
-          rows={q.data?.queries ?? []}
+          rows={rows}
           rowKey={(r, i) => r.id ?? String(i)}
           initial={{ id: "start", desc: true }}
           columns={[
