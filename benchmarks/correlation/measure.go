@@ -198,6 +198,9 @@ func linkBlocks(from, to string, blocks int) error {
 // blockFolders returns the folders of a tenant's blocks, oldest first.
 func blockFolders(root string) (out []string, err error) {
 	tenants, err := os.ReadDir(root)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

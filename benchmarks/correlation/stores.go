@@ -81,17 +81,18 @@ func load(ctx context.Context, s *settings) error {
 	if _, err := os.Stat(done); err == nil {
 		return nil
 	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		return err
-	}
 	st, err := openStores(s.dir, model.NewKeySpec(nil))
 	if err != nil {
 		return err
 	}
 	g, per := newGenerator(), s.requests()/s.blocks
 	c0, began := cpu(), time.Now()
-	pos := model.Position(0)
-	for b := range s.blocks {
+	have, err := s.loaded()
+	if err != nil {
+		return err
+	}
+	pos := model.Position(have) << 32
+	for b := have; b < s.blocks; b++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -108,6 +109,19 @@ func load(ctx context.Context, s *settings) error {
 	fmt.Printf("loaded %d spans and %d log records in %d + %d blocks: %.0f CPU-s, %.0f s, peak %d MiB\n", s.blocks*per*hops, s.blocks*per*hops, s.blocks, s.blocks,
 		(cpu() - c0).Seconds(), time.Since(began).Seconds(), peak()>>20)
 	return os.WriteFile(done, nil, 0o600)
+}
+
+// loaded returns how many blocks both stores have already.
+func (s *settings) loaded() (int, error) {
+	least := s.blocks
+	for _, store := range []string{"traces", "logs"} {
+		names, err := blockFolders(filepath.Join(s.dir, store))
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, len(names))
+	}
+	return least, nil
 }
 
 // exemplars leaves one of every hundredth of the last requests.
