@@ -56,7 +56,8 @@ lint: $(TOOLS)/staticcheck ## Formatting, vet, staticcheck.
 	$(GO) vet ./...
 	$(TOOLS)/staticcheck ./...
 
-test-go: ## Go tests with the race detector.
+test-go: ## Go tests with the race detector; some drive Debian's promtool and amtool.
+	test/e2e/tools.sh
 	$(GO) test -race -timeout 20m ./...
 
 test-ui: $(UI_OUT) ## Unit tests, types and lint of the UI, and its size.

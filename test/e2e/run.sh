@@ -1,20 +1,11 @@
 #!/usr/bin/env bash
 # The real program and a real browser: starts braid serve on ports of its own,
 # feeds it the shop, and runs the UI's end-to-end tests against it.
-# Then Prometheus's promtool against the program. Installs Debian's Chromium and
-# Prometheus when there are none.
+# Then Prometheus's promtool against the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-missing=""
-command -v chromium >/dev/null || missing="$missing chromium"
-command -v promtool >/dev/null || missing="$missing prometheus"
-if [ -n "$missing" ]; then
-  sudo=""
-  [ "$(id -u)" = 0 ] || sudo=sudo
-  $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-fi
+test/e2e/tools.sh
 
 dir=$(mktemp -d)
 pid=""

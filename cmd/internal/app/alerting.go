@@ -37,6 +37,7 @@ type alerting struct {
 	history  *evidence.Keeper
 	external *url.URL
 	outside  *notify.Outside // nil when the built-in one pages
+	peers    *notify.Peers   // nil when this alerter is alone
 
 	mu      sync.Mutex // guards below
 	tenants map[tenant.ID]*tenantAlerts
@@ -68,6 +69,14 @@ func (a *App) openAlerting(ctx context.Context) error {
 			return fmt.Errorf("alerting.alertmanager_urls: %w", err)
 		}
 		a.onStop("alertmanagers elsewhere", func(context.Context) error { return al.outside.Close() })
+	}
+	if g := c.Alerting.Peers; g.Listen != "" {
+		al.peers, err = notify.Join(notify.ClusterOptions{Listen: g.Listen, Advertise: g.Advertise, Peers: g.Peers, PeerTimeout: g.Timeout.Std(),
+			TLSConfig: g.TLSConfig, Logger: log, Registerer: a.reg})
+		if err != nil {
+			return fmt.Errorf("alerting.cluster: %w", err)
+		}
+		a.onStop("gossip of alerters", func(context.Context) error { return al.peers.Leave() })
 	}
 	a.onStop("alerting", func(context.Context) error { return al.close() })
 	al.history, err = evidence.Open(evidence.Options{Dir: filepath.Join(a.dir("alerting"), "history"), Source: &evidenceSource{a: a}, Pager: pager{al},
@@ -104,7 +113,7 @@ func (al *alerting) tenant(t tenant.ID) (*tenantAlerts, error) {
 	x := &tenantAlerts{}
 	var err error
 	x.manager, err = notify.New(context.Background(), notify.Options{ConfigFile: c.Alerting.AlertmanagerConfig, Dir: dir, ExternalURL: al.external,
-		Observe: func(o notify.Outcome) { al.observe(t, o) }, Logger: log, Registerer: reg})
+		Peers: al.peers, Name: string(t), Observe: func(o notify.Outcome) { al.observe(t, o) }, Logger: log, Registerer: reg})
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type ServerFlags struct {
 	OTLPGRPCListen     string   `name:"otlp.grpc.listen" help:"Address for OTLP over gRPC." env:"BRAID_OTLP_GRPC_LISTEN" placeholder:"HOST:PORT"`
 	Rules              []string `name:"rules" help:"Prometheus rule files: a path or a glob; repeatable." env:"BRAID_RULES" placeholder:"GLOB"`
 	AlertmanagerConfig string   `name:"alertmanager.config" help:"An alertmanager.yml, by which pages are sent." env:"BRAID_ALERTMANAGER_CONFIG" type:"path" placeholder:"FILE"`
+	GossipListen       string   `name:"alerting.cluster.listen" help:"Address of the gossip with other alerters, of which then one pages." env:"BRAID_ALERTING_CLUSTER_LISTEN" placeholder:"HOST:PORT"`
+	GossipAdvertise    string   `name:"alerting.cluster.advertise" help:"The address at which other alerters reach it." env:"BRAID_ALERTING_CLUSTER_ADVERTISE" placeholder:"HOST:PORT"`
+	GossipPeers        []string `name:"alerting.cluster.peers" help:"Other alerters' gossip; repeatable." env:"BRAID_ALERTING_CLUSTER_PEERS" placeholder:"HOST:PORT"`
 	Ingesters          []string `name:"ingesters" help:"gRPC addresses of ingesters, for a querier." env:"BRAID_INGESTERS" placeholder:"HOST:PORT"`
 	Querier            string   `name:"querier" help:"gRPC address of a querier, for an alerter." env:"BRAID_QUERIER" placeholder:"HOST:PORT"`
 	Write              string   `name:"write" help:"HTTP address of an ingester, to which an alerter writes recorded series." env:"BRAID_WRITE" placeholder:"URL"`
@@ -73,6 +76,11 @@ func (f *ServerFlags) load() (*config.Config, error) {
 	set(&c.Cluster.Alerter, f.Alerter)
 	if len(f.Rules) > 0 {
 		c.Alerting.Rules = f.Rules
+	}
+	set(&c.Alerting.Peers.Listen, f.GossipListen)
+	set(&c.Alerting.Peers.Advertise, f.GossipAdvertise)
+	if len(f.GossipPeers) > 0 {
+		c.Alerting.Peers.Peers = f.GossipPeers
 	}
 	if len(f.Ingesters) > 0 {
 		c.Cluster.Ingesters = f.Ingesters

@@ -141,6 +141,16 @@ type Alerting struct {
 	Interval           Duration `yaml:"evaluation_interval" doc:"Interval of rule groups that name none."`
 	AlertmanagerConfig string   `yaml:"alertmanager_config" doc:"An alertmanager.yml: pages go out from here. Empty: alerts are shown, nobody is paged."`
 	AlertmanagerURLs   []string `yaml:"alertmanager_urls" doc:"Alertmanagers elsewhere, which then page instead of the built-in one."`
+	Peers              Gossip   `yaml:"cluster" doc:"Several alerters of which one pages."`
+}
+
+// Gossip of alerters.
+type Gossip struct {
+	Listen    string   `yaml:"listen" doc:"Address of the gossip, TCP and UDP. Empty: this alerter is alone."`
+	Advertise string   `yaml:"advertise" doc:"The address at which the others reach it. Empty: that of listen."`
+	Peers     []string `yaml:"peers" doc:"Addresses of other alerters' gossip; one that answers is enough."`
+	Timeout   Duration `yaml:"peer_timeout" doc:"How long each waits for the page of the one before it."`
+	TLSConfig string   `yaml:"tls_config" doc:"A file as Alertmanager's --cluster.tls-config has it. Empty: the gossip is open to whoever reaches the port."`
 }
 
 // Limits of a tenant; 0 means no limit.
@@ -199,7 +209,7 @@ func Default() *Config {
 				GraphBuckets:   []float64{0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8}}},
 		Query: Query{MaxConcurrent: 20, Timeout: Duration(2 * time.Minute), MaxSamples: 50_000_000,
 			Lookback: Duration(5 * time.Minute)},
-		Alerting: Alerting{Interval: Duration(time.Minute)},
+		Alerting: Alerting{Interval: Duration(time.Minute), Peers: Gossip{Timeout: Duration(15 * time.Second)}},
 		Limits:   Limits{LabelsPerSeries: 100, LabelLength: 4096, LogRecordSize: 256 << 10, MaxAttributes: 1024, MaxAttributeSize: 256 << 10},
 		Self:     Self{Traces: true, Metrics: true, Tenant: "default", TraceTenant: "braid", Interval: Duration(15 * time.Second)},
 	}

@@ -187,6 +187,17 @@ func (c *Config) Validate() error {
 			bad("%s: %v", key, err)
 		}
 	}
+	if g := c.Alerting.Peers; g.Listen == "" && len(g.Peers) > 0 {
+		bad("alerting.cluster.peers needs alerting.cluster.listen: the address of this alerter's own gossip")
+	}
+	for key, a := range map[string]string{"listen": c.Alerting.Peers.Listen, "advertise": c.Alerting.Peers.Advertise} {
+		if _, _, err := net.SplitHostPort(a); a != "" && err != nil {
+			bad("alerting.cluster.%s: %q is no host:port", key, a)
+		}
+	}
+	if c.Alerting.Peers.Timeout <= 0 {
+		bad("alerting.cluster.peer_timeout must be more than 0")
+	}
 	for kind := range c.Correlation.Kinds {
 		if kind == "" || strings.ContainsAny(kind, "/ \t\n") {
 			bad("correlation.kinds: %q is no name for a kind", kind)

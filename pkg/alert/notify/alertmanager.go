@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/api"
-	"github.com/prometheus/alertmanager/cluster"
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/eventrecorder"
@@ -50,8 +49,10 @@ type Options struct {
 	Maintenance time.Duration
 	// Observe learns what became of every notification; it must not block.
 	Observe func(Outcome)
-	// Cluster joins other Alertmanagers, so that one of several pages.
-	Cluster    Cluster
+	// Peers are other alerters, of which one pages; nil means alone. Name tells
+	// the Alertmanagers of one process apart.
+	Peers      *Peers
+	Name       string
 	FS         vfs.FS // of Dir; nil means the operating system's
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -81,7 +82,6 @@ type Alertmanager struct {
 	api       *api.API
 	handler   http.Handler
 	recorder  eventrecorder.Recorder
-	peer      *cluster.Peer // nil when alone
 	stop      chan struct{}
 	logged    shared  // saves of the notification log
 	flying    flights // notifications at a receiver, not yet logged
@@ -181,9 +181,7 @@ func (a *Alertmanager) build(ctx context.Context) (err error) {
 	if err := a.alerts.restore(ctx, time.Now(), a.nflog, a.saveLog); err != nil {
 		return errors.Join(fmt.Errorf("cannot restore the firing alerts: %w", err), a.alerts.close())
 	}
-	if err := a.join(); err != nil {
-		return errors.Join(err, a.alerts.close())
-	}
+	a.share()
 	a.pipelines = amnotify.NewPipelineBuilder(reg, flags, a.recorder)
 	a.metrics = dispatch.NewDispatcherMetrics(false, reg, flags)
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "alertmanager_http_request_duration_seconds",
@@ -286,5 +284,5 @@ func (a *Alertmanager) Close() error {
 	close(a.stop)
 	a.wg.Wait()
 	_, err := a.saveSilences()
-	return errors.Join(a.saveLog(), err, a.leave(), a.alerts.close())
+	return errors.Join(a.saveLog(), err, a.alerts.close())
 }

@@ -127,6 +127,18 @@ func newDesk(t *testing.T, text string, names ...string) *desk {
 	return d
 }
 
+// kept is what the alerter remembers of an alert; nil when nothing.
+func (d *desk) kept(name string) *keptAlert {
+	d.a.alerts.mu.Lock()
+	defer d.a.alerts.mu.Unlock()
+	x := d.a.alerts.kept[fires(name, time.Time{}).Fingerprint()]
+	if x == nil {
+		return nil
+	}
+	out := *x
+	return &out
+}
+
 func (d *desk) end() {
 	require.NoError(d.t, d.a.Close())
 	d.a = nil

@@ -31,7 +31,7 @@ func TestOverTime(t *testing.T) {
 		d.put(ends("X", since))
 		time.Sleep(10 * time.Second)
 		require.Equal(t, "firing", d.phones["p"].state()["X"])
-		x := d.a.alerts.kept[fires("X", since).Fingerprint()]
+		x := d.kept("X")
 		require.NotNil(t, x, "the receiver knows of it, so it must be told of the end")
 		require.True(t, x.Paged && x.Ended)
 		d.kill(nil, time.Minute) // before the next flush
@@ -50,7 +50,7 @@ func TestOverTime(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		again := time.Now()
 		d.put(fires("X", again))
-		x := d.a.alerts.kept[fires("X", again).Fingerprint()]
+		x := d.kept("X")
 		require.True(t, x.Paged && !x.Ended, "it was paged, and goes on")
 		for range 20 {
 			time.Sleep(time.Minute)
@@ -116,7 +116,7 @@ func TestOverTime(t *testing.T) {
 		require.Equal(t, "resolved", p.state()["X"])
 		require.Len(t, d.phones["p"].log, 2, "whoever knew is not told again")
 		time.Sleep(time.Minute)
-		require.Empty(t, d.a.alerts.kept, "everybody knows: forgotten")
+		require.Nil(t, d.kept("X"), "everybody knows: forgotten")
 		d.end()
 	})
 	timed(t, "a page that hangs holds up neither others nor the end of the process for long", func(t *testing.T) {

@@ -89,6 +89,7 @@ func New(ctx context.Context, o Options) *Manager {
 	if o.ExternalURL == nil {
 		o.ExternalURL = &url.URL{Scheme: "http", Host: "localhost:4320"}
 	}
+	o.Queryable = fresh{o.Queryable}
 	m := &Manager{o: o, blind: newBlindness(o)}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	m.about.Store(&map[string]About{})
