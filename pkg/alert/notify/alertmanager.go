@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,7 +89,8 @@ type Alertmanager struct {
 	wg        sync.WaitGroup
 	saving    sync.Mutex // one snapshot at a time
 
-	reloading  sync.Mutex // one reload at a time
+	reloading  sync.Mutex             // one reload at a time
+	original   atomic.Pointer[string] // the configuration as the API shows it
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
 	inhibitor  atomic.Pointer[inhibit.Inhibitor]
 }
@@ -252,6 +254,10 @@ func (a *Alertmanager) Active() []*alert.Alert {
 // answered for is on disk.
 func (a *Alertmanager) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/api/v2/status") {
+			a.status(w, r)
+			return
+		}
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			a.handler.ServeHTTP(w, r)
 			return

@@ -60,6 +60,8 @@ func (a *Alertmanager) apply(conf *config.Config) error {
 	inhibitor := inhibit.NewInhibitor(a.alerts, conf.InhibitRules, a.o.Logger, a.recorder)
 	pipeline := a.pipelines.New(receivers, a.turn, inhibitor, a.silencer,
 		timeinterval.NewIntervener(intervals), a.groups, pageLog{a}, a.settled())
+	shown := original(a.o.text(), conf)
+	a.original.Store(&shown)
 	a.api.Update(conf, func(ctx context.Context, ls model.LabelSet) {
 		a.inhibitor.Load().Mutes(ctx, ls)
 		a.silencer.Mutes(ctx, ls)
