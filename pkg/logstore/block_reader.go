@@ -361,20 +361,48 @@ func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, 
 func (r *blockReader) readChunk(d *directory, info *pageInfo, p *page, c chunkInfo, stats *model.QueryStats) ([]byte, error) {
 	at := info.offset + int64(c.from)
 	var buf []byte
-	if p.whole != nil {
+	switch {
+	case p.whole != nil:
 		buf = p.whole[c.from : c.from+c.size]
-	} else {
-		buf = p.mem.getBytes(c.size)
+	case c.from >= p.nearFrom && c.from+c.size <= p.nearFrom+len(p.near):
+		buf = p.near[c.from-p.nearFrom:][:c.size]
+	default:
+		buf = p.mem.getBytes(d.together(info, c))
 		if n, err := r.pages.ReadAt(buf, at); n < len(buf) {
 			return nil, fmt.Errorf("cannot read page %d of block %q: %w", p.no, r.block.ID, err)
 		}
-		stats.AddBytes(int64(c.size))
+		stats.AddBytes(int64(len(buf)))
+		if len(buf) > c.size {
+			p.near, p.nearFrom = buf, c.from
+		}
+		buf = buf[:c.size]
 	}
 	body, ok := checked(buf)
 	if !ok {
 		return nil, block.Corruptionf(r.block.Path(pagesFile), at, "page %d, column %q: checksum differs", p.no, d.columns[c.col].name)
 	}
 	return body, nil
+}
+
+// nearRead bounds the chunks that are read with the one that is asked for.
+const nearRead = 6 << 10
+
+// together returns how much to read for a chunk: the small ones of intrinsic
+// columns behind it come along, since a question often needs several of them and
+// a call of the system costs more than their bytes.
+func (d *directory) together(info *pageInfo, c chunkInfo) int {
+	size := c.size
+	if !d.columns[c.col].intrinsic || size > nearRead {
+		return size
+	}
+	for k := info.find(c.col) + 1; k < len(info.chunks); k++ {
+		next := &info.chunks[k]
+		if !d.columns[next.col].intrinsic || size+next.size > nearRead {
+			break
+		}
+		size += next.size
+	}
+	return size
 }
 
 // headRead is how much of a chunk of templated texts is read first: most often

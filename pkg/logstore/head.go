@@ -76,8 +76,9 @@ func newHead(gen uint32, born time.Time, plain map[columnKey]bool, chunkRows int
 		minT: math.MaxInt64, maxT: math.MinInt64, plain: plain}
 	num := func(name string) int { return h.addColumn(columnKey{true, name, model.KindInt}) }
 	str := func(name string) int { return h.addColumn(columnKey{true, name, model.KindString}) }
-	h.fixed.time, h.fixed.observed, h.fixed.seqLo = num(colTime), num(colObserved), num(colSeqLo)
-	h.fixed.stream, h.fixed.severity = num(colStream), num(colSeverity)
+	// What is often read together lies together in a block's pages.
+	h.fixed.observed, h.fixed.seqLo = num(colObserved), num(colSeqLo)
+	h.fixed.time, h.fixed.severity, h.fixed.stream = num(colTime), num(colSeverity), num(colStream)
 	h.fixed.sevText, h.fixed.event = str(colSevText), str(colEvent)
 	h.fixed.flags, h.fixed.dropped = num(colFlags), num(colDropped)
 	h.fixed.trace, h.fixed.span = str(colTrace), str(colSpan)
