@@ -39,10 +39,13 @@ type Generator struct {
 	n         int
 }
 
-// New returns a generator.
-func New(seed uint64) *Generator {
+// New returns a generator whose first record is at Start.
+func New(seed uint64) *Generator { return NewAt(seed, Start) }
+
+// NewAt returns a generator whose first record is at a time, Unix nanoseconds.
+func NewAt(seed uint64, start int64) *Generator {
 	r := rand.New(rand.NewPCG(seed, 1))
-	g := &Generator{rnd: r, now: Start, service: rand.NewZipf(r, 1.3, 3, services-1), user: rand.NewZipf(r, 1.1, 20, users-1), route: rand.NewZipf(r, 1.2, 4, routes-1)}
+	g := &Generator{rnd: r, now: start, service: rand.NewZipf(r, 1.3, 3, services-1), user: rand.NewZipf(r, 1.1, 20, users-1), route: rand.NewZipf(r, 1.2, 4, routes-1)}
 	for p := range pods {
 		svc := p % services
 		g.podOf = append(g.podOf, svc)

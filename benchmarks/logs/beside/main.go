@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sync/errgroup"
+
+	"braid/benchmarks/logs"
+	"braid/pkg/model"
+	"braid/pkg/otlp"
+)
+
+type options struct {
+	send, loki, victoria string
+	records, perRequest  int
+	connections, times   int
+	pid                  int
+	headers              http.Header
+	settle               time.Duration
+}
+
+func main() {
+	var o options
+	o.headers = http.Header{}
+	flag.StringVar(&o.send, "send", "", "URL to post the records to, e.g. http://127.0.0.1:4318/v1/logs; empty: send nothing")
+	flag.StringVar(&o.loki, "loki", "", "base URL of a server that speaks Loki's API, to ask")
+	flag.StringVar(&o.victoria, "victorialogs", "", "base URL of a VictoriaLogs, to ask")
+	flag.IntVar(&o.records, "records", 1_000_000, "records to send")
+	flag.IntVar(&o.perRequest, "request", 1000, "records a request")
+	flag.IntVar(&o.connections, "connections", 2, "requests at once")
+	flag.IntVar(&o.times, "times", 10, "how often each question is asked")
+	flag.IntVar(&o.pid, "pid", 0, "process id of the server on this machine: its CPU time and memory are told")
+	flag.DurationVar(&o.settle, "settle", 20*time.Second, "how long to wait after sending before CPU time is read: what is merged meanwhile counts")
+	flag.Func("header", "a header of every request, as Name: value; may be repeated", func(s string) error {
+		name, value, ok := strings.Cut(s, ":")
+		if !ok {
+			return fmt.Errorf("%q is not Name: value", s)
+		}
+		o.headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		return nil
+	})
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, &o); err != nil {
+		fmt.Fprintln(os.Stderr, "beside:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o *options) error {
+	// The same seed and the same number give the same records, so that questions
+	// can be asked in a run of their own.
+	end := time.Now().Truncate(time.Hour).UnixNano()
+	start := end - int64(o.records)*int64(time.Millisecond) - int64(time.Minute)
+	known, err := o.fill(ctx, start)
+	if err != nil {
+		return err
+	}
+	if o.loki != "" {
+		return o.ask(ctx, lokiQuestions(o.loki, known, start))
+	}
+	if o.victoria != "" {
+		return o.ask(ctx, victoriaQuestions(o.victoria, known, start))
+	}
+	return nil
+}
+
+// fill makes the records, and posts them when there is somewhere to.
+func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
+	var known logs.Known
+	g := logs.NewAt(1, start)
+	before, begun := usageOf(o.pid), time.Now()
+	work, ctx := errgroup.WithContext(ctx)
+	bodies := make(chan []byte, 2*o.connections)
+	if o.send != "" {
+		for range o.connections {
+			work.Go(func() error {
+				for body := range bodies {
+					if err := o.post(ctx, body); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+	work.Go(func() error {
+		defer close(bodies)
+		for sent := 0; sent < o.records; sent += o.perRequest {
+			batch := g.Batch(min(o.perRequest, o.records-sent))
+			known.Note(batch)
+			if o.send == "" {
+				continue
+			}
+			select {
+			case bodies <- encode(batch):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	if err := work.Wait(); err != nil {
+		return known, err
+	}
+	known.Choose()
+	if o.send == "" {
+		return known, nil
+	}
+	took := time.Since(begun)
+	select {
+	case <-time.After(o.settle):
+	case <-ctx.Done():
+		return known, ctx.Err()
+	}
+	after := usageOf(o.pid)
+	fmt.Printf("sent %d records in %s: %.2f CPU-seconds of the server a million, peak memory %d MiB\n", o.records, took.Round(time.Millisecond),
+		(after.cpu-before.cpu).Seconds()/float64(o.records)*1e6, after.peak>>20)
+	return known, nil
+}
+
+// encode makes the gzipped body of a request.
+func encode(l *model.Logs) []byte {
+	var rows []model.LogRow
+	for i := range l.Batches {
+		b := &l.Batches[i]
+		for j := range b.Records {
+			rows = append(rows, model.LogRow{Resource: b.Resource, Scope: b.Scope, LogRecord: b.Records[j]})
+		}
+	}
+	var out bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	_, _ = z.Write(otlp.EncodeLogs(rows)) // a buffer takes all
+	_ = z.Close()
+	return out.Bytes()
+}
+
+// post sends a body, again while the server is busy.
+func (o *options) post(ctx context.Context, body []byte) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.send, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header = o.headers.Clone()
+		req.Header.Set("Content-Type", "application/x-protobuf")
+		req.Header.Set("Content-Encoding", "gzip")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+		_ = res.Body.Close()
+		switch res.StatusCode {
+		case http.StatusOK, http.StatusNoContent:
+			return nil
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		default:
+			return fmt.Errorf("%s answers %s: %s", o.send, res.Status, text)
+		}
+	}
+}
