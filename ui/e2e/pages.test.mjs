@@ -7,6 +7,9 @@ import { ask, launch, open, visit } from "./browser.mjs";
 const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 let browser;
 let trace = "none";
+let other = "none";
+let span = "";
+let user = "";
 
 before(async () => {
   browser = await launch();
@@ -15,6 +18,10 @@ before(async () => {
     `/api/search?q=${encodeURIComponent("{ status = error }")}&limit=5&start=${end - 3600}&end=${end}`,
   );
   trace = found.traces?.[0]?.traceID ?? trace;
+  other = found.traces?.at(-1)?.traceID ?? trace;
+  const whole = await ask(`/api/braid/v1/correlate/${trace}`);
+  span = whole.spans?.find((s) => s.status === "error")?.spanId ?? "";
+  user = whole.aliases?.find((a) => a.kind === "user")?.id ?? trace;
   assert.notEqual(trace, "none", "the server holds no failed trace: is braid generate running?");
 });
 after(() => browser?.close());
@@ -32,18 +39,31 @@ const pages = {
   request: () => `/request/${trace}`,
   flame: () => `/request/${trace}?view=flame`,
   spans: () => `/request/${trace}?view=spans`,
+  "request logs": () => `/request/${trace}?view=logs`,
+  "request metrics": () => `/request/${trace}?view=metrics`,
+  "requests of a user": () => `/request/${user}`,
+  "a span's details": () => `/request/${trace}?span=${span}`,
+  "what is different": () => `/explore/traces?sel=${Date.now() - 1_800_000}~${Date.now() - 60_000}~1~0`,
   services: "/map",
+  "services table": "/map?view=table",
+  calls: "/map?view=calls",
   service: "/service/checkout",
+  routes: "/service/frontend?by=route",
   alerts: "/alerting",
   rules: "/alerting?tab=rules",
+  "alert history": "/alerting?tab=history",
   silences: "/alerting?tab=silences&new=%7B%22alertname%22%3A%22x%22%7D",
   "make an alert": "/alerting?tab=make&expr=up%20%3D%3D%200",
+  dashboards: "/dashboards",
   status: "/status",
   ingest: "/status?tab=ingest",
   cardinality: "/status?tab=cardinality",
   queries: "/status?tab=queries",
   configuration: "/status?tab=config",
-  compare: () => `/compare?a=${trace}&b=${trace}`,
+  compare: () => `/compare?a=${trace}&b=${other}`,
+  "compare with what": () => `/compare?a=${trace}`,
+  "split view": () =>
+    `/split?left=${encodeURIComponent("/explore/logs")}&right=${encodeURIComponent(`/request/${trace}`)}`,
   design: "/design",
   hostile: "/request/req-hostile",
   "not there": "/request/no-such-id-000",
@@ -80,7 +100,21 @@ for (const [name, path] of Object.entries(pages)) {
 
 test("at 800 wide nothing stands outside the page", { timeout: 60_000 }, async () => {
   const { context, page } = await open(browser, { width: 800 });
-  for (const path of ["/", "/explore/logs", "/explore/traces", `/request/${trace}`, "/map"]) {
+  for (const path of [
+    "/",
+    "/explore/metrics",
+    "/explore/logs",
+    "/explore/traces",
+    "/explore/traces?view=breakdown",
+    `/request/${trace}`,
+    `/compare?a=${trace}&b=${other}`,
+    "/map",
+    "/service/checkout",
+    "/alerting",
+    "/dashboards",
+    "/status",
+    "/design",
+  ]) {
     await visit(page, path);
     const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(over <= 0, `${path} is ${over} pixels too wide`);

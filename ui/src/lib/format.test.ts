@@ -1,5 +1,17 @@
 import { expect, test } from "vitest";
-import { byUnit, bytes, clip, count, duration, guessUnit, percent, perSecond, plural, shortId } from "./format";
+import {
+  axisLabels,
+  byUnit,
+  bytes,
+  clip,
+  count,
+  duration,
+  guessUnit,
+  percent,
+  perSecond,
+  plural,
+  shortId,
+} from "./format";
 
 test.each([
   [0, "0"],
@@ -35,6 +47,13 @@ test.each([
   [0.0419, "2.51/min"],
   [5.56e-4, "2/h"],
 ])("rate %d", (n, want) => expect(perSecond(n)).toBe(want));
+
+test("an axis has one unit", () => {
+  expect(axisLabels([0, 0.025, 0.05], "/s")).toEqual(["0/min", "1.5/min", "3/min"]);
+  expect(axisLabels([0, 0.05, 0.1], "/s")).toEqual(["0/s", "0.05/s", "0.1/s"]);
+  expect(axisLabels([0, 1e-4], "/s")).toEqual(["0/h", "0.36/h"]);
+  expect(axisLabels([0.5], "s")).toEqual(["500 ms"]);
+});
 
 test("units", () => {
   expect(byUnit(0.25, "s")).toBe("250 ms");

@@ -79,6 +79,14 @@ export function percent(part: number): string {
   return `${p >= 10 ? trim(p, 0) : trim(p, 1)} %`;
 }
 
+/** Labels of an axis: all in the one unit that suits the largest. */
+export function axisLabels(values: readonly number[], unit: string | undefined): string[] {
+  if (unit !== "/s") return values.map((v) => byUnit(v, unit));
+  const most = Math.max(0, ...values.map(Math.abs));
+  const [factor, per] = most >= 0.1 || most === 0 ? [1, "s"] : most >= 0.1 / 60 ? [60, "min"] : [3600, "h"];
+  return values.map((v) => `${count(Number((v * factor).toPrecision(6)))}/${per}`);
+}
+
 /** The unit of a metric decides how its values read. */
 export function byUnit(value: number, unit: string | undefined): string {
   switch (unit) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findIds, intents } from "./ids";
+import { exceptionOf, findIds, intents, messageOf, pathOf } from "./ids";
 
 const T = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -52,4 +52,66 @@ describe("intents", () => {
     expect(intents(text, services)[0]?.kind).toBe(kind);
   });
   test("nothing for nothing", () => expect(intents("  ", services)).toEqual([]));
+});
+
+test.each<[string, string | undefined]>([
+  ["https://shop.example/products/12?ref=mail#top", "/products/12"],
+  ["http://shop.example", "/"],
+  ["POST /checkout", "/checkout"],
+  ["/cart", "/cart"],
+  ["checkout failed /cart", undefined],
+  ["3/4", undefined],
+])("path of %s", (text, want) => expect(pathOf(text)).toBe(want));
+
+const java = `Exception in thread "main" java.lang.IllegalStateException: outer
+	at com.example.Main.run(Main.java:12)
+Caused by: java.net.SocketTimeoutException: Read timed out
+	at java.net.SocketInputStream.read(SocketInputStream.java:150)`;
+const python = `Traceback (most recent call last):
+  File "/app/rank.py", line 12, in rank
+    raise ValueError("model returned no candidates")
+ValueError: model returned no candidates`;
+const node = `TypeError: Cannot read properties of undefined (reading 'id')
+    at charge (/app/pay.js:10:5)`;
+const go = `panic: runtime error: index out of range [3]
+
+goroutine 1 [running]:
+main.main()
+	/app/main.go:8 +0x1d`;
+
+test.each<[string, string, string]>([
+  [java, "java.net.SocketTimeoutException", "Read timed out"],
+  [python, "ValueError", "model returned no candidates"],
+  [node, "TypeError", "Cannot read properties of undefined (reading 'id')"],
+  [go, "panic", "runtime error: index out of range [3]"],
+])("exception of %s", (text, type, message) => {
+  expect(exceptionOf(text)).toEqual({ type, message });
+  // The search box is a field of one line.
+  expect(exceptionOf(text.replace(/\s*\n\s*/g, " ⏎ "))).toEqual({ type, message });
+});
+
+test("a sentence is no exception", () => {
+  expect(exceptionOf("ValueError: alone on a line")).toBeUndefined();
+  expect(exceptionOf("payment failed")).toBeUndefined();
+});
+
+test.each<[string, string, number | undefined]>([
+  ["2026-11-28 19:27:44.635 debug   recommendation ranked 20 candidates", "ranked 20 candidates", 0],
+  ["2026-11-28T19:27:44.635123Z ERROR payment gateway timed out", "payment gateway timed out", 1795894064635],
+  ["[2026-11-28 19:27:44,635] error: boom happened here", "boom happened here", 0],
+  ["payment gateway timed out", "payment gateway timed out", undefined],
+  ["error", "error", undefined],
+])("message of %s", (line, want, at) => {
+  const m = messageOf(line, ["recommendation", "checkout"]);
+  expect(m.text).toBe(want);
+  if (at === undefined) expect(m.atMs).toBeUndefined();
+  else if (at) expect(m.atMs).toBe(at);
+  else expect(m.atMs).toBe(new Date(2026, 10, 28, 19, 27, 44, 635).getTime());
+});
+
+test("URLs and stack traces are offered", () => {
+  expect(intents("https://shop.example/cart", []).map((i) => i.kind)).toContain("url");
+  const kinds = intents(python, []);
+  expect(kinds.find((i) => i.kind === "exception")).toEqual({ kind: "exception", type: "ValueError" });
+  expect(kinds.find((i) => i.kind === "text")).toEqual({ kind: "text", text: "model returned no candidates" });
 });

@@ -90,7 +90,64 @@ export type Intent =
   | { kind: "logql"; query: string }
   | { kind: "traceql"; query: string }
   | { kind: "metric"; name: string }
-  | { kind: "text"; text: string };
+  /** Requests to the path of a URL. */
+  | { kind: "url"; path: string }
+  /** Requests in which an exception of this type was recorded. */
+  | { kind: "exception"; type: string }
+  /** A text to find in logs, and when its line says that it was written. */
+  | { kind: "text"; text: string; atMs?: number };
+
+/** What a URL asks for: its path, without host, query and fragment; "GET /path" and bare paths count too. */
+export function pathOf(text: string): string | undefined {
+  const t = text.trim().replace(/^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\s+/i, "");
+  if (/\s/.test(t)) return undefined;
+  const m = /^(?:https?:\/\/[^/?#]+)?(\/[^?#]*)/i.exec(t);
+  if (!m && /^https?:\/\/[^/?#]+/i.test(t)) return "/";
+  return m?.[1] && m[1].length <= 2048 ? m[1] : undefined;
+}
+
+const exceptionLine =
+  /^(?:Caused by:\s*|Exception in thread "[^"]*"\s*|Uncaught\s+|Unhandled exception\.?\s*)?((?:[A-Za-z_$][\w$]*[.:]{1,2})*[A-Z][\w$]*(?:Error|Exception|Fault|Panic|Timeout|Interrupt|Failure))(?::\s*(.*))?$/;
+
+/** The exception of a stack trace of Java, Python, Node, .NET, Ruby or Go; the innermost cause when there are several. */
+export function exceptionOf(text: string): { type: string; message: string } | undefined {
+  let found: { type: string; message: string } | undefined;
+  let frames = 0;
+  for (const raw of text.slice(0, maxText).split(/\n|\s⏎\s/)) {
+    const line = raw.trim();
+    if (/^(at\s|File "|goroutine \d+|from\s\S+:\d+|\S+\.go:\d+|Traceback)/.test(line)) frames++;
+    const go = /^panic:\s*(.*)$/.exec(line);
+    if (go) found = { type: "panic", message: go[1] ?? "" };
+    const m = exceptionLine.exec(line);
+    if (m) found = { type: m[1]!, message: (m[2] ?? "").trim() };
+  }
+  return frames > 0 || /^panic:/.test(text.trim()) ? found : undefined;
+}
+
+/** The message of a pasted log line, without the time, level and service that a viewer wrote before it, and its time. */
+export function messageOf(line: string, services: readonly string[]): { text: string; atMs?: number } {
+  let rest = line.trim();
+  let atMs: number | undefined;
+  const time = /^\[?(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?\s?(?:Z|[+-]\d{2}:?\d{2})?)\]?\s+/.exec(
+    rest,
+  );
+  if (time) {
+    const t = Date.parse(
+      time[1]!
+        .trim()
+        .replace(",", ".")
+        .replace(" ", "T")
+        .replace(/(\.\d{3})\d+/, "$1"),
+    );
+    if (!Number.isNaN(t)) atMs = t;
+    rest = rest.slice(time[0].length);
+  }
+  const level = /^\[?(trace|debug|info|notice|warn|warning|error|err|fatal|critical)\]?:?\s+/i.exec(rest);
+  if (level && (time || rest.length > level[0].length + 8)) rest = rest.slice(level[0].length);
+  const service = services.find((s) => rest.startsWith(`${s} `) || rest.startsWith(`${s}\t`));
+  if (service && (time || level)) rest = rest.slice(service.length).trim();
+  return atMs === undefined ? { text: rest } : { text: rest, atMs };
+}
 
 /** What the box should offer for a text, best first. */
 export function intents(text: string, services: readonly string[], metrics: readonly string[] = []): Intent[] {
@@ -101,7 +158,13 @@ export function intents(text: string, services: readonly string[], metrics: read
   const exact = services.find((s) => s.toLowerCase() === lower);
   if (exact) out.push({ kind: "service", name: exact });
   for (const c of findIds(t)) out.push({ kind: "id", id: c.id, what: c.what });
-  if (/^\{.*\}/s.test(t)) {
+  const path = pathOf(t);
+  if (path) out.push({ kind: "url", path });
+  const thrown = exceptionOf(t);
+  if (thrown && thrown.type !== "panic") out.push({ kind: "exception", type: thrown.type });
+  if (thrown) {
+    // A trace of Python begins like a call of PromQL.
+  } else if (/^\{.*\}/s.test(t)) {
     const traceql =
       /\{[^}]*(duration|status|span\.|resource\.|name\s*=|kind|rootName|trace)/.test(t) &&
       !/\|[=~]|!~|\|\s*(json|logfmt)/.test(t);
@@ -115,7 +178,14 @@ export function intents(text: string, services: readonly string[], metrics: read
     for (const m of metrics) if (m.toLowerCase().includes(lower) && n++ < 4) out.push({ kind: "metric", name: m });
   }
   if (!out.some((i) => i.kind === "logql" || i.kind === "promql"))
-    out.push({ kind: "text", text: t.split("\n")[0]!.slice(0, 500) });
+    out.push({ kind: "text", ...textOf(t, thrown, services) });
   if (isOneWord(t) && !out.some((i) => i.kind === "id")) out.push({ kind: "id", id: t, what: "as an id" });
   return out;
+}
+
+/** What to look for in logs: the message of an exception, else that of the first line. */
+function textOf(t: string, thrown: ReturnType<typeof exceptionOf>, services: readonly string[]) {
+  if (thrown) return { text: (thrown.message || thrown.type).slice(0, 300) };
+  const m = messageOf(t.split(/\n|\s⏎\s/)[0]!, services);
+  return { ...m, text: (m.text || t).slice(0, 500) };
 }

@@ -322,12 +322,19 @@ export function selfTime(f: Forest, i: number): number {
   return Math.max(0, n.duration - covered);
 }
 
-/** Round marks along a span of time: at most `most` of them. */
+const secondsAndMore = [10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200].map(
+  (s) => s * 1e9,
+);
+
+/** Round marks along a span of time, nanoseconds: at most `most` of them. */
 export function ticks(total: number, most: number): number[] {
   if (!(total > 0)) return [0];
   const rough = total / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? power * 10;
+  const step =
+    rough > 5e9
+      ? (secondsAndMore.find((s) => s >= rough) ?? Math.ceil(rough / 86_400e9) * 86_400e9)
+      : ([1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? power * 10);
   const out: number[] = [];
   for (let t = 0; t <= total * 1.0001; t += step) out.push(t);
   return out;

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import type { Note } from "@/api/kept";
 import { cssColor } from "@/lib/color";
-import { byUnit } from "@/lib/format";
+import { axisLabels, byUnit } from "@/lib/format";
 import { useSettings } from "@/lib/settings";
 import { formatClock, formatDay, formatTime, type Range } from "@/lib/time";
 import { requestHref, useGo } from "@/shell/url";
@@ -150,7 +150,6 @@ function options(
   const grid = { stroke: cssColor("var(--line)", el), width: 1 };
   const fill = p.style === "area" || p.style === "bar";
   const bars = uPlot.paths.bars?.({ size: [0.85, 60], align: 1 });
-  const format = (v: number) => byUnit(v, p.unit);
   return {
     width: Math.max(80, el.clientWidth),
     height: p.height ?? 260,
@@ -197,7 +196,7 @@ function options(
         // As wide as its longest label: the rest belongs to the data.
         size: (_u, values) => Math.min(110, 18 + 6.2 * Math.max(3, ...(values ?? []).map((v) => v.length))),
         ...(isTime(p.unit) ? { incrs: timeIncrements(p.unit) } : {}),
-        values: (_u, splits) => splits.map(format),
+        values: (_u, splits) => axisLabels(splits, p.unit),
       },
     ],
     series: [

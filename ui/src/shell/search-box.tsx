@@ -1,11 +1,12 @@
 /** The box on every page: any id, URL, log line, stack trace, service, metric or query. */
 import { useQuery } from "@tanstack/react-query";
-import { FileSearch, Gauge, Network, Search, ScrollText, Waypoints } from "lucide-react";
+import { Bug, FileSearch, Gauge, Link, Network, Search, ScrollText, Waypoints } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useMemo, useRef, useState } from "react";
 import { labelValues } from "@/api/prom";
 import { tagValues } from "@/api/tempo";
 import { type Intent, intents } from "@/lib/ids";
 import { clip, shortId } from "@/lib/format";
+import { aroundRange } from "@/lib/time";
 import { readStored, writeStored } from "@/lib/settings";
 import { textQuery } from "@/parts/value";
 import { useRange } from "./range";
@@ -52,6 +53,7 @@ export function SearchBox() {
   const recent = useMemo(() => (open && !text ? readStored<string[]>(historyKey, []) : []), [open, text]);
   const list = useMemo(() => intents(text, services, metrics), [text, services, metrics]);
 
+  const rowCount = list.length + recent.length;
   const follow = (i: Intent) => {
     writeStored(
       historyKey,
@@ -66,10 +68,12 @@ export function SearchBox() {
     const step = e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0;
     if (step) {
       e.preventDefault();
-      setAt((n) => (n + step + Math.max(1, list.length)) % Math.max(1, list.length));
+      setAt((n) => (n + step + Math.max(1, rowCount)) % Math.max(1, rowCount));
     } else if (e.key === "Enter") {
       const i = list[Math.min(at, list.length - 1)];
+      const again = recent[at - list.length];
       if (i) follow(i);
+      else if (again) setText(again);
     } else if (e.key === "Escape") {
       setOpen(false);
       input.current?.blur();
@@ -87,7 +91,7 @@ export function SearchBox() {
         role="combobox"
         aria-expanded={shown}
         aria-controls="search-list"
-        aria-activedescendant={shown && list.length ? `search-${at}` : undefined}
+        aria-activedescendant={shown ? `search-${at}` : undefined}
         autoComplete="off"
         spellCheck={false}
         onFocus={() => setOpen(true)}
@@ -120,11 +124,13 @@ export function SearchBox() {
                 onPick={() => follow(i)}
               />
             ))}
-            {recent.map((r) => (
+            {recent.map((r, n) => (
               <li
                 key={r}
+                id={`search-${list.length + n}`}
                 role="option"
-                aria-selected={false}
+                aria-selected={list.length + n === at}
+                onMouseEnter={() => setAt(list.length + n)}
                 onMouseDown={(e) => e.preventDefault()}
                 onClick={() => setText(r)}
                 onKeyDown={() => {}}
@@ -154,10 +160,24 @@ function target(i: Intent, carry: Record<string, string | undefined>): string {
       return href("/explore/logs", { ...carry, q: i.query });
     case "traceql":
       return href("/explore/traces", { ...carry, q: i.query });
+    case "url":
+      return href("/explore/traces", { ...carry, q: urlQuery(i.path) });
+    case "exception":
+      return href("/explore/traces", { ...carry, q: `{ event.exception.type = ${JSON.stringify(i.type)} }` });
     case "text":
-      return href("/explore/logs", { ...carry, q: textQuery(i.text) });
+      return href("/explore/logs", {
+        // A line that says when it was written is looked for around that time.
+        ...(i.atMs === undefined ? carry : aroundRange(i.atMs, i.atMs)),
+        q: textQuery(i.text),
+      });
   }
 }
+
+/** The requests to a path, however the instrumentation wrote it down. */
+const urlQuery = (path: string) => {
+  const p = JSON.stringify(path);
+  return `{ span.url.path = ${p} || span.http.route = ${p} || span.http.target = ${p} }`;
+};
 
 function describe(i: Intent): { icon: ReactNode; text: string; what: string } {
   switch (i.kind) {
@@ -173,8 +193,16 @@ function describe(i: Intent): { icon: ReactNode; text: string; what: string } {
       return { icon: <ScrollText size={14} />, text: i.query, what: "run as LogQL" };
     case "traceql":
       return { icon: <Waypoints size={14} />, text: i.query, what: "run as TraceQL" };
+    case "url":
+      return { icon: <Link size={14} />, text: i.path, what: "requests to this path" };
+    case "exception":
+      return { icon: <Bug size={14} />, text: i.type, what: "requests with this exception" };
     case "text":
-      return { icon: <FileSearch size={14} />, text: i.text, what: "find in all logs" };
+      return {
+        icon: <FileSearch size={14} />,
+        text: i.text,
+        what: i.atMs === undefined ? "find in all logs" : "find in all logs around its time",
+      };
   }
 }
 

@@ -40,15 +40,21 @@ export function AlertHistory() {
       {q.isSuccess && list.length === 0 && (
         <Empty title="No alert fired in this range">Widen the time range above to see what fired before.</Empty>
       )}
-      {list.map((e) => (
-        <Row key={`${e.fingerprint}/${e.firedAt}`} e={e} nowMs={nowMs} />
+      {list.map((e, i) => (
+        <Row
+          key={`${e.fingerprint}/${e.firedAt}`}
+          e={e}
+          nowMs={nowMs}
+          // Who asks for one alert wants to see why it fired.
+          first={i === 0 && Boolean(params.alert ?? params.fingerprint)}
+        />
       ))}
     </div>
   );
 }
 
-function Row({ e, nowMs }: { e: Episode; nowMs: number }) {
-  const [open, setOpen] = useState(false);
+function Row({ e, nowMs, first }: { e: Episode; nowMs: number; first: boolean }) {
+  const [open, setOpen] = useState(first);
   const { alertname: _, ...labels } = e.labels;
   const fired = Date.parse(e.firedAt);
   const ended = e.resolvedAt ? Date.parse(e.resolvedAt) : nowMs;

@@ -4,7 +4,7 @@ import { searchTraces, type TraceSummary } from "@/api/tempo";
 import { durationMs } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
 import type { Forest } from "@/lib/waterfall";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { ErrorNotice } from "@/parts/feedback";
 
 export interface Candidate {
   what: string;
@@ -45,8 +45,8 @@ export function Candidates({ of, not, onPick }: { of: Forest; not: readonly stri
   const list = pickCandidates(q.data?.traces ?? [], not);
   return (
     <div className="row wrap small">
-      <Loading on={q.isFetching} />
       <ErrorNotice error={q.error} />
+      {q.isPending && <span className="muted">Looking for requests of the same kind</span>}
       {list.length > 0 && <span className="muted">The same request, within an hour:</span>}
       {list.map((c) => (
         <button

@@ -9,11 +9,11 @@ import { buildForest, type Forest } from "@/lib/waterfall";
 import { Minimap } from "@/pages/request/minimap";
 import { Empty, ErrorNotice, Loading, Notice } from "@/parts/feedback";
 import { ShareMenu } from "@/parts/menus";
-import { RequestLink, Service, Time } from "@/parts/show";
+import { Service, Time } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { Value } from "@/parts/value";
 import { useTitle } from "@/shell/shell";
-import { useParams } from "@/shell/url";
+import { A, requestHref, useParams } from "@/shell/url";
 import { Candidates } from "./candidates";
 import { type Difference, diff, type FieldDifference, fieldDiff } from "./diff";
 
@@ -265,9 +265,9 @@ function Side({
               <b>{duration(f.total)}</b> <Time ms={nsToMs(String(f.base))} />
               <bdi className="cut">{f.nodes[f.roots[0] ?? 0]?.span.name}</bdi>
               <span className="muted">{plural(f.nodes.length, "span")}</span> <Errors forest={f} />
-              <span className="push">
-                <RequestLink id={id} />
-              </span>
+              <A className="push" to={requestHref(id)}>
+                Open
+              </A>
             </span>
             <Minimap forest={f} total={Math.max(f.total, other?.total ?? 0)} />
           </>

@@ -1,5 +1,6 @@
 /** Where one starts: what burns, how the services are, what to do when nothing is here yet. */
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { alertHistory } from "@/api/evidence";
 import { health } from "@/api/native";
 import { rules } from "@/api/prom";
 import { plural } from "@/lib/format";
@@ -10,6 +11,7 @@ import { ServiceTable, useServices } from "@/pages/services/services";
 import { ServiceMap } from "@/pages/services/map";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
+import { firedBefore } from "./fired";
 import { A, href } from "@/shell/url";
 
 export default function HomePage() {
@@ -64,6 +66,7 @@ export default function HomePage() {
           </table>
         </section>
       )}
+      <FiredBefore now={new Set(firing.map((f) => f.rule))} />
       <Loading on={map.isFetching} />
       <ErrorNotice error={map.error} retry={() => void map.refetch()} />
       {map.isSuccess && nodes.length === 0 ? (
@@ -77,6 +80,49 @@ export default function HomePage() {
         )
       )}
     </div>
+  );
+}
+
+/** Alerts of this range that are quiet again: one is paged, and looks when it is over. */
+function FiredBefore({ now }: { now: ReadonlySet<string> }) {
+  const { range, carry, nowMs } = useRange();
+  const q = useQuery({
+    queryKey: ["fired-before", range.fromMs, range.toMs],
+    queryFn: ({ signal }) => alertHistory({ startMs: range.fromMs, endMs: range.toMs, limit: 500 }, signal),
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+  const over = firedBefore(q.data ?? [], now);
+  if (over.length === 0) return null;
+  return (
+    <section className="panel">
+      <header>
+        <h2>Fired in this range</h2>
+        <A className="push" to={href("/alerting", { ...carry, tab: "history" })}>
+          History
+        </A>
+      </header>
+      <table className="table" aria-label="Alerts that fired in this range">
+        <tbody>
+          {over.slice(0, 6).map((e) => (
+            <tr key={e.name}>
+              <td style={{ width: 80 }}>
+                <StateBadge state="resolved" />
+              </td>
+              <td>
+                <A to={href("/alerting", { ...carry, tab: "history", alert: e.name })}>{e.name}</A>
+              </td>
+              <td className="muted">
+                <bdi>{e.summary.slice(0, 200)}</bdi>
+              </td>
+              <td className="num muted">
+                {plural(e.times, "time")}, last <Ago ms={e.lastMs} nowMs={nowMs} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }
 

@@ -124,7 +124,7 @@ export function Flame({ forest }: { forest: Forest }) {
               {b.w * width > 34 && (
                 <>
                   <bdi>{b.node.name.slice(0, 120) || "all"}</bdi>
-                  {b.w * width > 160 && <bdi className="muted"> {b.node.service.slice(0, 60)}</bdi>}
+                  {b.w * width > 160 && <bdi> · {b.node.service.slice(0, 60)}</bdi>}
                 </>
               )}
             </button>

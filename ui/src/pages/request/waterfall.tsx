@@ -154,7 +154,7 @@ export function Waterfall({ forest }: { forest: Forest }) {
       <div className="row wrap" style={{ padding: "8px 0" }}>
         <input
           className="input"
-          style={{ width: 280 }}
+          style={{ width: 230 }}
           value={find}
           placeholder="Find: name, service, attribute"
           aria-label="Find spans"

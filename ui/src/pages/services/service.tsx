@@ -9,7 +9,7 @@ import { chooseStep } from "@/lib/time";
 import { condition } from "@/lib/traceql";
 import { ErrorNotice, Loading } from "@/parts/feedback";
 import type { Mark } from "@/parts/chart";
-import { Service } from "@/parts/show";
+import { Service, Time } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { LogList } from "@/pages/logs/list";
 import { deploysOf } from "./deploys";
@@ -81,6 +81,15 @@ export default function ServicePage() {
           </A>
         </span>
       </div>
+      {deploys.length > 0 && (
+        <div className="row wrap small muted">
+          {deploys.slice(-6).map((d) => (
+            <span key={d.label}>
+              New version <bdi className="chip">{d.label.slice(0, 40)}</bdi> since <Time ms={d.ms} clock />
+            </span>
+          ))}
+        </div>
+      )}
       <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(min(310px, 100%), 1fr))", gap: 12 }}>
         <TraceMetric title="Requests" query={`${inbound} | rate()`} height={190} marks={deploys} bare />
         <TraceMetric
