@@ -9,60 +9,137 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/** A page that notes when its heading came, and how far things moved afterwards. */
+async function watched() {
+  const o = await open(browser);
+  await o.context.addInitScript(() => {
+    const seen = { heading: 0, shift: 0, moved: [] };
+    window.__seen = seen;
+    new MutationObserver((_, me) => {
+      if (!document.querySelector("main h1")) return;
+      seen.heading = performance.now();
+      me.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+    new PerformanceObserver((l) => {
+      for (const e of l.getEntries()) {
+        if (e.hadRecentInput) continue;
+        seen.shift += e.value;
+        seen.moved.push(...e.sources.map((x) => `${x.node?.className ?? x.node?.nodeName} ${e.value.toFixed(3)}`));
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  return o;
+}
+
 test("the first page is usable within a second", { timeout: 60_000 }, async () => {
-  const { context, page } = await open(browser);
-  await page.goto(`${base}/design`);
+  const { context, page } = await watched();
+  const client = await context.newCDPSession(page);
+  await client.send("Performance.enable");
+  await page.goto(`${base}/`);
   await page.locator("main h1").first().waitFor();
-  const ms = await page.evaluate(
-    () => performance.getEntriesByType("paint").find((e) => e.name === "first-contentful-paint")?.startTime ?? 0,
-  );
-  console.log(`heading there after ${Math.round(ms)} ms`);
-  // Machines that run tests are slower than people's; three times the promise is the limit here.
-  assert.ok(ms > 0 && ms < 3000, `${ms} ms`);
-  const shift = await page.evaluate(
-    () =>
-      new Promise((done) => {
-        let sum = 0;
-        new PerformanceObserver((l) => {
-          for (const e of l.getEntries()) if (!e.hadRecentInput) sum += e.value;
-        }).observe({ type: "layout-shift", buffered: true });
-        setTimeout(() => done(sum), 500);
-      }),
-  );
-  assert.ok(shift < 0.1, `layout shift ${shift}`);
+  const { heading } = await page.evaluate(() => window.__seen);
+  const { metrics } = await client.send("Performance.getMetrics");
+  const cpu = metrics.find((m) => m.name === "ThreadTime").value * 1000;
+  console.log(`heading there after ${Math.round(heading)} ms; the page had worked ${Math.round(cpu)} ms by then`);
+  // Judged by the processor time of the page: a machine that runs tests does much else besides.
+  assert.ok(heading > 0 && cpu < 1000, `${cpu} ms of work, heading after ${heading} ms`);
   await context.close();
 });
 
-/** Scrolls an element for some seconds and yields the times between frames, in milliseconds. */
-const scrollFrames = (locator) =>
-  locator.evaluate(
-    (e) =>
+test("nothing moves while a page fills", { timeout: 180_000 }, async () => {
+  const end = Math.floor(Date.now() / 1000);
+  const found = await ask(
+    `/api/search?q=${encodeURIComponent("{ status = error }")}&limit=1&start=${end - 3900}&end=${end}`,
+  );
+  const moved = [];
+  for (const path of [
+    "/",
+    "/explore/metrics?metric=http_server_request_duration_seconds_bucket",
+    "/explore/logs",
+    "/explore/traces",
+    "/explore/traces?view=breakdown",
+    `/request/${found.traces?.[0]?.traceID}`,
+    "/map",
+    "/service/checkout",
+    "/alerting",
+    "/status",
+  ]) {
+    const { context, page } = await watched();
+    await visit(page, path);
+    const seen = await page.evaluate(() => window.__seen);
+    console.log(`${path}: layout shift ${seen.shift.toFixed(3)}`);
+    if (seen.shift >= 0.1)
+      moved.push(`${path} ${seen.shift.toFixed(3)}: ${[...new Set(seen.moved)].slice(0, 6).join(", ")}`);
+    await context.close();
+  }
+  assert.deepEqual(moved, []);
+});
+
+/** How long one frame may take at 60 a second, milliseconds. */
+const frameBudget = 1000 / 60;
+/** A machine that runs every test at once has cold caches and takes longer for the same work. */
+const allowance = 3;
+
+/**
+ * Scrolls an element for 120 frames and reads from Chromium's trace what
+ * each frame cost the main thread, in milliseconds of processor time: the time
+ * on the clock would be that of everything else that the machine does.
+ */
+async function scrollFrames(locator) {
+  const client = await browser.newBrowserCDPSession();
+  const events = [];
+  client.on("Tracing.dataCollected", (e) => events.push(...e.value));
+  await client.send("Tracing.start", {
+    transferMode: "ReportEvents",
+    traceConfig: {
+      includedCategories: ["disabled-by-default-devtools.timeline", "disabled-by-default-devtools.timeline.frame"],
+    },
+  });
+  const ms = await locator.evaluate(
+    (e, frames) =>
       new Promise((done) => {
-        const times = [];
-        let last = performance.now();
-        const start = last;
+        const start = performance.now();
+        let n = 0;
         const step = (now) => {
-          times.push(now - last);
-          last = now;
           e.scrollTop += 120;
           if (e.scrollTop + e.clientHeight >= e.scrollHeight) e.scrollTop = 0;
-          if (now - start < 3000) requestAnimationFrame(step);
-          else done(times.slice(2));
+          if (++n < frames && now - start < 10_000) requestAnimationFrame(step);
+          else done(now - start);
         };
         requestAnimationFrame(step);
       }),
+    120,
   );
-
-function judge(what, frames) {
-  const sorted = [...frames].sort((a, b) => a - b);
-  const at = (p) => sorted[Math.floor(sorted.length * p)];
-  console.log(
-    `${what}: ${frames.length} frames in 3 s, median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, worst ${sorted.at(-1).toFixed(1)} ms`,
-  );
-  assert.ok(at(0.5) < 34, `${what}: median frame ${at(0.5)} ms`);
+  const complete = new Promise((done) => client.on("Tracing.tracingComplete", done));
+  await client.send("Tracing.end");
+  await complete;
+  await client.detach();
+  const steps = events.filter((e) => e.name === "FireAnimationFrame").sort((a, b) => a.ts - b.ts);
+  // The page's own thread, not that of another renderer.
+  const { pid, tid } = steps[0] ?? {};
+  const tasks = events.filter((e) => e.name === "RunTask" && e.pid === pid && e.tid === tid);
+  const work = [];
+  for (let i = 0; i + 1 < steps.length; i++) {
+    // What ends between two steps, but for the callback of the second, is the frame of the first.
+    const [from, to] = [steps[i].ts, steps[i + 1].ts];
+    const inside = tasks.filter((t) => t.ts + t.dur > from && t.ts + t.dur <= to);
+    work.push(inside.reduce((n, t) => n + (t.tdur ?? t.dur), 0) / 1000);
+  }
+  return { work, ms };
 }
 
-test("a trace of many thousand spans scrolls", { timeout: 120_000 }, async (t) => {
+function judge(what, { work, ms }) {
+  const sorted = [...work].sort((a, b) => a - b);
+  const at = (p) => sorted[Math.floor(sorted.length * p)] ?? 0;
+  console.log(
+    `${what}: ${((work.length / ms) * 1000).toFixed(0)} frames a second here; work of a frame: median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, worst ${(sorted.at(-1) ?? 0).toFixed(1)} ms`,
+  );
+  assert.ok(work.length > 5, `${what}: only ${work.length} frames in the trace`);
+  assert.ok(at(0.5) < frameBudget * allowance, `${what}: a frame takes ${at(0.5)} ms of work`);
+  assert.ok(at(0.9) < frameBudget * allowance * 1.5, `${what}: one frame of ten takes ${at(0.9)} ms of work or more`);
+}
+
+test("a trace of many thousand spans scrolls", { timeout: 240_000 }, async (t) => {
   const huge = await ask("/api/braid/v1/correlate/req-huge?limit=100000");
   if (!huge.spans?.length) return t.diagnostic("no huge trace: start braid generate with --hostile");
   const { context, page } = await open(browser);
@@ -80,7 +157,7 @@ test("a trace of many thousand spans scrolls", { timeout: 120_000 }, async (t) =
   await context.close();
 });
 
-test("ten thousand log records scroll", { timeout: 180_000 }, async () => {
+test("ten thousand log records scroll", { timeout: 300_000 }, async () => {
   const { context, page } = await open(browser);
   await visit(page, "/explore/logs");
   const list = page.locator(".loglist");
@@ -94,7 +171,7 @@ test("ten thousand log records scroll", { timeout: 180_000 }, async () => {
   await context.close();
 });
 
-test("a hundred thousand spans scroll", { timeout: 180_000 }, async () => {
+test("a hundred thousand spans scroll", { timeout: 300_000 }, async () => {
   const epoch = 1_763_640_000_000_000_000n;
   const hex = (n, width) => n.toString(16).padStart(width, "0");
   // A root, 1,000 calls of it, each with 99 steps of different names.
@@ -125,7 +202,7 @@ test("a hundred thousand spans scroll", { timeout: 180_000 }, async () => {
   const { context, page, problems } = await open(browser);
   await page.route("**/api/braid/v1/correlate/**", (r) => r.fulfill({ contentType: "application/json", body: answer }));
   await page.goto(`${base}/request/made`);
-  await page.getByRole("treeitem").first().waitFor();
+  await page.getByRole("treeitem").first().waitFor({ timeout: 120_000 });
   await page.getByText("100,000 rows").waitFor();
   judge("waterfall of 100,000 spans", await scrollFrames(page.locator(".wf-scroll")));
   const started = Date.now();
