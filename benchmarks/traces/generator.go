@@ -11,8 +11,9 @@ import (
 type generator struct {
 	rng       *rand.Rand
 	services  []service
-	now       int64 // Unix ns
-	perSecond int   // traces started a second
+	begun     int64 // Unix ns
+	now       int64
+	perSecond int // traces started a second
 	traces    int
 	spans     int
 	// recent and old are trace ids to ask for.
@@ -33,7 +34,7 @@ const (
 )
 
 func newGenerator(seed uint64, start int64) *generator {
-	g := &generator{rng: rand.New(rand.NewPCG(seed, 1)), now: start, perSecond: 500}
+	g := &generator{rng: rand.New(rand.NewPCG(seed, 1)), begun: start, now: start, perSecond: 500}
 	for i := range serviceCount {
 		s := service{name: fmt.Sprintf("service-%02d", i), kind: i % 3, scope: &model.Scope{Name: "io.opentelemetry.contrib.instrumentation", Version: "2.9.0"}}
 		for p := range podsEach {

@@ -20,9 +20,9 @@ const (
 // of its own each time would fill the memory.
 const maxEdges = 20_000
 
-// ServiceGraph computes the calls between services in a range of time. Blocks
-// remember theirs by the minute, so that asking again costs little; what the
-// head has is counted anew. A call is in the range by the start of its server's
+// ServiceGraph computes the calls between services in a range of time. Every part
+// remembers its calls by the minute, so that asking again costs little; a head
+// counts the traces anew of which more has come. A call is in the range by the start of its server's
 // span, where there is one.
 func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error) {
 	ten := s.tenant(t, false)
@@ -33,11 +33,11 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 	defer v.release()
 	v.prepare()
 	g := newGraph()
-	for _, h := range v.heads {
+	for i := range v.heads {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		v.headGraph(g, h, r)
+		v.headGraph(g, i, r)
 	}
 	for _, b := range v.blocks {
 		if err := ctx.Err(); err != nil {
@@ -59,40 +59,19 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 	return g.result(), nil
 }
 
-// headGraph counts the calls in memory.
-func (v *view) headGraph(g *graph, h *rows, r model.TimeRange) {
-	cur := &headCursor{s: h}
-	var order []uint32
-	var tr calls.Trace
-	named := newPeers(&h.tables)
-	v.stats.AddRows(int64(len(h.rows)))
-	for t := range h.trs {
-		if v.isSplit(h.trs[t].id) {
-			continue
-		}
-		order = h.ofTrace(order[:0], uint32(t))
-		tr.Reset()
-		for _, n := range order {
-			x := &h.rows[n]
-			c := &h.classes[x.class]
-			tr.Add(x.spanID, x.parent, calls.Span{
-				Service: h.services[c.resource], Kind: model.SpanKind(c.kind), Failed: c.status == uint8(model.StatusError),
-				Start: x.start, Duration: max(0, x.end-x.start), Root: x.parent.IsZero(),
-			})
-		}
-		tr.Resolve()
-		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) { return named.of(cur, order[i], h.rows[order[i]].class) })
-	}
-}
-
-// splitGraph counts the traces that several parts hold, as a whole. Blocks have
-// counted their part of them: that is taken off.
+// splitGraph counts the traces that several parts hold, as a whole. Each part has
+// counted its share of them: that is taken off.
 func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) error {
 	var tr calls.Trace
+	counters := map[*rows]*headCounter{}
+	for _, h := range v.heads {
+		counters[h] = newHeadCounter(h)
+	}
 	v.eachSplit(func(id model.TraceID) bool {
 		refs := v.refs(id)
 		for _, x := range refs {
 			if x.block == nil {
+				counters[x.head].trace(x.trace, -1, len(x.head.rows), inRange(g, r))
 				continue
 			}
 			if err := v.callsOf(ctx, x.block, x.side, []traceRange{{x.trace, x.trace + 1}}, -1, inRange(g, r)); err != nil {

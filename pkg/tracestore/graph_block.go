@@ -10,11 +10,21 @@ import (
 // graphStep is the width of the pieces in which a block remembers its calls.
 const graphStep = int64(60e9)
 
-// blockGraphs are the calls of a block, in all and by the minute of their
-// start. Immutable once computed; they live and die with the sidecar.
-type blockGraphs struct {
+// minuteGraphs are the calls of a part, in all and by the minute of their start.
+// Those of a block are immutable once computed; they live and die with the
+// sidecar.
+type minuteGraphs struct {
 	whole   *graph
-	minutes map[int64]*graph // by Unix minute
+	minutes map[int64]*graph // by Unix minute; nil: only in all
+}
+
+// covers reports whether all that a minute has is in a range.
+func (m *minuteGraphs) covers(minute int64, r model.TimeRange) bool {
+	if m.minutes == nil {
+		return false
+	}
+	x := m.minutes[minute]
+	return x == nil || r.All() || r.Start <= x.lo && r.End > x.hi
 }
 
 // blockGraph adds the calls of a block in a range: whole minutes as they are
@@ -37,9 +47,7 @@ func (v *view) blockGraph(ctx context.Context, g *graph, b *blockReader, r model
 		g.merge(known.whole)
 		return nil
 	}
-	whole := func(minute int64) bool {
-		return known.minutes[minute] != nil && r.Start <= minute*graphStep && r.End >= (minute+1)*graphStep
-	}
+	whole := func(minute int64) bool { return known.covers(minute, r) }
 	for minute, x := range known.minutes {
 		if whole(minute) {
 			g.merge(x)
@@ -62,11 +70,11 @@ func (v *view) blockGraph(ctx context.Context, g *graph, b *blockReader, r model
 const maxGraphMinutes = 240
 
 // graphs returns what the block remembers, computed when it is first asked for.
-func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*blockGraphs, error) {
+func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*minuteGraphs, error) {
 	if known := side.graphs.Load(); known != nil {
 		return known, nil
 	}
-	known := &blockGraphs{whole: newGraph(), minutes: map[int64]*graph{}}
+	known := &minuteGraphs{whole: newGraph(), minutes: map[int64]*graph{}}
 	long := floorDiv(b.MaxTime, graphStep)-floorDiv(b.MinTime, graphStep) >= maxGraphMinutes
 	err := v.callsOf(ctx, b, side, []traceRange{{0, uint32(side.traces.len())}}, 1, func(start int64) *graph {
 		if long {
@@ -82,6 +90,9 @@ func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*bloc
 	})
 	if err != nil {
 		return nil, err
+	}
+	if long {
+		known.minutes = nil
 	}
 	for _, x := range known.minutes {
 		known.whole.merge(x)

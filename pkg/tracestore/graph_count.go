@@ -2,6 +2,7 @@ package tracestore
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"braid/pkg/calls"
@@ -15,6 +16,7 @@ type graph struct {
 	edges    map[edgeKey]*edgeCount
 	services map[string]*serviceCount
 	dropped  int64
+	lo, hi   int64 // starts of the spans that were counted lie in [lo, hi]
 }
 
 type edgeCount struct {
@@ -36,7 +38,7 @@ type latencyCount struct {
 }
 
 func newGraph() *graph {
-	return &graph{edges: map[edgeKey]*edgeCount{}, services: map[string]*serviceCount{}}
+	return &graph{edges: map[edgeKey]*edgeCount{}, services: map[string]*serviceCount{}, lo: math.MaxInt64, hi: math.MinInt64}
 }
 
 func (l *latencyCount) add(d, sign int64) {
@@ -120,6 +122,7 @@ func (g *graph) call(k edgeKey, sign int64, failed bool, client, server int64, b
 }
 
 func (g *graph) service(s *calls.Span, sign int64) {
+	g.lo, g.hi = min(g.lo, s.Start), max(g.hi, s.Start)
 	c := g.services[s.Service]
 	if c == nil {
 		c = &serviceCount{}

@@ -29,7 +29,7 @@ type sidecar struct {
 	// all the attributes of spans and events that were there to be looked at.
 	idKeys map[string]string
 	names  []string
-	graphs atomic.Pointer[blockGraphs]
+	graphs atomic.Pointer[minuteGraphs]
 }
 
 const noColumn = -1

@@ -205,6 +205,7 @@ type headPart struct {
 	set       *rowset
 	positions model.PositionSet
 	since     time.Time
+	calls     headMemo
 
 	splitMu sync.Mutex // guards what follows
 	gen     uint64

@@ -1,0 +1,359 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"braid/pkg/model"
+	"braid/pkg/otlp"
+)
+
+// server is a program under test, with all its APIs on loopback.
+type server struct {
+	bin, dir   string
+	http, otlp string
+	args       []string
+	cmd        *exec.Cmd
+	client     *http.Client
+}
+
+// benchServer measures the whole program: spans over OTLP/HTTP with gzip,
+// questions over its HTTP APIs, and a restart after kill -9. CPU and memory are
+// the server's, read from /proc.
+func benchServer(bin, dir string, spans, batch, senders, rounds int, args []string) error {
+	s := &server{bin: bin, dir: dir, args: args, client: &http.Client{Timeout: 2 * time.Minute}}
+	if err := s.start(); err != nil {
+		return err
+	}
+	defer s.kill()
+	g := newGenerator(1, time.Now().Add(-time.Duration(spans/10_000+30)*time.Second).UnixNano())
+	took, err := s.send(g, spans, batch, senders)
+	if err != nil {
+		return err
+	}
+	acked := s.cpu()
+	s.idle()
+	per := 1e6 / float64(g.spans)
+	fmt.Printf("%d spans in %d traces, acknowledged in %.1f s wall\n", g.spans, g.traces, took.Seconds())
+	fmt.Printf("%-52s %8.2f CPU-s a million\n", "until the last acknowledgement", acked.Seconds()*per)
+	fmt.Printf("%-52s %8.2f CPU-s a million\n", "with what followed until idle", s.cpu().Seconds()*per)
+	fmt.Printf("%-52s %8d MiB\n", "peak memory", s.peak()>>20)
+	if err := s.visible(g, batch); err != nil {
+		return err
+	}
+	table := s.questions(g)
+	if err := s.ask("warm", table, rounds); err != nil {
+		return err
+	}
+	before, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
+	if err != nil {
+		return err
+	}
+	s.kill()
+	fmt.Printf("\n%-52s %8.1f bytes a span\n", "spans on disk", float64(size(filepath.Join(dir, "traces")))/float64(g.spans))
+	fmt.Printf("%-52s %8.1f bytes a span\n", "ingest log not yet given back", float64(size(filepath.Join(dir, "ingestlog")))/float64(g.spans))
+	dropCaches(dir)
+	began := time.Now()
+	if err := s.start(); err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %8.2f s\n", "ready after kill -9", time.Since(began).Seconds())
+	after, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %8v\n", "count of spans as before", field(before, `"value":`) == field(after, `"value":`))
+	return s.ask("first after a restart, files not cached", table, 1)
+}
+
+// start runs the program and waits until it is ready.
+func (s *server) start() error {
+	var ports [4]string
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		ports[i] = l.Addr().String()
+		_ = l.Close()
+	}
+	s.http, s.otlp = "http://"+ports[0], "http://"+ports[1]
+	args := append([]string{"serve", "--data-dir", s.dir, "--http.listen", ports[0], "--otlp.http.listen", ports[1], "--grpc.listen", ports[2], "--otlp.grpc.listen", ports[3]}, s.args...)
+	s.cmd = exec.Command(s.bin, args...)
+	s.cmd.Stderr = io.Discard
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	for range 3000 {
+		resp, err := s.client.Get(s.http + "/-/ready")
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return errors.New("the server is not ready after a minute")
+}
+
+func (s *server) kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// send writes spans from several connections at once.
+func (s *server) send(g *generator, spans, batch, senders int) (time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	bodies := make(chan []byte, senders)
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for b := range bodies {
+				if err := s.post(ctx, b); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	began := time.Now()
+	for g.spans < spans && ctx.Err() == nil {
+		select {
+		case bodies <- pack(g.batch(batch)):
+		case <-ctx.Done():
+		}
+	}
+	close(bodies)
+	wg.Wait()
+	return time.Since(began), context.Cause(ctx)
+}
+
+// pack writes a request: OTLP protobuf, gzip at its fastest, as exporters do.
+func pack(b *model.Spans) []byte {
+	var rows []model.SpanRow
+	for i := range b.Batches {
+		for _, sp := range b.Batches[i].Spans {
+			rows = append(rows, model.SpanRow{Resource: b.Batches[i].Resource, Scope: b.Batches[i].Scope, Span: sp})
+		}
+	}
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	_, _ = w.Write(otlp.EncodeTraces(rows))
+	_ = w.Close()
+	return out.Bytes()
+}
+
+func (s *server) post(ctx context.Context, body []byte) error {
+	for range 600 {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.otlp+"/v1/traces", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-protobuf")
+		req.Header.Set("Content-Encoding", "gzip")
+		resp, err := s.client.Do(req)
+		if err != nil {
+			return err
+		}
+		text, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		switch resp.StatusCode {
+		case http.StatusOK:
+			return nil
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			time.Sleep(100 * time.Millisecond)
+		default:
+			return fmt.Errorf("the server answered %s: %s", resp.Status, text)
+		}
+	}
+	return errors.New("the server refuses spans for a minute")
+}
+
+func (s *server) get(path string) (string, error) {
+	resp, err := s.client.Get(s.http + path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
+		return "", fmt.Errorf("%s: %s: %.300s", path, resp.Status, body)
+	}
+	return string(body), nil
+}
+
+// visible measures how long after the acknowledgement a trace is found.
+func (s *server) visible(g *generator, batch int) error {
+	if err := s.post(context.Background(), pack(g.batch(batch))); err != nil {
+		return err
+	}
+	began := time.Now()
+	for {
+		byID, err := s.get("/api/v2/traces/" + g.recent.String())
+		if err != nil {
+			return err
+		}
+		found, err := s.get("/api/search?" + s.window(g, "q", fmt.Sprintf(`{ trace:id = "%s" }`, g.recent)))
+		if err != nil {
+			return err
+		}
+		if strings.Contains(byID, `"spanId"`) && strings.Contains(found, `"traceID"`) {
+			fmt.Printf("%-52s %8.1f ms\n", "by id and by search after the acknowledgement", float64(time.Since(began).Microseconds())/1e3)
+			return nil
+		}
+		if time.Since(began) > time.Minute {
+			return errors.New("a trace is not found a minute after its acknowledgement")
+		}
+	}
+}
+
+type httpQuestion struct{ name, path string }
+
+func (s *server) window(g *generator, kv ...string) string {
+	v := url.Values{"start": {strconv.FormatInt(g.begun/1e9-1, 10)}, "end": {strconv.FormatInt(g.now/1e9+2, 10)}}
+	for i := 0; i < len(kv); i += 2 {
+		v.Set(kv[i], kv[i+1])
+	}
+	return v.Encode()
+}
+
+func (s *server) questions(g *generator) []httpQuestion {
+	search := func(q string) string { return "/api/search?" + s.window(g, "q", q, "limit", "20") }
+	series := func(q string) string { return "/api/metrics/query_range?" + s.window(g, "q", q, "step", "60s") }
+	return []httpQuestion{
+		{"trace by id, recent", "/api/v2/traces/" + g.recent.String()},
+		{"trace by id, old", "/api/v2/traces/" + g.old.String()},
+		{"trace by id, unknown", "/api/v2/traces/0102030405060708090a0b0c0d0e0f10"},
+		{"service + operation + duration", search(`{ resource.service.name = "service-07" && name = "GET /api/v1/service-07/resource2/{id}" && duration > 100ms }`)},
+		{"status code 500, any service", search(`{ span.http.response.status_code = 500 }`)},
+		{"user id, any service", search(`{ span.user.id = "user-001234" }`)},
+		{"service && status >= 500 && duration > 10ms", search(`{ resource.service.name = "service-07" && span.http.response.status_code >= 500 && duration > 10ms }`)},
+		{"structural >>", search(`{ resource.service.name = "service-07" } >> { status = error }`)},
+		{"structural >, with a count", search(`{ kind = server } > { span.db.system = "postgresql" } | count() > 1`)},
+		{"rate by service", series(`{ } | rate() by (resource.service.name)`)},
+		{"p95 of duration by service", series(`{ } | quantile_over_time(duration, .95) by (resource.service.name)`)},
+		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g)},
+		{"tag names", "/api/v2/search/tags?" + s.window(g)},
+		{"services", "/api/services"},
+		{"operations of a service", "/api/services/service-07/operations"},
+		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9)},
+		{"dependencies (Jaeger)", fmt.Sprintf("/api/dependencies?endTs=%d&lookback=%d", g.now/1e6+2000, (g.now-g.begun)/1e6+4000)},
+	}
+}
+
+// ask prints a table: CPU of the server and wall time as the client sees it.
+func (s *server) ask(title string, table []httpQuestion, rounds int) error {
+	fmt.Printf("\n%-52s %9s %9s %9s %7s %9s\n", title, "CPU ms", "p50 ms", "p99 ms", "times", "KiB")
+	for _, q := range table {
+		var body string
+		var err error
+		if rounds > 1 {
+			if body, err = s.get(q.path); err != nil {
+				return err
+			}
+		}
+		var walls []time.Duration
+		c0, began := s.cpu(), time.Now()
+		for len(walls) < rounds && time.Since(began) < 4*time.Second || len(walls) == 0 {
+			t := time.Now()
+			if body, err = s.get(q.path); err != nil {
+				return err
+			}
+			walls = append(walls, time.Since(t))
+		}
+		each := (s.cpu() - c0) / time.Duration(len(walls))
+		slices.Sort(walls)
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+		fmt.Printf("%-52s %9.2f %9.2f %9.2f %7d %9d\n", q.name, ms(each), ms(walls[len(walls)/2]), ms(walls[len(walls)*99/100]), len(walls), len(body)>>10)
+	}
+	return nil
+}
+
+// cpu returns user and system time of the server: /proc counts ticks of 10 ms.
+func (s *server) cpu() time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	u, _ := strconv.ParseInt(f[11], 10, 64)
+	k, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(u+k) * 10 * time.Millisecond
+}
+
+func (s *server) peak() int64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(field(string(raw), "VmHWM:")), " kB"), 10, 64)
+	return kib << 10
+}
+
+// field returns what follows a mark, up to the end of the line or a comma.
+func field(text, mark string) string {
+	_, rest, _ := strings.Cut(text, mark)
+	if i := strings.IndexAny(rest, "\n,"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// idle waits until merges are over: three seconds of almost no CPU.
+func (s *server) idle() {
+	quiet := 0
+	for range 180 {
+		c0 := s.cpu()
+		time.Sleep(time.Second)
+		if s.cpu()-c0 < 50*time.Millisecond {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		if quiet == 3 {
+			return
+		}
+	}
+}
+
+// dropCaches asks the kernel to forget the files, so that the next reads come
+// from the disk.
+func dropCaches(dir string) {
+	const dontNeed = 4
+	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		if f, err := os.Open(path); err == nil {
+			_ = f.Sync()
+			_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, f.Fd(), 0, 0, dontNeed, 0, 0)
+			_ = f.Close()
+		}
+		return nil
+	})
+}
