@@ -67,7 +67,10 @@ test-ui: $(UI_OUT) ## Unit tests, types and lint of the UI, and its size.
 test-e2e: build ## The real programs and a real browser.
 	test/e2e/run.sh
 
-test: lint test-go test-ui test-e2e ## Everything that must pass before a change lands.
+test-grafana: build ## The Grafana data source: its front end, its backend, and both in a real browser.
+	BRAID_BIN=$(CURDIR)/bin $(MAKE) -C grafana test-grafana
+
+test: lint test-go test-ui test-e2e test-grafana ## Everything that must pass before a change lands.
 
 bench: ## Run every benchmark once, so that none can rot.
 	$(GO) test -run '^$$' -bench . -benchtime 1x -short ./...
@@ -76,4 +79,4 @@ bench-full: ## Run every benchmark for real; compare two runs with benchstat.
 	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./...
 
 clean: ## Remove what was built.
-	rm -rf bin ui/dist/app ui/node_modules
+	rm -rf bin ui/dist/app ui/node_modules grafana/dist grafana/node_modules

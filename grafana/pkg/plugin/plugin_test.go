@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,17 +26,15 @@ import (
 	"github.com/grafana/grafana-plugin-sdk-go/experimental/datasourcetest"
 	"github.com/grafana/grafana-plugin-sdk-go/genproto/pluginv2"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
-	"braid/grafana/pkg/plugin"
+	"braid/grafana/internal/host"
 )
 
 // The Braid that the tests ask, through the plugin as Grafana calls it.
 var (
 	braidURL, requestID string
 	client              *datasourcetest.TestPluginClient
-	pluginAddr          string
+	live                pluginv2.StreamClient
 )
 
 func TestMain(m *testing.M) {
@@ -54,7 +51,8 @@ var (
 	failedLine  = regexp.MustCompile(`failed checkout\s+(\S+)\s+\(trace [0-9a-f]{32}\)`)
 )
 
-// run starts and feeds a real Braid, and serves the plugin over gRPC.
+// run starts and feeds a real Braid, and starts the plugin's program as Grafana
+// does.
 func run(m *testing.M) (int, error) {
 	dir, err := os.MkdirTemp("", "braid-plugin-*")
 	if err != nil {
@@ -109,18 +107,17 @@ func run(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("generate named no failed checkout:\n%s", out)
 	}
 	requestID = found[1]
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "gpx_braid_datasource"), "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("cannot build the plugin: %w\n%s", err, out)
+	}
+	conn, stop, err := host.Start(filepath.Join(dir, "gpx_braid_datasource"))
 	if err != nil {
 		return 0, err
 	}
-	pluginAddr = l.Addr().String()
-	_ = l.Close()
-	p, err := datasourcetest.Manage(plugin.New, datasourcetest.ManageOpts{Address: pluginAddr})
-	if err != nil {
-		return 0, err
-	}
-	client = p.Client
-	defer func() { _ = p.Shutdown() }()
+	defer stop()
+	live = pluginv2.NewStreamClient(conn)
+	client = &datasourcetest.TestPluginClient{DataClient: pluginv2.NewDataClient(conn), DiagnosticsClient: pluginv2.NewDiagnosticsClient(conn), ResourceClient: pluginv2.NewResourceClient(conn)}
 	return m.Run(), nil
 }
 
@@ -642,14 +639,10 @@ func TestBasicAuthOverTLS(t *testing.T) {
 
 // TestLiveTail reads a channel while lines come in.
 func TestLiveTail(t *testing.T) {
-	conn, err := grpc.NewClient(pluginAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	at := backend.ToProto().PluginContext(configured(braidURL, nil, nil))
 	path := "tail/" + base64.RawURLEncoding.EncodeToString([]byte(`{service_name="live"}`))
-	live := pluginv2.NewStreamClient(conn)
 	sub, err := live.SubscribeStream(ctx, &pluginv2.SubscribeStreamRequest{PluginContext: at, Path: path})
 	require.NoError(t, err)
 	require.Equal(t, pluginv2.SubscribeStreamResponse_OK, sub.Status)

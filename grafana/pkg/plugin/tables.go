@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/data"
@@ -105,8 +107,9 @@ func (d *Datasource) outliers(ctx context.Context, q question) (data.Frames, err
 	n := len(answer.Outliers)
 	fields, values := make([]string, n), make([]string, n)
 	here, rest, scores := make([]float64, n), make([]float64, n), make([]float64, n)
-	counts, others := make([]int64, n), make([]int64, n)
+	counts, others, queries := make([]int64, n), make([]int64, n), make([]string, n)
 	for i, o := range answer.Outliers {
+		queries[i] = suchQuery(signal, o.Field, o.Value)
 		fields[i], values[i], here[i], rest[i], scores[i] = o.Field, o.Value, o.SelectionShare, o.BaselineShare, o.Score
 		counts[i], others[i] = o.SelectionCount, o.BaselineCount
 	}
@@ -115,12 +118,14 @@ func (d *Datasource) outliers(ctx context.Context, q question) (data.Frames, err
 		f.Config = &config
 		return f
 	}
+	language := map[string]string{"traces": typeTraceQL, "logs": typeLogQL}[signal]
 	one, zero := data.ConfFloat64(1), data.ConfFloat64(0)
 	f := data.NewFrame("What is different", data.NewField("Attribute", nil, fields), data.NewField("Value", nil, values),
 		column("In the selection", here, data.FieldConfig{Unit: "percentunit", Min: &zero, Max: &one}),
 		column("In the rest", rest, data.FieldConfig{Unit: "percentunit", Min: &zero, Max: &one}),
 		column("Score", scores, data.FieldConfig{Description: "Standard deviations between the two shares; below zero: rarer in the selection"}),
-		data.NewField("Count", nil, counts), data.NewField("Count in the rest", nil, others))
+		data.NewField("Count", nil, counts), data.NewField("Count in the rest", nil, others),
+		column("Query", queries, data.FieldConfig{Links: []data.DataLink{d.links.to("Ask for these", map[string]any{"queryType": language, "expr": "${__value.raw}"})}}))
 	f.SetMeta(&data.FrameMeta{Type: data.FrameTypeTable, TypeVersion: contract, PreferredVisualization: data.VisTypeTable,
 		Custom: map[string]any{"selectionRows": answer.SelectionRows, "baselineRows": answer.BaselineRows}})
 	if answer.Sampled {
@@ -129,3 +134,20 @@ func (d *Datasource) outliers(ctx context.Context, q question) (data.Frames, err
 	notices(f, true, answer.Warnings)
 	return data.Frames{f}, nil
 }
+
+// suchQuery asks for what has an attribute: its name is TraceQL's; of log lines
+// it is a label of the selector or of the record.
+func suchQuery(signal, field, value string) string {
+	if signal == "logs" {
+		return `{service_name=~".+"} | ` + notLabel.ReplaceAllString(scoped.ReplaceAllString(field, ""), "_") + "=" + strconv.Quote(value)
+	}
+	if field == "status" || field == "kind" {
+		return "{" + field + "=" + value + "}"
+	}
+	return "{" + field + "=" + strconv.Quote(value) + "}"
+}
+
+var (
+	scoped   = regexp.MustCompile(`^(resource|scope|log|attribute)\.`)
+	notLabel = regexp.MustCompile(`\W`)
+)

@@ -54,7 +54,6 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
     <>
       <FieldSet label="Connection">
         <Field
-          noMargin
           label="URL"
           description="Braid's HTTP port as Grafana's server reaches it"
           required
@@ -70,12 +69,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
             onChange={(e) => onOptionsChange({ ...options, url: e.currentTarget.value.trim() })}
           />
         </Field>
-        <Field
-          noMargin
-          label="Tenant"
-          description="Sent as X-Scope-OrgID; empty: the tenant “default”"
-          htmlFor="braid-tenant"
-        >
+        <Field label="Tenant" description="Sent as X-Scope-OrgID; empty: the tenant “default”" htmlFor="braid-tenant">
           <Input
             id="braid-tenant"
             width={wide}
@@ -84,7 +78,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
             onChange={(e) => json({ tenant: e.currentTarget.value.trim() || undefined })}
           />
         </Field>
-        <Field noMargin label="Timeout" description="Seconds that one question may take" htmlFor="braid-timeout">
+        <Field label="Timeout" description="Seconds that one question may take" htmlFor="braid-timeout">
           <Input
             id="braid-timeout"
             type="number"
@@ -97,12 +91,12 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         </Field>
       </FieldSet>
       <FieldSet label="Authentication">
-        <Field noMargin label="Method" description={methods.find((m) => m.value === auth)?.description}>
+        <Field label="Method" description={methods.find((m) => m.value === auth)?.description}>
           <RadioButtonGroup options={methods} value={auth} onChange={setAuth} />
         </Field>
         {auth === "basic" && (
           <>
-            <Field noMargin label="User" htmlFor="braid-user">
+            <Field label="User" htmlFor="braid-user">
               <Input
                 id="braid-user"
                 width={wide}
@@ -110,20 +104,19 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
                 onChange={(e) => onOptionsChange({ ...options, basicAuthUser: e.currentTarget.value })}
               />
             </Field>
-            <Field noMargin label="Password" htmlFor="braid-password">
+            <Field label="Password" htmlFor="braid-password">
               <SecretInput id="braid-password" width={wide} {...secret("basicAuthPassword")} />
             </Field>
           </>
         )}
         {auth === "bearer" && (
-          <Field noMargin label="Token" htmlFor="braid-token">
+          <Field label="Token" htmlFor="braid-token">
             <SecretInput id="braid-token" width={wide} {...secret("bearerToken")} />
           </Field>
         )}
       </FieldSet>
       <FieldSet label="TLS">
         <Field
-          noMargin
           label="Own certificate authority"
           description="Trust this authority beside those of the system"
           htmlFor="braid-with-ca"
@@ -135,7 +128,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
           />
         </Field>
         {jsonData.tlsAuthWithCACert && (
-          <Field noMargin label="CA certificate" htmlFor="braid-ca">
+          <Field label="CA certificate" htmlFor="braid-ca">
             <SecretTextArea
               id="braid-ca"
               cols={80}
@@ -145,12 +138,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
             />
           </Field>
         )}
-        <Field
-          noMargin
-          label="Client certificate"
-          description="Present a certificate of one's own"
-          htmlFor="braid-with-client"
-        >
+        <Field label="Client certificate" description="Present a certificate of one's own" htmlFor="braid-with-client">
           <Switch
             id="braid-with-client"
             value={!!jsonData.tlsAuth}
@@ -159,12 +147,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         </Field>
         {jsonData.tlsAuth && (
           <>
-            <Field
-              noMargin
-              label="Server name"
-              description="The name in Braid's certificate"
-              htmlFor="braid-server-name"
-            >
+            <Field label="Server name" description="The name in Braid's certificate" htmlFor="braid-server-name">
               <Input
                 id="braid-server-name"
                 width={wide}
@@ -172,7 +155,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
                 onChange={(e) => json({ serverName: e.currentTarget.value })}
               />
             </Field>
-            <Field noMargin label="Certificate" htmlFor="braid-cert">
+            <Field label="Certificate" htmlFor="braid-cert">
               <SecretTextArea
                 id="braid-cert"
                 cols={80}
@@ -181,7 +164,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
                 {...secret("tlsClientCert")}
               />
             </Field>
-            <Field noMargin label="Key" htmlFor="braid-key">
+            <Field label="Key" htmlFor="braid-key">
               <SecretTextArea
                 id="braid-key"
                 cols={80}
@@ -192,12 +175,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
             </Field>
           </>
         )}
-        <Field
-          noMargin
-          label="Skip verification"
-          description="Believe any certificate: for trying only"
-          htmlFor="braid-skip"
-        >
+        <Field label="Skip verification" description="Believe any certificate: for trying only" htmlFor="braid-skip">
           <Switch
             id="braid-skip"
             value={!!jsonData.tlsSkipVerify}
