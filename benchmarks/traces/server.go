@@ -73,7 +73,7 @@ func benchServer(bin, dir string, spans, batch, senders, rounds int, args []stri
 	if err := s.start(); err != nil {
 		return err
 	}
-	fmt.Printf("%-52s %8.2f s\n", "ready after kill -9", time.Since(began).Seconds())
+	fmt.Printf("%-52s %8.2f s, %.2f CPU-s\n", "ready after kill -9", time.Since(began).Seconds(), s.cpu().Seconds())
 	after, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
 	if err != nil {
 		return err
