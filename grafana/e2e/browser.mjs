@@ -13,6 +13,8 @@ export const launch = () =>
 /** Opens a view of the test page; what went wrong in it is collected. */
 export async function open(browser, params, { width = 1200, height = 800 } = {}) {
   const page = await browser.newPage({ viewport: { width, height } });
+  // Generous: the machine may be busy with other tests.
+  page.setDefaultTimeout(60_000);
   page.problems = [];
   // Fonts and one picture are Grafana's server's own, in no package.
   const absent = /\/public\/(fonts\/|build\/img\/icons\/unicons\/spinner\.svg)/;

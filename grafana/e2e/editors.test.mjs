@@ -92,12 +92,8 @@ test("builder: from nothing to a chart, out of what Braid has", async () => {
 
 test("code: the same text, both ways; what the builder cannot show stays", async () => {
   page = await query({ expr: "sum(rate(kafka_consumer_lag[5m]))", editorMode: "builder" });
-  await page
-    .getByText("rate", { exact: true })
-    .or(page.getByRole("combobox", { name: "Function" }).first())
-    .first()
-    .waitFor();
-  await page.getByText("Code", { exact: true }).click();
+  await page.getByRole("combobox", { name: "Window" }).waitFor();
+  await page.getByRole("radio", { name: "Code" }).click({ force: true });
   const editor = page.getByTestId("braid-code").locator(".monaco-editor").first();
   await editor.waitFor();
   await editor.click();
@@ -107,7 +103,7 @@ test("code: the same text, both ways; what the builder cannot show stays", async
   await page.keyboard.press("Shift+Enter");
   await page.getByTestId("answer").waitFor();
   assert.equal((await shown(page, "query")).expr, "kafka_consumer_lag offset 5m");
-  await page.getByText("Builder", { exact: true }).click();
+  await page.getByRole("radio", { name: "Builder" }).click({ force: true });
   await page.getByText("The builder cannot show this query").waitFor();
   await page.getByText(/Offset is more than the builder shows/).waitFor();
   assert.equal((await shown(page, "query")).expr, "kafka_consumer_lag offset 5m");
