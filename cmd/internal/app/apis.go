@@ -64,6 +64,7 @@ func (a *App) mountQueries(mux *http.ServeMux) error {
 	prom := a.engines.prom
 	prom.Rules, prom.Targets = a.retriever, a.targets
 	prom.Write = a.writeHandler()
+	prom.Budget = a.queryBudget
 	if a.local != nil {
 		prom.Admin = a.promAdmin
 		prom.EnableAdmin = a.cfg.Load().Query.AdminAPI

@@ -163,6 +163,9 @@ type Limits struct {
 	ExemplarsPerMinute int      `yaml:"exemplars_per_minute" doc:"Exemplars taken in a minute."`
 	MetricsRetention   Duration `yaml:"metrics_retention" doc:"How long the tenant's samples are kept, instead of metrics.retention; read at start."`
 	MetricsSize        Size     `yaml:"metrics_size" doc:"Largest size of the tenant's metrics, instead of metrics.retention_size; read at start."`
+	QuerySamples       int      `yaml:"query_samples" doc:"Samples that one PromQL query may read."`
+	QueryBytes         Size     `yaml:"query_bytes" doc:"Bytes of labels and samples that one PromQL query may read."`
+	QueryTimeout       Duration `yaml:"query_timeout" doc:"Longest time of a PromQL query, when shorter than query.timeout."`
 	LogBytesPerSecond  Size     `yaml:"log_bytes_per_second" doc:"Log bytes taken in a second."`
 	LogsRetention      Duration `yaml:"logs_retention" doc:"How long the tenant's log records are kept, instead of logs.retention."`
 	LogsSize           Size     `yaml:"logs_size" doc:"Largest size of the tenant's logs, instead of logs.retention_size."`
@@ -231,6 +234,9 @@ func (c *Config) LimitsOf(t string) Limits {
 	set(&l.ExemplarsPerMinute, own.ExemplarsPerMinute)
 	set(&l.MetricsRetention, own.MetricsRetention)
 	set(&l.MetricsSize, own.MetricsSize)
+	set(&l.QuerySamples, own.QuerySamples)
+	set(&l.QueryBytes, own.QueryBytes)
+	set(&l.QueryTimeout, own.QueryTimeout)
 	set(&l.LogBytesPerSecond, own.LogBytesPerSecond)
 	set(&l.LogRecordSize, own.LogRecordSize)
 	set(&l.LogsRetention, own.LogsRetention)

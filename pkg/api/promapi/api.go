@@ -82,7 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "bad_data", err.Error())
 		return
 	}
-	r = r.WithContext(withRequest(r.Context(), id, route.kind == kindQuery && r.FormValue("stats") != ""))
+	info := requestInfo{tenant: id, stats: route.kind == kindQuery && r.FormValue("stats") != ""}
+	if budget := h.opts.Budget(id); route.kind == kindQuery && budget.countsSamples() {
+		info.spending = &spending{budget: budget}
+	}
+	r = r.WithContext(withRequest(r.Context(), info))
 	switch route.kind {
 	case kindWrite:
 		serveOptional(w, r, h.opts.Write, "remote write")

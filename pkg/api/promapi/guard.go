@@ -3,6 +3,7 @@ package promapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -18,6 +19,12 @@ const maxForm = 10 << 20
 func (h *Handler) guarded(id tenant.ID, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if limit := h.opts.Budget(id).Timeout; limit > 0 {
+			ctx, cancel := context.WithTimeoutCause(r.Context(), limit,
+				fmt.Errorf("%w: the query took longer than %s, which is the limit query_timeout: narrow the time range or the selector", model.ErrTooMuch, limit))
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		if h.opts.Guard == nil {
 			next.ServeHTTP(w, r)
 			return
@@ -32,7 +39,13 @@ func (h *Handler) guarded(id tenant.ID, next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
-		done(nil, context.Cause(ctx))
+		var cost *model.QueryStats
+		if s := spendingOf(ctx); s != nil {
+			cost = &model.QueryStats{}
+			cost.AddRows(s.samples.Load())
+			cost.AddBytes(s.bytes.Load())
+		}
+		done(cost, context.Cause(ctx))
 	})
 }
 

@@ -43,6 +43,9 @@ type Options struct {
 	// 50 million. Timeout ends a query; 0 means 2 min.
 	MaxSamples int
 	Timeout    time.Duration
+	// Budget bounds what one query of a tenant may take besides; nil means
+	// nothing more. It is asked often and must be cheap.
+	Budget func(tenant.ID) Budget
 	// LookbackDelta is how old a sample may be to count as current; 0 means 5 min.
 	LookbackDelta time.Duration
 	// Experimental switches PromQL's experimental functions on.
@@ -100,6 +103,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CORSOrigin == nil {
 		o.CORSOrigin = regexp.MustCompile(`^\b$`) // matches no origin
+	}
+	if o.Budget == nil {
+		o.Budget = func(tenant.ID) Budget { return Budget{} }
 	}
 	if o.MaxTenants <= 0 {
 		o.MaxTenants = 1000

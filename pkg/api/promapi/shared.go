@@ -21,10 +21,12 @@ type requestKey struct{}
 type requestInfo struct {
 	tenant tenant.ID
 	stats  bool // the answer shall say what it cost
+	// spending is nil when the tenant has no budget of samples or bytes.
+	spending *spending
 }
 
-func withRequest(ctx context.Context, id tenant.ID, stats bool) context.Context {
-	return context.WithValue(ctx, requestKey{}, requestInfo{id, stats})
+func withRequest(ctx context.Context, info requestInfo) context.Context {
+	return context.WithValue(ctx, requestKey{}, info)
 }
 
 var errNoTenant = errors.New("the request has lost its tenant")
@@ -118,7 +120,7 @@ func (s *sharedQuerier) Select(ctx context.Context, sorted bool, hints *storage.
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
-	return q.Select(ctx, sorted, hints, ms...)
+	return meter(ctx, q.Select(ctx, sorted, hints, ms...))
 }
 
 type sharedChunkQuerier struct{ lazy[storage.ChunkQuerier] }
