@@ -126,6 +126,9 @@ export function guessUnit(expr: string): string | undefined {
   return unitOfName(e);
 }
 
+/** The unit of a histogram's bounds: its metric's own, whatever is done to the counts. */
+export const unitOfBuckets = (expr: string) => unitOfName(expr);
+
 function unitOfName(e: string): string | undefined {
   if (/_milliseconds|_ms\b/.test(e)) return "ms";
   if (/_seconds/.test(e)) return "s";

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { addMatcher, expand, firstQuery, fromBuilder, parseMatchers, seriesSelector, toBuilder } from "./promql";
+import {
+  addMatcher,
+  expand,
+  firstQuery,
+  fromBuilder,
+  parseMatchers,
+  seriesSelector,
+  toBuilder,
+  withoutReferences,
+} from "./promql";
 
 describe("builder and code say the same", () => {
   test.each([
@@ -54,4 +63,14 @@ test("a series leads to its selector", () => {
   );
   expect(seriesSelector("a / b", {})).toBe("a / b");
   expect(addMatcher("sum (rate(x[5m]))", { name: "job", op: "=", value: "a" })).toBe('sum (rate(x{job="a"}[5m]))');
+});
+
+test.each([
+  ["$a / $b", "aa / aa"],
+  ["rate(x[$__rate_interval])", "rate(x[1m              ])"],
+  ["x[${w}:$s]", "x[1m   :aa]"],
+  ['x{a=~"^b$"}', 'x{a=~"^b$"}'],
+])("%s is checked as %s", (text, plain) => {
+  expect(withoutReferences(text)).toBe(plain);
+  expect(plain.length).toBe(text.length);
 });

@@ -172,3 +172,12 @@ export function addMatcher(query: string, m: Matcher): string {
   const rest = b.matchers.filter((x) => x.name !== m.name || (m.op === "!=" && x.op !== "="));
   return fromBuilder({ ...b, matchers: [...rest, m] });
 }
+
+/**
+ * A text in which references to other queries and variables are made into
+ * plain PromQL of the same length: what is wrong with it is wrong at the same place.
+ */
+export const withoutReferences = (text: string) =>
+  text
+    .replace(/\[\s*\$\{?\w+\}?(?=\s*[\]:])/g, (m) => "[1m".padEnd(m.length))
+    .replace(/\$\{?\w+(?::\w+)?\}?/g, (m) => "a".repeat(m.length));

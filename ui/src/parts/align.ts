@@ -35,18 +35,26 @@ export function align(lines: readonly Line[], stepMs?: number): Columns {
   return [sorted.map((t) => t / 1000), ...columns];
 }
 
-/** Columns as running sums, the last series at the bottom; a hole counts as zero. */
-export function stack(data: Columns, hidden: ReadonlySet<number>): Columns {
+const none: ReadonlySet<number> = new Set();
+
+/**
+ * Columns as running sums, the last series at the bottom; a hole counts as
+ * zero. Series apart stand by themselves: those of the period before are no
+ * part of this one's sum.
+ */
+export function stack(data: Columns, hidden: ReadonlySet<number>, apart: ReadonlySet<number> = none): Columns {
   const sums = new Array<number>(data[0].length).fill(0);
   const out: (number | null)[][] = new Array(data.length - 1);
   for (let s = data.length - 1; s >= 1; s--) {
     const col = data[s] as (number | null)[];
     out[s - 1] = hidden.has(s - 1)
       ? col.map(() => null)
-      : col.map((v, i) => {
-          sums[i]! += v ?? 0;
-          return sums[i]!;
-        });
+      : apart.has(s - 1)
+        ? col
+        : col.map((v, i) => {
+            sums[i]! += v ?? 0;
+            return sums[i]!;
+          });
   }
   return [data[0], ...out];
 }

@@ -68,7 +68,11 @@ export function TimeChart(p: Props) {
   const [drawn, setDrawn] = useState(0);
   const raw = useMemo(() => align(lines, style === "bar" ? undefined : stepMs), [lines, stepMs, style]);
   const stacked = style === "area" || style === "bar";
-  const data = useMemo<Columns>(() => (stacked ? stack(raw, hidden) : raw), [raw, stacked, hidden]);
+  const data = useMemo<Columns>(() => {
+    if (!stacked) return raw;
+    const apart = new Set(lines.flatMap((l, i) => (l.dash ? [i] : [])));
+    return stack(raw, hidden, apart);
+  }, [raw, stacked, hidden, lines]);
   const shape = lines.map((l) => `${l.name}\0${l.color}\0${l.dash}`).join("\n");
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the chart is rebuilt when its shape or theme changes; data and range follow below
@@ -206,10 +210,12 @@ function options(
         return {
           label: l.name,
           stroke,
-          width: p.style === "bar" ? 0 : 1.6,
+          width: p.style === "bar" && !l.dash ? 0 : 1.6,
           ...(l.dash ? { dash: [5, 4] } : {}),
-          ...(fill ? { fill: p.style === "bar" ? stroke : `color-mix(in srgb, ${stroke} 45%, ${ground})` } : {}),
-          ...(p.style === "bar" && bars ? { paths: bars } : {}),
+          ...(fill && !l.dash
+            ? { fill: p.style === "bar" ? stroke : `color-mix(in srgb, ${stroke} 45%, ${ground})` }
+            : {}),
+          ...(p.style === "bar" && bars && !l.dash ? { paths: bars } : {}),
           ...(p.style === "points" ? { paths: () => null } : {}),
           points: { show: p.style === "points" ? true : (_u, i) => lonely(_u, i), size: 4, fill: stroke },
           spanGaps: false,
@@ -310,6 +316,12 @@ function paintLevels(u: uPlot, p: Drawing) {
     ...(p.marks ?? []),
     ...p.notes.map((n) => ({ ms: n.fromMs, label: n.text, ...(n.toMs === undefined ? {} : { toMs: n.toMs }) })),
   ];
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  // Labels that would stand in each other take the next line.
+  const ends: number[] = [];
+  marks.sort((a, b) => a.ms - b.ms);
   for (const m of marks) {
     const x = u.valToPos(m.ms / 1000, "x", true);
     if (m.toMs !== undefined) {
@@ -326,9 +338,13 @@ function paintLevels(u: uPlot, p: Drawing) {
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
+    const label = m.label.slice(0, 40);
+    if (label === "") continue;
+    const free = ends.findIndex((end) => end < x);
+    const row = free >= 0 ? free : ends.length < 3 ? ends.length : 0;
+    ends[row] = x + ctx.measureText(label).width + 10 * devicePixelRatio;
     ctx.fillStyle = cssColor("var(--text-2)", u.root);
-    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-    ctx.fillText(m.label.slice(0, 40), x + 4 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
+    ctx.fillText(label, x + 4 * devicePixelRatio, bbox.top + (11 + row * 13) * devicePixelRatio);
   }
   ctx.restore();
 }

@@ -6,10 +6,11 @@ import { type Diagnostic, linter, lintKeymap } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
-import { PromQLExtension } from "@prometheus-io/codemirror-promql";
+import { LanguageType, PromQLExtension, promQLLanguage } from "@prometheus-io/codemirror-promql";
 import { useEffect, useRef } from "react";
 import { ApiError, getJSON } from "@/api/http";
 import { mistakeOf } from "@/lib/check";
+import { withoutReferences } from "@/lib/promql";
 import type { Range } from "@/lib/time";
 import { isTraceMetric } from "@/lib/traceql";
 import { useRange } from "@/shell/range";
@@ -85,11 +86,35 @@ async function check(language: "logql" | "traceql", text: string): Promise<reado
   return [];
 }
 
+/** PromQL's own check, which lets $a and $variable stand for something. */
+function promqlLint(): ReturnType<PromQLExtension["getLinter"]> {
+  const inner = new PromQLExtension().getLinter();
+  return {
+    promQL: () => {
+      const lint = inner.promQL();
+      return (view) => {
+        const text = view.state.doc.toString();
+        if (!text.includes("$")) return lint(view);
+        const plain = new EditorView({
+          state: EditorState.create({
+            doc: withoutReferences(text),
+            extensions: [promQLLanguage(LanguageType.PromQL), EditorView.cspNonce.of(nonce())],
+          }),
+        });
+        const found = lint(plain);
+        plain.destroy();
+        return found;
+      };
+    },
+  };
+}
+
 function languageOf(language: EditorProps["language"], range: () => Range): Extension {
   if (language === "promql") {
     return new PromQLExtension()
       .activateCompletion(true)
       .activateLinter(true)
+      .setLinter(promqlLint())
       .setComplete({ completeStrategy: promqlCompletion() })
       .asExtension();
   }

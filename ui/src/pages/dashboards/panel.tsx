@@ -5,7 +5,7 @@ import { type ReactNode, useState } from "react";
 import { queryLogMetric, queryLogs } from "@/api/loki";
 import { query as instant } from "@/api/prom";
 import { searchTraces, traceMetrics } from "@/api/tempo";
-import { byUnit, durationMs, guessUnit } from "@/lib/format";
+import { byUnit, durationMs, guessUnit, unitOfBuckets } from "@/lib/format";
 import { interpolate, type Panel } from "@/lib/dashboards";
 import { isLogQuery } from "@/lib/logql";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
@@ -47,16 +47,29 @@ export function PanelView({ panel: p, values, height, header, folded = false, on
   const { range, carry } = useRange();
   const step = chooseStep(range, 200);
   const ask = (expr: string) => interpolate(expr, values, step, (range.toMs - range.fromMs) / 1000);
+  // A title says the values, not the expression that they are in a query.
+  const readable = Object.fromEntries(
+    Object.entries(values).map(([k, v]) => [
+      k,
+      v === ".*"
+        ? "all"
+        : v
+            .replace(/^\((.*)\)$/, "$1")
+            .replaceAll("|", ", ")
+            .replaceAll("\\", ""),
+    ]),
+  );
+  const titled = (title: string) => interpolate(title, readable, step, (range.toMs - range.fromMs) / 1000);
   if (p.type === "row")
     return (
       <div className="row" style={{ height: 30 }}>
         <h2>
           {onFold ? (
             <button type="button" className="value" aria-expanded={!folded} onClick={onFold}>
-              {folded ? "▸" : "▾"} {ask(p.title)}
+              {folded ? "▸" : "▾"} {titled(p.title)}
             </button>
           ) : (
-            ask(p.title)
+            titled(p.title)
           )}
         </h2>
         {header}
@@ -71,33 +84,35 @@ export function PanelView({ panel: p, values, height, header, folded = false, on
       style={{ height: "100%", display: "flex", flexDirection: "column", overflow: "hidden" }}
       aria-label={p.title || "Panel"}
     >
-      <header style={{ minHeight: headPx, padding: "2px 8px 2px 12px" }}>
-        <h3 className="cut grow">
-          <bdi>{ask(p.title)}</bdi>
-        </h3>
-        {header ??
-          (first?.expr && (
-            <A
-              className="btn small ghost icon"
-              aria-label={`Explore ${p.title || "panel"}`}
-              title="Explore this query (shift: beside)"
-              to={href(pages[first.language], {
-                ...carry,
-                q: first.expr,
-                ...(first.language === "promql"
-                  ? {
-                      q2: queries[1]?.expr,
-                      q3: queries[2]?.expr,
-                      unit: p.unit,
-                      style: p.type === "area" || p.type === "bar" ? p.type : undefined,
-                    }
-                  : {}),
-              })}
-            >
-              <SquareArrowOutUpRight size={12} />
-            </A>
-          ))}
-      </header>
+      {(p.title || header || p.type !== "text") && (
+        <header style={{ minHeight: headPx, padding: "2px 8px 2px 12px" }}>
+          <h3 className="cut grow">
+            <bdi>{titled(p.title)}</bdi>
+          </h3>
+          {header ??
+            (first?.expr && (
+              <A
+                className="btn small ghost icon"
+                aria-label={`Explore ${p.title || "panel"}`}
+                title="Explore this query (shift: beside)"
+                to={href(pages[first.language], {
+                  ...carry,
+                  q: first.expr,
+                  ...(first.language === "promql"
+                    ? {
+                        q2: queries[1]?.expr,
+                        q3: queries[2]?.expr,
+                        unit: p.unit,
+                        style: p.type === "area" || p.type === "bar" ? p.type : undefined,
+                      }
+                    : {}),
+                })}
+              >
+                <SquareArrowOutUpRight size={12} />
+              </A>
+            ))}
+        </header>
+      )}
       {p.type === "text" ? (
         <div className="body scroll" style={{ whiteSpace: "pre-wrap" }}>
           {p.text}
@@ -252,7 +267,7 @@ function Drawn({
           )}
           range={range}
           height={height - 8}
-          format={(v) => byUnit(v, unit)}
+          format={(v) => byUnit(v, p.unit ?? unitOfBuckets(p.queries[0]?.expr ?? ""))}
           label={p.title}
         />
       </div>
@@ -356,7 +371,13 @@ function TracesPanel({ expr }: { expr: string }) {
             cell: (t) => <Service name={t.rootServiceName ?? ""} />,
             sort: (t) => t.rootServiceName ?? "",
           },
-          { id: "n", head: "Request", cell: (t) => <bdi>{t.rootTraceName}</bdi>, sort: (t) => t.rootTraceName ?? "" },
+          {
+            id: "n",
+            head: "Request",
+            grow: true,
+            cell: (t) => <bdi>{t.rootTraceName}</bdi>,
+            sort: (t) => t.rootTraceName ?? "",
+          },
           {
             id: "d",
             head: "Duration",

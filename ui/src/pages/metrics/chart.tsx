@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Square } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { toDots } from "./dots";
-import { guessUnit, durationMs, plural } from "@/lib/format";
+import { guessUnit, durationMs, plural, unitOfBuckets } from "@/lib/format";
 import { seriesSelector } from "@/lib/promql";
 import { type Style, TimeChart } from "@/parts/chart";
 import { Empty, ErrorNotice, Infos, Loading, Notice, Warnings } from "@/parts/feedback";
@@ -161,7 +161,7 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
             )}
             range={range}
             height={320}
-            format={(v) => byUnit(v, unit)}
+            format={(v) => byUnit(v, params.unit ?? unitOfBuckets(queries[0]?.query ?? ""))}
             label="Histogram buckets over time"
           />
         ) : (
