@@ -268,7 +268,7 @@ flow(
       ],
     };
     await page
-      .getByLabel("Grafana dashboard file")
+      .getByLabel(/Dashboard file/)
       .setInputFiles({ name: "g.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(grafana)) });
     await page.getByRole("link", { name: "Brought in" }).first().click();
     await page.getByRole("heading", { name: "<b>Up</b>" }).waitFor();
