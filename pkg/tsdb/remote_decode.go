@@ -3,12 +3,15 @@ package tsdb
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"unsafe"
 
 	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"braid/pkg/model"
 )
@@ -24,44 +27,172 @@ func decodeWrite(version int, body []byte) (*writeRequest, error) {
 	return nil, errors.New("versions 1 and 2 are known")
 }
 
+// decodeWriteV1 walks over the message by itself: nearly all of it is labels of
+// known series, and a string for each of them would cost more than all the rest.
+// The labels' strings are views of body, which must not change while the request
+// is in use; whoever keeps one longer copies it, as building a label set does.
 func decodeWriteV1(body []byte) (*writeRequest, error) {
-	var m prompb.WriteRequest
-	if err := m.Unmarshal(body); err != nil {
-		return nil, err
-	}
-	out := &writeRequest{series: make([]writeSeries, len(m.Timeseries))}
-	for i := range m.Timeseries {
-		in, s := &m.Timeseries[i], &out.series[i]
-		s.labels = make([]labels.Label, len(in.Labels))
-		for j, l := range in.Labels {
-			s.labels[j] = labels.Label{Name: l.Name, Value: l.Value}
-		}
-		for _, x := range in.Samples {
-			s.samples = append(s.samples, writeSample{0, x.Timestamp, x.Value})
-		}
-		for _, h := range in.Histograms {
-			w := writeHistogram{t: h.Timestamp}
-			if h.IsFloatHistogram() {
-				w.fh = h.ToFloatHistogram()
-			} else {
-				w.h = h.ToIntHistogram()
+	d := writeDecoder{out: &writeRequest{}}
+	err := eachField(body, func(field protowire.Number, kind protowire.Type, v []byte, _ uint64) error {
+		switch field {
+		case 1:
+			if kind != protowire.BytesType {
+				return errWireType
 			}
-			s.histograms = append(s.histograms, w)
-		}
-		for _, e := range in.Exemplars {
-			ex := model.Exemplar{Time: nanos(e.Timestamp), Value: e.Value}
-			for _, l := range e.Labels {
-				addExemplarLabel(&ex, l.Name, l.Value)
+			return d.timeSeries(v)
+		case 3:
+			if kind != protowire.BytesType {
+				return errWireType
 			}
-			s.exemplars = append(s.exemplars, ex)
+			return d.metadata(v)
+		}
+		return nil
+	})
+	return d.out, err
+}
+
+// writeDecoder gathers labels and samples of a whole request in two slices.
+type writeDecoder struct {
+	out     *writeRequest
+	labels  []labels.Label
+	samples []writeSample
+}
+
+var errWireType = errors.New("a field has the wrong wire type")
+
+// eachField yields the fields of a message: bytes in v, numbers in n.
+func eachField(b []byte, yield func(field protowire.Number, kind protowire.Type, v []byte, n uint64) error) error {
+	for len(b) > 0 {
+		field, kind, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return protowire.ParseError(size)
+		}
+		b = b[size:]
+		var v []byte
+		var n uint64
+		switch kind {
+		case protowire.BytesType:
+			v, size = protowire.ConsumeBytes(b)
+		case protowire.VarintType:
+			n, size = protowire.ConsumeVarint(b)
+		case protowire.Fixed64Type:
+			n, size = protowire.ConsumeFixed64(b)
+		default:
+			size = protowire.ConsumeFieldValue(field, kind, b)
+		}
+		if size < 0 {
+			return protowire.ParseError(size)
+		}
+		b = b[size:]
+		if err := yield(field, kind, v, n); err != nil {
+			return err
 		}
 	}
-	for _, x := range m.Metadata {
-		if x.MetricFamilyName != "" {
-			out.meta = append(out.meta, metaLine{x.MetricFamilyName, strings.ToLower(x.Type.String()), x.Help, x.Unit})
+	return nil
+}
+
+func (d *writeDecoder) timeSeries(b []byte) error {
+	s := writeSeries{}
+	firstLabel, firstSample := len(d.labels), len(d.samples)
+	err := eachField(b, func(field protowire.Number, kind protowire.Type, v []byte, _ uint64) error {
+		if field >= 1 && field <= 4 && kind != protowire.BytesType {
+			return errWireType
 		}
+		switch field {
+		case 1:
+			return d.label(v)
+		case 2:
+			return d.sample(v)
+		case 3:
+			return s.exemplar(v)
+		case 4:
+			return s.histogram(v)
+		}
+		return nil
+	})
+	s.labels = d.labels[firstLabel:len(d.labels):len(d.labels)]
+	s.samples = d.samples[firstSample:len(d.samples):len(d.samples)]
+	d.out.series = append(d.out.series, s)
+	return err
+}
+
+func (d *writeDecoder) label(b []byte) error {
+	var l labels.Label
+	err := eachField(b, func(field protowire.Number, kind protowire.Type, v []byte, _ uint64) error {
+		if field > 2 {
+			return nil
+		}
+		if kind != protowire.BytesType {
+			return errWireType
+		}
+		if field == 1 {
+			l.Name = view(v)
+		} else {
+			l.Value = view(v)
+		}
+		return nil
+	})
+	d.labels = append(d.labels, l)
+	return err
+}
+
+// view is the text of bytes without a copy.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+func (d *writeDecoder) sample(b []byte) error {
+	var s writeSample
+	err := eachField(b, func(field protowire.Number, kind protowire.Type, _ []byte, n uint64) error {
+		switch {
+		case field == 1 && kind == protowire.Fixed64Type:
+			s.v = math.Float64frombits(n)
+		case field == 2 && kind == protowire.VarintType:
+			s.t = int64(n)
+		case field <= 2:
+			return errWireType
+		}
+		return nil
+	})
+	d.samples = append(d.samples, s)
+	return err
+}
+
+func (s *writeSeries) exemplar(b []byte) error {
+	var e prompb.Exemplar
+	if err := e.Unmarshal(b); err != nil {
+		return err
 	}
-	return out, nil
+	ex := model.Exemplar{Time: nanos(e.Timestamp), Value: e.Value}
+	for _, l := range e.Labels {
+		addExemplarLabel(&ex, l.Name, l.Value)
+	}
+	s.exemplars = append(s.exemplars, ex)
+	return nil
+}
+
+func (s *writeSeries) histogram(b []byte) error {
+	var h prompb.Histogram
+	if err := h.Unmarshal(b); err != nil {
+		return err
+	}
+	w := writeHistogram{t: h.Timestamp}
+	if h.IsFloatHistogram() {
+		w.fh = h.ToFloatHistogram()
+	} else {
+		w.h = h.ToIntHistogram()
+	}
+	s.histograms = append(s.histograms, w)
+	return nil
+}
+
+func (d *writeDecoder) metadata(b []byte) error {
+	var x prompb.MetricMetadata
+	if err := x.Unmarshal(b); err != nil {
+		return err
+	}
+	if x.MetricFamilyName != "" {
+		d.out.meta = append(d.out.meta, metaLine{x.MetricFamilyName, strings.ToLower(x.Type.String()), x.Help, x.Unit})
+	}
+	return nil
 }
 
 func decodeWriteV2(body []byte) (*writeRequest, error) {
