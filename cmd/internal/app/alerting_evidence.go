@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -257,44 +258,25 @@ func (s *evidenceSource) Requests(ctx context.Context, q evidence.Question, limi
 	return nil, nil
 }
 
-// keptRequests is how many requests are kept whole, keptSpans how many spans of
-// each: they outlive the stores' retention.
-const (
-	keptRequests = 3
-	keptSpans    = 100
-)
-
 func (s *evidenceSource) requests(ctx context.Context, t tenant.ID, list []correlation.Behind) []evidence.Request {
-	out := make([]evidence.Request, 0, len(list))
+	out := make([]evidence.Request, len(list))
+	var wg sync.WaitGroup
 	for i := range list {
 		r := &list[i].Request
-		x := evidence.Request{TraceID: r.TraceID.String(), RequestID: r.RequestID, Service: r.Service, Route: r.Route, Status: r.Status, Error: r.Error,
+		out[i] = evidence.Request{TraceID: r.TraceID.String(), RequestID: r.RequestID, Service: r.Service, Route: r.Route, Status: r.Status, Error: r.Error,
 			Start: time.Unix(0, r.Start).UTC(), DurationNs: r.Duration, Reason: list[i].Reason}
-		if i < keptRequests {
-			x.Spans = s.spans(ctx, t, r.TraceID)
+		if r.TraceID.IsZero() {
+			out[i].TraceID = ""
+			continue
 		}
-		out = append(out, x)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			out[i].Spans = s.keptSpans(ctx, t, r.TraceID)
+			out[i].Lines = s.keptLines(ctx, t, r.TraceID)
+		}()
 	}
-	return out
-}
-
-func (s *evidenceSource) spans(ctx context.Context, t tenant.ID, id model.TraceID) (out []evidence.Span) {
-	for rows, err := range s.a.sources.traces.Trace(ctx, t, id, &model.QueryStats{}) {
-		if err != nil {
-			return out
-		}
-		for i := range rows {
-			r := &rows[i]
-			x := evidence.Span{SpanID: r.SpanID.String(), Service: r.Resource.Service(), Name: r.Name, Status: r.Status.String(),
-				Start: time.Unix(0, r.Start).UTC(), DurationNs: r.Duration()}
-			if !r.ParentID.IsZero() {
-				x.ParentID = r.ParentID.String()
-			}
-			if out = append(out, x); len(out) >= keptSpans {
-				return out
-			}
-		}
-	}
+	wg.Wait()
 	return out
 }
 

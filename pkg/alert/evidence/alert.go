@@ -113,9 +113,14 @@ type Span struct {
 	ParentID   string    `json:"parentId,omitempty"`
 	Service    string    `json:"service"`
 	Name       string    `json:"name"`
+	Kind       string    `json:"kind,omitempty"`
 	Status     string    `json:"status"`
+	Message    string    `json:"message,omitempty"` // of the status
 	Start      time.Time `json:"start"`
 	DurationNs int64     `json:"durationNs,string"`
+	// Attributes and Resource are strings, numbers and booleans by name.
+	Attributes map[string]any `json:"attributes,omitempty"`
+	Resource   map[string]any `json:"resource,omitempty"`
 }
 
 // Line is a log line. Count is how many lines it stands for.
@@ -125,7 +130,10 @@ type Line struct {
 	Level   string    `json:"level"`
 	Text    string    `json:"text"`
 	TraceID string    `json:"traceId,omitempty"`
+	SpanID  string    `json:"spanId,omitempty"`
 	Count   int       `json:"count,omitempty"`
+	// Attributes of a line that is kept with a request.
+	Attributes map[string]any `json:"attributes,omitempty"`
 }
 
 // Difference is one attribute value that the alert's rows have more, or less,

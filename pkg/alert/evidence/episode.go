@@ -29,6 +29,7 @@ type Episode struct {
 	Notes map[string]string `json:"notes,omitempty"`
 
 	pack     journal.Position
+	kept     []string         // ids of the pack's requests
 	place    journal.Position // of the newest record of this episode
 	seen     time.Time        // last time that rules spoke of it
 	until    time.Time        // ends by itself then

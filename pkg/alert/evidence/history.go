@@ -80,6 +80,51 @@ func (k *Keeper) Evidence(t tenant.ID, fingerprint string, fired time.Time) (Epi
 	return out, r.Pack, nil
 }
 
+// keptIDs are the ids of the requests that a pack keeps whole.
+func keptIDs(p *Pack) (out []string) {
+	for i := range p.Requests {
+		r := &p.Requests[i]
+		if len(r.Spans) == 0 && len(r.Lines) == 0 {
+			continue
+		}
+		for _, id := range []string{r.TraceID, r.RequestID} {
+			if id != "" {
+				out = append(out, id)
+			}
+		}
+	}
+	return out
+}
+
+// Request returns a request that an alert's evidence points at, by its trace id
+// or its own id, as it was when the newest such alert fired: stores may have
+// dropped it since. Errors: model.ErrNotFound.
+func (k *Keeper) Request(t tenant.ID, id string) (Episode, *Request, error) {
+	k.mu.Lock()
+	fired, fingerprint := time.Time{}, ""
+	for i := len(k.episodes) - 1; i >= 0 && fingerprint == ""; i-- {
+		if e := k.episodes[i]; e.Tenant == t && slices.Contains(e.kept, id) {
+			fired, fingerprint = e.FiredAt, e.Fingerprint
+		}
+	}
+	k.mu.Unlock()
+	if id == "" || fingerprint == "" {
+		return Episode{}, nil, fmt.Errorf("no alert keeps request %q: %w", id, model.ErrNotFound)
+	}
+	e, p, err := k.Evidence(t, fingerprint, fired)
+	if err != nil {
+		return Episode{}, nil, err
+	}
+	if p != nil {
+		for i := range p.Requests {
+			if r := &p.Requests[i]; r.TraceID == id || r.RequestID == id {
+				return e, r, nil
+			}
+		}
+	}
+	return Episode{}, nil, fmt.Errorf("no alert keeps request %q: %w", id, model.ErrNotFound)
+}
+
 // Firing returns the alerts that were firing at some time in a range.
 func (k *Keeper) Firing(t tenant.ID, r model.TimeRange) []Episode {
 	k.mu.Lock()

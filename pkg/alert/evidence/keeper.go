@@ -180,7 +180,7 @@ func (k *Keeper) replay(byStart map[string]*Episode, at journal.Position, b []by
 		e.seen = k.o.Now()
 		e.until = e.seen.Add(unseenAfterStart)
 		if old := byStart[id]; old != nil {
-			e.pack = old.pack
+			e.pack, e.kept = old.pack, old.kept
 			*old = *e
 			return
 		}
@@ -188,7 +188,7 @@ func (k *Keeper) replay(byStart map[string]*Episode, at journal.Position, b []by
 		k.episodes = append(k.episodes, e)
 	case r.Pack != nil:
 		if e := byStart[startKey(r.Tenant, r.Pack.Fingerprint, r.FiredAt)]; e != nil {
-			e.pack, e.HasEvidence = at, true
+			e.pack, e.HasEvidence, e.kept = at, true, keptIDs(r.Pack)
 		}
 	}
 }
@@ -467,7 +467,7 @@ func (k *Keeper) savePack(e *Episode, p *Pack) {
 		return
 	}
 	k.mu.Lock()
-	e.pack, e.HasEvidence = at[0], true
+	e.pack, e.HasEvidence, e.kept = at[0], true, keptIDs(p)
 	k.mu.Unlock()
 	k.save(e)
 }

@@ -70,7 +70,7 @@ func (w *watcher) wait(d time.Duration) {
 // paged that did not fire about then; and where nothing was killed, nor hung,
 // each beginning is paged once.
 func TestPagesAgainstModel(t *testing.T) {
-	for seed := range uint64(9) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { modelRun(t, seed) }) })
 	}
 }
@@ -84,7 +84,7 @@ func modelRun(t *testing.T, seed uint64) {
 		d.turn = 15 * time.Second // as the second of a cluster
 	}
 	pick := func() *phone { return d.phones[[]string{"p", "p1"}[rng.IntN(2)]] }
-	for range 120 {
+	for range 100 {
 		name := fmt.Sprint("A", rng.IntN(4))
 		switch op := rng.IntN(12); {
 		case op < 3:

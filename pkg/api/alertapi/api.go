@@ -62,6 +62,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		mux.HandleFunc("DELETE "+prefix+"/{namespace}/{group}", a.tenant(a.remove(d)))
 	}
 	mux.HandleFunc("GET /api/braid/v1/alerts/{fingerprint}/evidence", a.tenant(a.evidence))
+	mux.HandleFunc("GET /api/braid/v1/alerts/request", a.tenant(a.request))
 	mux.HandleFunc("GET /api/braid/v1/alerts/history", a.tenant(a.history))
 	mux.HandleFunc("GET /api/braid/v1/alerts/rules", a.tenant(a.states))
 }
@@ -116,6 +117,23 @@ func (a *API) evidence(w http.ResponseWriter, r *http.Request, t tenant.ID) erro
 		return err
 	}
 	writeJSON(w, http.StatusOK, evidenceAnswer{e, e.State(), p})
+	return nil
+}
+
+// requestAnswer is a request that evidence points at, with the alert that keeps
+// it.
+type requestAnswer struct {
+	Alert   evidence.Episode  `json:"alert"`
+	State   string            `json:"state"`
+	Request *evidence.Request `json:"request"`
+}
+
+func (a *API) request(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+	e, q, err := a.o.History.Request(t, r.FormValue("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, requestAnswer{e, e.State(), q})
 	return nil
 }
 
