@@ -122,8 +122,8 @@ func (p *pruner) keyEquals(e predicate.Compare) pageSet {
 }
 
 // ids asks the id index. It knows nothing when what carries ids has changed
-// since the block was written, or when a resource or scope may carry the id:
-// those are not in the index. shared tells which kinds matter there.
+// since the block was written, or when a resource or scope carries the id: those
+// are not in the index. shared tells which kinds matter there.
 func (p *pruner) ids(kind, id string, shared func(kind string) bool) pageSet {
 	for _, n := range p.side.names {
 		if k, _ := p.spec.Kind(n); k != p.side.idKeys[n] {
@@ -131,12 +131,12 @@ func (p *pruner) ids(kind, id string, shared func(kind string) bool) pageSet {
 		}
 	}
 	for _, r := range p.side.resources {
-		if p.carries(r.Attrs, shared) {
+		if p.carries(r.Attrs, id, shared) {
 			return nil
 		}
 	}
 	for _, s := range p.side.scopes {
-		if p.carries(s.Attrs, shared) {
+		if p.carries(s.Attrs, id, shared) {
 			return nil
 		}
 	}
@@ -157,13 +157,11 @@ func (p *pruner) ids(kind, id string, shared func(kind string) bool) pageSet {
 	return out
 }
 
-func (p *pruner) carries(a model.Attrs, shared func(string) bool) bool {
-	for i := range a {
-		if kind, ok := p.spec.Kind(a[i].Key); ok && shared(kind) {
-			return true
-		}
-	}
-	return false
+func (p *pruner) carries(a model.Attrs, id string, shared func(string) bool) (found bool) {
+	predicate.EachAttrKey(p.spec, a, func(k model.CorrelationKey) {
+		found = found || k.ID == id && shared(k.Kind)
+	})
+	return found
 }
 
 // own reports whether a field can only be an attribute of the span itself.

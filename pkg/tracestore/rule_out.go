@@ -13,9 +13,11 @@ import (
 type keyVerdict struct {
 	spec *model.KeySpec
 	// same: the attributes of the block carry the kinds of ids that they carried
-	// when it was written. shared: a resource or a scope carries ids, which are
-	// not in the index.
-	same, shared bool
+	// when it was written.
+	same bool
+	// shared are the hashes of the ids that resources and scopes carry: those are
+	// not in the index. Sorted.
+	shared []uint64
 }
 
 // keyVerdict returns the verdict for a spec; the first time it reads the
@@ -34,13 +36,15 @@ func (r *blockReader) keyVerdict(spec *model.KeySpec) (*keyVerdict, error) {
 			v.same = false
 		}
 	}
-	carries := func(a model.Attr) bool { _, ok := spec.Kind(a.Key); return ok }
+	note := func(k model.CorrelationKey) { v.shared = append(v.shared, hashKey(k.Kind, k.ID)) }
 	for _, x := range side.resources {
-		v.shared = v.shared || slices.ContainsFunc(x.Attrs, carries)
+		predicate.EachAttrKey(spec, x.Attrs, note)
 	}
 	for _, x := range side.scopes {
-		v.shared = v.shared || slices.ContainsFunc(x.Attrs, carries)
+		predicate.EachAttrKey(spec, x.Attrs, note)
 	}
+	slices.Sort(v.shared)
+	v.shared = slices.Compact(v.shared)
 	r.verdict.Store(v)
 	return v, nil
 }
@@ -93,7 +97,7 @@ func (u *ruler) lacks(b *blockReader, e predicate.Correlated) bool {
 		return false
 	}
 	verdict, err := b.keyVerdict(u.spec)
-	if err != nil || !verdict.same || verdict.shared {
+	if err != nil || !verdict.same {
 		return false
 	}
 	kinds := []string{e.Kind}
@@ -102,6 +106,9 @@ func (u *ruler) lacks(b *blockReader, e predicate.Correlated) bool {
 	}
 	for _, k := range kinds {
 		hash := hashKey(k, e.ID)
+		if _, shared := slices.BinarySearch(verdict.shared, hash); shared {
+			return false
+		}
 		may, known := u.may[hash]
 		if !known {
 			may = slices.Clone(u.v.set.mayHold(&u.v.ten.dir, hash, nil))

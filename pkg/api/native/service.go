@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,6 +75,12 @@ func Handler(ctx context.Context, conn grpc.ClientConnInterface) (http.Handler, 
 			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}),
+		runtime.WithErrorHandler(func(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			if after := retryAfter(err); after != "" {
+				w.Header().Set("Retry-After", after)
+			}
+			runtime.DefaultHTTPErrorHandler(ctx, mux, m, w, r, err)
+		}),
 		// An id may hold slashes and escaped bytes: keep them as they are.
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 	)
@@ -80,6 +88,16 @@ func Handler(ctx context.Context, conn grpc.ClientConnInterface) (http.Handler, 
 		return nil, fmt.Errorf("cannot register the native API: %w", err)
 	}
 	return mux, nil
+}
+
+// retryAfter returns the whole seconds after which an error says to try again.
+func retryAfter(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			return strconv.Itoa(max(1, int(math.Ceil(info.GetRetryDelay().AsDuration().Seconds()))))
+		}
+	}
+	return ""
 }
 
 func tenantOf(ctx context.Context) (tenant.ID, error) {

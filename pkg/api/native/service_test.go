@@ -184,3 +184,9 @@ func TestStreamSaysTheSame(t *testing.T) {
 	require.Len(t, summary.GetTimeline(), len(whole.GetTimeline()))
 	require.Empty(t, summary.GetSpans())
 }
+
+func TestOverloadSaysWhenToTryAgain(t *testing.T) {
+	require.Equal(t, "3", retryAfter(toStatus(&model.OverloadError{Reason: "full", RetryAfter: 2500 * time.Millisecond})))
+	require.Equal(t, "1", retryAfter(toStatus(&model.OverloadError{Reason: "full", Tenant: true})))
+	require.Empty(t, retryAfter(toStatus(model.ErrInvalid)))
+}
