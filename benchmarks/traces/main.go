@@ -37,6 +37,7 @@ func run() error {
 	rounds := flag.Int("rounds", 200, "times that each question is asked, within 4 s")
 	program := flag.String("server", "", "measure this program (bin/braid) over HTTP instead of the store by itself")
 	senders := flag.Int("senders", 4, "connections that send at once, with -server")
+	huge := flag.Int("huge", 0, "spans of one huge trace to send and open by pages, with -server")
 	red := flag.Bool("spanmetrics", true, "count the spans into series as well, without -server")
 	flag.Parse()
 	if *dir == "" {
@@ -47,7 +48,7 @@ func run() error {
 	}
 	defer os.RemoveAll(*dir)
 	if *program != "" {
-		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, flag.Args())
+		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, flag.Args())
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var counter *spanmetrics.Generator

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ type server struct {
 // benchServer measures the whole program: spans over OTLP/HTTP with gzip,
 // questions over its HTTP APIs, and a restart after kill -9. CPU and memory are
 // the server's, read from /proc.
-func benchServer(bin, dir string, spans, batch, senders, rounds int, args []string) error {
+func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, args []string) error {
 	s := &server{bin: bin, dir: dir, args: args, client: &http.Client{Timeout: 2 * time.Minute}}
 	if err := s.start(); err != nil {
 		return err
@@ -59,6 +60,9 @@ func benchServer(bin, dir string, spans, batch, senders, rounds int, args []stri
 	}
 	table := s.questions(g)
 	if err := s.ask("warm", table, rounds); err != nil {
+		return err
+	}
+	if err := s.hugeTrace(huge, batch, senders); err != nil {
 		return err
 	}
 	before, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
@@ -356,4 +360,59 @@ func dropCaches(dir string) {
 		}
 		return nil
 	})
+}
+
+// hugeTrace sends one trace of n spans, each the child of one before, and opens
+// its first and its last page.
+func (s *server) hugeTrace(n, batch, senders int) error {
+	if n == 0 {
+		return nil
+	}
+	g := newGenerator(2, time.Now().Add(-time.Hour).UnixNano())
+	id := model.TraceID{0xbe, 1}
+	r := g.services[0].resources[0]
+	bodies := make(chan []byte, senders)
+	errs := make(chan error, senders)
+	for range senders {
+		go func() {
+			var err error
+			for b := range bodies {
+				if err == nil {
+					err = s.post(context.Background(), b)
+				}
+			}
+			errs <- err
+		}()
+	}
+	began, c0 := time.Now(), s.cpu()
+	for i := 0; i < n; {
+		var spans []model.Span
+		for ; len(spans) < batch && i < n; i++ {
+			sp := model.Span{TraceID: id, Name: "step", Kind: model.SpanKindInternal, Start: g.now + int64(i)*1000, End: g.now + int64(n)*1000}
+			binary.BigEndian.PutUint64(sp.SpanID[:], uint64(i+1))
+			binary.BigEndian.PutUint64(sp.ParentID[:], uint64((i+1)/2))
+			sp.Attrs = model.Attrs{{Key: "step", Value: model.Int(int64(i))}}
+			spans = append(spans, sp)
+		}
+		bodies <- pack(&model.Spans{Batches: []model.SpanBatch{{Resource: r, Scope: g.services[0].scope, Spans: spans}}})
+	}
+	close(bodies)
+	for range senders {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\none trace of %d spans: acknowledged in %.1f s, %.2f CPU-s\n", n, time.Since(began).Seconds(), (s.cpu() - c0).Seconds())
+	for _, offset := range []int{0, n - 100} {
+		began, c0 = time.Now(), s.cpu()
+		body, err := s.get(fmt.Sprintf("/api/braid/v1/traces/%s?offset=%d&limit=100", id, offset))
+		if err != nil {
+			return err
+		}
+		if got := strings.Count(body, `"spanId"`); got < 100 {
+			return fmt.Errorf("page at %d of the huge trace: %d ids: %.200s", offset, got, body)
+		}
+		fmt.Printf("%-52s %8.2f s, %.2f CPU-s, peak memory %d MiB\n", fmt.Sprintf("page of 100 spans at %d", offset), time.Since(began).Seconds(), (s.cpu() - c0).Seconds(), s.peak()>>20)
+	}
+	return nil
 }
