@@ -1,6 +1,7 @@
 // The front end of the plugin as one AMD module: Grafana loads it with its own
 // loader, and gives it its own copies of the packages named here.
 import { resolve } from "node:path";
+import webpack from "webpack";
 
 const root = import.meta.dirname;
 const shared = [
@@ -15,7 +16,6 @@ const shared = [
   "react",
   "react-dom",
   "react-router",
-  "react/jsx-runtime",
   "rxjs",
   "rxjs/operators",
 ];
@@ -40,10 +40,16 @@ export default {
       {
         test: /\.tsx?$/,
         loader: "esbuild-loader",
-        options: { target: "es2022", jsx: "automatic", tsconfig: resolve(root, "tsconfig.json") },
+        options: {
+          target: "es2022",
+          tsconfigRaw: { compilerOptions: { jsx: "react", useDefineForClassFields: true } },
+        },
       },
     ],
   },
+  // Elements are made by Grafana's own React, whichever it has: the runtime of the
+  // newer transform is not in every Grafana.
+  plugins: [new webpack.ProvidePlugin({ React: "react" })],
   devtool: "source-map",
   performance: {
     maxAssetSize: 300_000,

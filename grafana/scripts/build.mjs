@@ -9,7 +9,7 @@ import config from "../webpack.config.mjs";
 const root = resolve(import.meta.dirname, "..");
 const dist = resolve(root, "dist");
 
-for (const old of ["module.js", "module.js.map", "plugin.json", "img"]) {
+for (const old of ["module.js", "module.js.map", "module.js.LICENSE.txt", "plugin.json", "img"]) {
   await rm(resolve(dist, old), { recursive: true, force: true });
 }
 const compiler = webpack(config);

@@ -6,7 +6,6 @@ import * as grafanaRuntime from "@grafana/runtime";
 import * as grafanaUi from "@grafana/ui";
 import * as React from "react";
 import { createRoot } from "react-dom/client";
-import * as jsxRuntime from "react/jsx-runtime";
 import * as rxjs from "rxjs";
 import { Answer } from "./answer";
 import { settings, setServices } from "./grafana";
@@ -17,7 +16,6 @@ const packages: Record<string, unknown> = {
   "@grafana/runtime": grafanaRuntime,
   "@grafana/ui": grafanaUi,
   react: React,
-  "react/jsx-runtime": jsxRuntime,
   rxjs,
 };
 
