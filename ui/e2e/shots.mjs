@@ -32,6 +32,7 @@ const pages = {
   rules: "/alerting?tab=rules",
   silence: "/alerting?tab=silences&new=%7B%22alertname%22%3A%22AlwaysFiring%22%7D",
   make: "/alerting?tab=make&expr=up%20%3D%3D%200",
+  "log-numbers": `/explore/logs?style=area&q=${encodeURIComponent('sum by (service_name) (count_over_time({service_name=~".+"}[1m]))')}`,
   dashboards: "/dashboards",
   status: "/status",
   ingest: "/status?tab=ingest",

@@ -1,7 +1,7 @@
 /** The real editor: CodeMirror with colours, completion and checks. Loaded when a query is first shown. */
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, forceParsing, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, linter, lintKeymap } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
@@ -101,6 +101,7 @@ function promqlLint(): ReturnType<PromQLExtension["getLinter"]> {
             extensions: [promQLLanguage(LanguageType.PromQL), EditorView.cspNonce.of(nonce())],
           }),
         });
+        forceParsing(plain, text.length, 200);
         const found = lint(plain);
         plain.destroy();
         return found;
