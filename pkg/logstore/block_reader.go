@@ -28,6 +28,7 @@ type blockReader struct {
 	keys    map[string]string // see keyNames
 	cache   *cache
 	pages   vfs.File
+	ids     vfs.File // the id index, of which only the directory is held in memory
 
 	refs    atomic.Int64
 	busy    bool        // being merged; guarded by the tenant's mu
@@ -53,7 +54,11 @@ func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &blockReader{block: b, fs: fsys, cache: c, pages: f}
+	ids, err := b.Open(fsys, idsFile)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	r := &blockReader{block: b, fs: fsys, cache: c, pages: f, ids: ids}
 	r.refs.Store(1)
 	_, err = b.Stat("gen", &r.gen)
 	if err == nil {
@@ -63,7 +68,7 @@ func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
 		_, err = b.Stat("keys", &r.keys)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), ids.Close())
 	}
 	return r, nil
 }

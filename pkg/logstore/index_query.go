@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
+	"sync"
 
 	segment "github.com/blevesearch/scorch_segment_api/v2"
 	"github.com/blevesearch/vellum"
@@ -54,6 +55,7 @@ func (ix *pageIndex) id(hash uint64, into bitset) error {
 		}
 		ix.ids = ids
 	}
+	ix.stats.AddBytes(idRead)
 	pages, err := ix.ids.Pages(hash, nil)
 	if err != nil {
 		return block.Corruptionf(ix.r.block.Path(idsFile), -1, "%v", err)
@@ -86,23 +88,24 @@ func (ix *pageIndex) wordIndex() (*wordIndex, error) {
 	return ix.words, nil
 }
 
+const (
+	// idsPerByte is how much bigger an id index is than its directory, roughly.
+	idsPerByte = 128
+	// idRead is what one look-up reads of the file, roughly.
+	idRead = 700
+)
+
 // idIndex opens the block's id index; its directory stays in memory.
 func (r *blockReader) idIndex(stats *model.QueryStats) (*idindex.Index, error) {
 	v, err := r.cache.get(cacheKey{r.block.ID, idsFile}, func() (any, int64, error) {
-		data, err := r.block.ReadFile(r.fs, idsFile)
-		if err != nil {
-			return nil, 0, err
-		}
-		stats.AddBytes(int64(len(data)))
-		ids, err := idindex.Open(data)
+		f, _ := r.block.File(idsFile)
+		ids, err := idindex.OpenReaderAt(r.ids, f.Size)
 		if err != nil {
 			return nil, 0, block.Corruptionf(r.block.Path(idsFile), -1, "%v", err)
 		}
-		if r.dir != nil && !r.inDir.Load() {
-			_ = r.dir.Add(r, ids) // a damaged one is a candidate for every id
-			r.inDir.Store(true)
-		}
-		return ids, int64(len(data)), nil
+		size := f.Size/idsPerByte + 1024
+		stats.AddBytes(size)
+		return ids, size, nil
 	})
 	if err != nil {
 		return nil, err
@@ -110,12 +113,14 @@ func (r *blockReader) idIndex(stats *model.QueryStats) (*idindex.Index, error) {
 	return v.(*idindex.Index), nil
 }
 
-// wordIndex is the bleve segment of a block's pages, and its words as one text
-// to find parts of words in. Safe for concurrent use.
+// wordIndex is the bleve segment of a block's pages, and, once somebody looks for
+// parts of words, its words as one text to find them in. Safe for concurrent use.
 type wordIndex struct {
-	seg   *zap.SegmentBase
+	seg  *zap.SegmentBase
+	size int64
+
+	mu    sync.Mutex // guards lists
 	lists map[string]*termList
-	size  int64
 }
 
 // termList is the terms of a field, each followed by a line feed.
@@ -160,26 +165,28 @@ func openWords(data []byte) (*wordIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wordIndex{seg: seg, lists: map[string]*termList{}, size: int64(len(data))}
-	for _, field := range []string{fieldWord, fieldPart} {
-		list, err := w.list(field)
-		if err != nil {
-			return nil, err
-		}
-		w.lists[field] = list
-		w.size += int64(len(list.text))
-	}
-	return w, nil
+	// the lists, that may come later, are about as big as the segment
+	return &wordIndex{seg: seg, lists: map[string]*termList{}, size: 2 * int64(len(data))}, nil
 }
 
-// list reads all terms of a field.
+// list returns all terms of a field. Whole words are found without it, so that a
+// search among many blocks does not read the terms of all of them.
 func (w *wordIndex) list(field string) (*termList, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l := w.lists[field]; l != nil {
+		return l, nil
+	}
 	l := &termList{}
 	err := w.each(field, nil, nil, nil, func(term string) bool {
 		l.text = append(append(l.text, term...), '\n')
 		return true
 	})
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	w.lists[field] = l
+	return l, nil
 }
 
 // each yields the terms of a field that an automaton accepts, in order; a nil
@@ -236,7 +243,10 @@ func post(dict segment.TermDictionary, term []byte, into bitset) error {
 // infix adds the pages of the terms of a field that contain a text; false when
 // there are too many to tell.
 func (w *wordIndex) infix(field, part string, start, end bool, into bitset) (bool, error) {
-	list := w.lists[field]
+	list, err := w.list(field)
+	if err != nil {
+		return false, err
+	}
 	dict, err := w.seg.Dictionary(field)
 	if err != nil {
 		return false, err

@@ -333,7 +333,7 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 // blockGone is called when the last reference to a block has gone.
 func (s *Store) blockGone(r *blockReader) {
 	s.cache.drop(r.block.ID)
-	if err := r.pages.Close(); err != nil {
+	if err := errors.Join(r.pages.Close(), r.ids.Close()); err != nil {
 		s.opts.Logger.Warn("cannot close a block", "block", r.block.ID, "err", err)
 	}
 	if r.dropped.Load() {
