@@ -3,6 +3,7 @@
 // same on every machine. It prints one table; it decides nothing.
 //
 //	go run ./benchmarks/traces -spans 1000000 -dir /tmp/traces
+//	go run ./benchmarks/traces -server bin/braid -spans 1000000 -dir /tmp/traces
 //
 // The load: call trees of 5 to 40 spans over 30 services, 10 resource
 // attributes, HTTP, RPC and database attributes, a user id in every entry span,
