@@ -85,7 +85,7 @@ func tagIs(key, value string) predicate.Expr {
 	loose := func(scope predicate.Scope, name string) predicate.Expr {
 		return predicate.Compare{Field: predicate.Field{Scope: scope, Name: name}, Value: model.String(value), Loose: true}
 	}
-	either := predicate.Or{loose(predicate.ScopeAny, key), loose(predicate.ScopeEvent, key)}
+	either := predicate.Or{loose(predicate.ScopeAny, key), loose(predicate.ScopeEvent, key), loose(predicate.ScopeLink, key)}
 	switch key {
 	case "error":
 		if value == "true" {

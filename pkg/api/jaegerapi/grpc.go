@@ -14,8 +14,8 @@ import (
 )
 
 // Register serves jaeger.api_v2.QueryService, jaeger.api_v3.QueryService, and
-// the reading half of Jaeger's remote storage, jaeger.storage.v2.TraceReader and
-// DependencyReader. The writing half is OTLP's own TraceService: register it on
+// the reading half of Jaeger's remote storage, jaeger.storage.v2.TraceReader,
+// DependencyReader and Capabilities. The writing half is OTLP's own TraceService: register it on
 // the same server, and Jaeger itself can keep its spans here.
 func (a *API) Register(srv grpc.ServiceRegistrar) {
 	a.serviceV2().Register(srv)
@@ -35,9 +35,12 @@ func (a *API) Register(srv grpc.ServiceRegistrar) {
 			"FindTraceIDs":  a.unary(a.grpcFindIDs),
 		},
 		Streams: map[string]rawgrpc.StreamHandler{
-			"GetTraces":  a.streamed(a.grpcTraces),
-			"FindTraces": a.streamed(a.grpcFind(true)),
+			"GetTraces":          a.streamed(a.grpcTraces),
+			"FindTraces":         a.streamed(a.grpcFind(true)),
+			"FindTraceSummaries": a.streamed(a.grpcSummaries),
 		}}.Register(srv)
+	rawgrpc.Service{Name: "jaeger.storage.v2.Capabilities",
+		Unary: map[string]rawgrpc.UnaryHandler{"GetCapabilities": a.unary(a.grpcCapabilities)}}.Register(srv)
 	rawgrpc.Service{Name: "jaeger.storage.v2.DependencyReader",
 		Unary: map[string]rawgrpc.UnaryHandler{"GetDependencies": a.unary(a.grpcDependencies)}}.Register(srv)
 }
@@ -163,6 +166,10 @@ func grpcQuery(body []byte, keyValues bool) (*question, error) {
 			case 8:
 				if n := int(int32(f.Int)); n > 0 {
 					q.limit = min(n, maxLimit)
+				}
+			case 9:
+				if keyValues {
+					return invalid("field 9, filter: expressions are not supported, as GetCapabilities says; ask by attributes")
 				}
 			}
 			return err

@@ -2,6 +2,9 @@ package jaegerapi
 
 import (
 	"errors"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"braid/internal/rawgrpc"
 	"braid/pkg/model"
@@ -70,5 +73,65 @@ func (a *API) grpcDependencies(c call) ([]byte, error) {
 			e.String(4, "braid")
 		})
 	}
+	return e.B, nil
+}
+
+// summariesChunk is how many summaries a message has.
+const summariesChunk = 100
+
+// grpcSummaries answers storage v2's FindTraceSummaries.
+func (a *API) grpcSummaries(c call) error {
+	q, err := grpcQuery(c.body, true)
+	if err != nil {
+		return err
+	}
+	found, err := a.find(c.ctx, c.tenant, q)
+	if err != nil {
+		return err
+	}
+	for len(found) > 0 {
+		n := min(len(found), summariesChunk)
+		var e rawgrpc.Encoder
+		for _, m := range found[:n] {
+			e.Message(1, func(e *rawgrpc.Encoder) { encodeSummary(e, m) })
+		}
+		if err := c.send(e.B); err != nil {
+			return err
+		}
+		found = found[n:]
+	}
+	return nil
+}
+
+func encodeSummary(e *rawgrpc.Encoder, m *model.TraceMatch) {
+	s := summarise(m)
+	e.Bytes(1, m.Facts.ID[:])
+	e.String(2, s.RootService)
+	e.String(3, s.RootOperation)
+	for i, text := range []string{s.Start, s.End} {
+		ns, _ := strconv.ParseInt(text, 10, 64) // summarise wrote it
+		e.B = protowire.AppendTag(e.B, protowire.Number(4+i), protowire.Fixed64Type)
+		e.B = protowire.AppendFixed64(e.B, uint64(max(0, ns)))
+	}
+	e.Int(6, int64(s.Spans))
+	e.Int(7, int64(s.Errors))
+	e.Int(8, int64(s.Orphans))
+	for _, x := range s.Services {
+		e.Message(9, func(e *rawgrpc.Encoder) {
+			e.String(1, x.Name)
+			e.Int(2, int64(x.Spans))
+			e.Int(3, int64(x.Errors))
+		})
+	}
+}
+
+// grpcCapabilities says that a search needs no service, and that one span
+// satisfies all of it.
+func (a *API) grpcCapabilities(call) ([]byte, error) {
+	var e rawgrpc.Encoder
+	e.Message(1, func(e *rawgrpc.Encoder) {
+		e.Int(1, 1)
+		e.Int(2, 1)
+	})
 	return e.B, nil
 }
