@@ -7,7 +7,7 @@ TOOLS   := bin/tools
 VERSION ?= dev
 LDFLAGS := -X braid/cmd/internal/cli.Version=$(VERSION)
 
-.PHONY: all build run generate generate-check fmt check lint test test-go test-ui test-e2e bench bench-full clean help
+.PHONY: all build pictures run generate generate-check fmt check lint test test-go test-ui test-e2e bench bench-full clean help
 
 all: build
 
@@ -66,6 +66,9 @@ test-ui: $(UI_OUT) ## Unit tests, types and lint of the UI, and its size.
 
 test-e2e: build ## The real programs and a real browser.
 	test/e2e/run.sh
+
+pictures: build ## Take the pictures of the README anew.
+	test/e2e/run.sh pictures
 
 test-grafana: build ## The Grafana data source: its front end, its backend, and both in a real browser.
 	BRAID_BIN=$(CURDIR)/bin $(MAKE) -C grafana test-grafana

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The real program and a real browser: starts braid serve on ports of its own,
-# feeds it the shop, and runs the UI's end-to-end tests against it.
+# feeds it the shop, and runs the UI's end-to-end tests against it. With
+# "pictures" it takes the pictures of the README anew instead.
 # Then Prometheus's promtool against the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -31,6 +32,10 @@ bin/braid generate --endpoint "$otlp" --seed 7 --backfill 65m --backfill-only --
 bin/braid generate --endpoint "$otlp" --seed 8 --duration 30m >"$dir/live" &
 live=$!
 
+if [ "${1:-}" = pictures ]; then
+  BRAID_URL="$url" npm --prefix ui run pictures
+  exit
+fi
 if ! BRAID_URL="$url" npm --prefix ui run e2e; then
   tail -n 20 "$dir/log"
   exit 1

@@ -396,7 +396,7 @@ const WaterfallRow = memo(function WaterfallRow({
       onClick={() => onSelect(row)}
       onKeyDown={(e) => e.key === "Enter" && onSelect(row)}
     >
-      <div className="wf-name" style={row.kind === "log" ? { ...pad, ...logRoom(at(forest.logs[row.log]!.at)) } : pad}>
+      <div className="wf-name" style={pad}>
         {folds ? (
           <button
             type="button"
@@ -421,12 +421,6 @@ const WaterfallRow = memo(function WaterfallRow({
     </div>
   );
 });
-
-/** The text of a record runs on over the empty lane until its moment. */
-function logRoom(x: number): CSSProperties {
-  const part = Math.min(100, Math.max(0, x)) / 100;
-  return { width: `calc(var(--wf-names) + (100% - var(--wf-names)) * ${part.toFixed(4)} - ${part > 0.6 ? 76 : 4}px)` };
-}
 
 function Name({ row, forest }: { row: Row; forest: Forest }) {
   if (row.kind === "log") {
@@ -486,12 +480,7 @@ function Lane({ row, forest, at }: { row: Row; forest: Forest; at: (ns: number) 
           className="wf-logmark"
           style={{ left: `min(${x}%, 100% - 3px)`, background: levelColor(levelOf(l.log.level || l.log.severityText)) }}
         />
-        <span
-          className="wf-logline"
-          style={x > 60 ? { right: `${100 - x}%`, paddingRight: 6 } : { left: `${x}%`, paddingLeft: 8 }}
-        >
-          {duration(l.at)}
-        </span>
+        <span className="wf-logline">+{duration(l.at)}</span>
       </>
     );
   }

@@ -13,6 +13,20 @@ const boxW = 190;
 const boxH = 50;
 const gapY = 20;
 
+/** The attributes by which a client's span may name what it calls. */
+const peerFields = [
+  "span.peer.service",
+  "span.db.namespace",
+  "span.db.system.name",
+  "span.db.name",
+  "span.db.system",
+  "span.messaging.destination.name",
+  "span.messaging.system",
+  "span.server.address",
+];
+
+const peerQuery = (name: string) => `{ ${peerFields.map((f) => `${f} = ${JSON.stringify(name)}`).join(" || ")} }`;
+
 export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; edges: readonly ServiceEdge[] }) {
   const host = useRef<HTMLDivElement>(null);
   const width = useWidth(host);
@@ -112,7 +126,7 @@ export function ServiceMap({ nodes, edges }: { nodes: readonly ServiceNode[]; ed
               ? serviceHref(n.name ?? "", carry)
               : href("/explore/traces", {
                   ...carry,
-                  q: `{ span.db.system = ${JSON.stringify(n.name)} || span.peer.service = ${JSON.stringify(n.name)} }`,
+                  q: peerQuery(n.name ?? ""),
                 });
             return (
               <a
