@@ -246,49 +246,53 @@ function Neighbours({
       {list.length === 0 ? (
         <p className="muted body">{busy ? "Counting calls" : none}</p>
       ) : (
-        <Table
-          label={title}
-          rows={list}
-          rowKey={(e) => e.other}
-          initial={{ id: "calls", desc: true }}
-          columns={[
-            {
-              id: "name",
-              head: "Service",
-              cell: (e) => (
-                <A to={serviceHref(e.other, carry)}>
-                  <Service name={e.other} />
-                </A>
-              ),
-              sort: (e) => e.other,
-            },
-            {
-              id: "calls",
-              head: "Calls",
-              num: true,
-              cell: (e) => count(Number(e.calls ?? 0)),
-              sort: (e) => Number(e.calls ?? 0),
-            },
-            {
-              id: "errors",
-              head: "Failed",
-              num: true,
-              cell: (e) => {
-                const share = Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0));
-                return <span className={healthText(share)}>{percent(share)}</span>;
+        <div className="scroll">
+          <Table
+            label={title}
+            rows={list}
+            rowKey={(e) => e.other}
+            initial={{ id: "calls", desc: true }}
+            columns={[
+              {
+                id: "name",
+                head: "Service",
+                cell: (e) => (
+                  <A to={serviceHref(e.other, carry)}>
+                    <Service name={e.other} />
+                  </A>
+                ),
+                sort: (e) => e.other,
               },
-              sort: (e) => Number(e.errors ?? 0),
-            },
-            { id: "p95", head: "p95", num: true, cell: (e) => durationMs(e.p95Ms ?? 0), sort: (e) => e.p95Ms ?? 0 },
-            {
-              id: "go",
-              head: "",
-              cell: (e) => (
-                <A to={href("/explore/traces", { ...carry, q: edgeQuery(e.client ?? "", e.server ?? "") })}>requests</A>
-              ),
-            },
-          ]}
-        />
+              {
+                id: "calls",
+                head: "Calls",
+                num: true,
+                cell: (e) => count(Number(e.calls ?? 0)),
+                sort: (e) => Number(e.calls ?? 0),
+              },
+              {
+                id: "errors",
+                head: "Failed",
+                num: true,
+                cell: (e) => {
+                  const share = Number(e.errors ?? 0) / Math.max(1, Number(e.calls ?? 0));
+                  return <span className={healthText(share)}>{percent(share)}</span>;
+                },
+                sort: (e) => Number(e.errors ?? 0),
+              },
+              { id: "p95", head: "p95", num: true, cell: (e) => durationMs(e.p95Ms ?? 0), sort: (e) => e.p95Ms ?? 0 },
+              {
+                id: "go",
+                head: "",
+                cell: (e) => (
+                  <A to={href("/explore/traces", { ...carry, q: edgeQuery(e.client ?? "", e.server ?? "") })}>
+                    requests
+                  </A>
+                ),
+              },
+            ]}
+          />
+        </div>
       )}
     </section>
   );
