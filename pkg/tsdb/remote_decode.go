@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"unsafe"
 
 	prommodel "github.com/prometheus/common/model"
@@ -32,7 +33,8 @@ func decodeWrite(version int, body []byte) (*writeRequest, error) {
 // The labels' strings are views of body, which must not change while the request
 // is in use; whoever keeps one longer copies it, as building a label set does.
 func decodeWriteV1(body []byte) (*writeRequest, error) {
-	d := writeDecoder{out: &writeRequest{}}
+	d := writeDecoders.Get().(*writeDecoder)
+	d.out = &writeRequest{series: d.series[:0], decoder: d}
 	err := eachField(body, func(field protowire.Number, kind protowire.Type, v []byte, _ uint64) error {
 		switch field {
 		case 1:
@@ -51,11 +53,32 @@ func decodeWriteV1(body []byte) (*writeRequest, error) {
 	return d.out, err
 }
 
-// writeDecoder gathers labels and samples of a whole request in two slices.
+// writeDecoder gathers labels and samples of a whole request in slices that are
+// used again.
 type writeDecoder struct {
 	out     *writeRequest
+	series  []writeSeries
 	labels  []labels.Label
 	samples []writeSample
+}
+
+var writeDecoders = sync.Pool{New: func() any { return &writeDecoder{} }}
+
+// maxPooledLabels bounds what one decoder keeps for the next request: 8 MiB.
+const maxPooledLabels = 1 << 18
+
+// release gives the slices of the request back: nothing of it may be used after.
+func (r *writeRequest) release() {
+	d := r.decoder
+	if d == nil || cap(d.labels) > maxPooledLabels {
+		return
+	}
+	r.decoder = nil
+	d.series = r.series
+	clear(d.series)
+	clear(d.labels)
+	d.out, d.series, d.labels, d.samples = nil, d.series[:0], d.labels[:0], d.samples[:0]
+	writeDecoders.Put(d)
 }
 
 var errWireType = errors.New("a field has the wrong wire type")

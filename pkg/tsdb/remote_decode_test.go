@@ -95,6 +95,23 @@ func TestDecodersOfRemoteWriteAgree(t *testing.T) {
 	}
 }
 
+// What one request leaves in the slices is not seen by the next.
+func TestDecodersOfRemoteWriteAreUsedAgain(t *testing.T) {
+	large, err := v1Request().Marshal()
+	require.NoError(t, err)
+	small, err := (&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{Labels: pairs("__name__", "one"), Samples: []prompb.Sample{{Value: 1, Timestamp: 2}}}, {}}}).Marshal()
+	require.NoError(t, err)
+	for range 20 {
+		for _, body := range [][]byte{large, small} {
+			sameWrite(t, body)
+			req, err := decodeWriteV1(body)
+			require.NoError(t, err)
+			req.release()
+			req.release()
+		}
+	}
+}
+
 func FuzzDecodersOfRemoteWrite(f *testing.F) {
 	body, err := v1Request().Marshal()
 	require.NoError(f, err)
@@ -115,8 +132,10 @@ func BenchmarkDecodeRemoteWrite(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeWriteV1(body); err != nil {
+		req, err := decodeWriteV1(body)
+		if err != nil {
 			b.Fatal(err)
 		}
+		req.release()
 	}
 }

@@ -35,6 +35,7 @@ func (s *Store) AppendRemoteWrite(ctx context.Context, id tenant.ID, pos model.P
 	if err != nil {
 		return WriteStats{}, model.Rejections{}, fmt.Errorf("%w: remote-write message of version %d: %w", model.ErrInvalid, version, err)
 	}
+	defer req.release()
 	t, err := s.tenant(id)
 	if err != nil {
 		return WriteStats{}, model.Rejections{}, err
@@ -50,6 +51,8 @@ type writeRequest struct {
 	series []writeSeries
 	meta   []metaLine
 	rej    model.Rejections // what could not even be decoded
+	// decoder owns the slices, nil when nobody wants them back.
+	decoder *writeDecoder
 }
 
 type writeSeries struct {
