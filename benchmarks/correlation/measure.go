@@ -124,11 +124,13 @@ func lookup(ctx context.Context, s *settings) error {
 // curve asks over a growing number of blocks of the same size.
 func curve(ctx context.Context, s *settings) error {
 	header("look-ups by number of blocks, warm")
-	per := s.requests() / s.blocks
+	per, last := s.requests()/s.blocks, 0
 	for _, blocks := range s.curve {
-		if blocks > s.blocks {
+		if blocks > s.blocks && last == s.blocks {
 			break
 		}
+		blocks = min(blocks, s.blocks)
+		last = blocks
 		dir := filepath.Join(s.dir, fmt.Sprint("curve-", blocks))
 		if err := linkBlocks(s.dir, dir, blocks); err != nil {
 			return err
