@@ -69,7 +69,7 @@ func (a *App) keepOwnMetrics(ctx context.Context) {
 
 // tellingPrefixes name the own metrics that are kept as series: what the
 // shipped dashboards and rules ask for. The rest is at /metrics.
-var tellingPrefixes = []string{"braid_", "process_", "go_goroutines", "go_memstats_heap_inuse", "prometheus_rule_", "prometheus_notifications_", "alertmanager_alerts", "alertmanager_notifications_"}
+var tellingPrefixes = []string{"braid_", "process_", "go_goroutines", "go_memstats_heap_inuse", "prometheus_rule_", "prometheus_notifications_", "alertmanager_alerts", "alertmanager_cluster_", "alertmanager_notifications_"}
 
 func telling(name string) bool {
 	for _, p := range tellingPrefixes {
