@@ -25,7 +25,7 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	for i := range g.Services {
 		s := &g.Services[i]
 		n := &ServiceNode{Name: s.Name, Type: "service", Spans: int64(s.Spans), Requests: int64(s.Requests), Errors: int64(s.RequestErrors)}
-		n.P50, n.P95, n.P99 = quantiles(s.Latency.Sketch)
+		n.P50, n.P95, n.P99 = quantiles(&s.Latency)
 		nodes[s.Name] = n
 	}
 	if err := f.versions(ctx, t, r, nodes, stats); err != nil {
@@ -33,10 +33,10 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	}
 	out := &ServiceMap{}
 	type pair struct{ client, server string }
-	edges, seen, peers := map[pair]*ServiceEdge{}, map[pair]*model.Sketch{}, map[string]*model.Sketch{}
+	edges, seen, peers := map[pair]*ServiceEdge{}, map[pair]*model.Latency{}, map[string]*model.Latency{}
 	for i := range g.Edges {
 		e := &g.Edges[i]
-		latency := e.ServerLatency.Sketch
+		latency := &e.ServerLatency
 		n := nodes[e.Server]
 		if n == nil {
 			n = &ServiceNode{Name: e.Server, Type: peerTypes[e.Type]}
@@ -45,10 +45,10 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 		if n.Type != "service" {
 			n.Requests += int64(e.Calls)
 			n.Errors += int64(e.Errors)
-			latency = e.ClientLatency.Sketch // nobody else saw it
+			latency = &e.ClientLatency // nobody else saw it
 			merge(peers, e.Server, latency)
 		} else if e.ServerLatency.Count == 0 {
-			latency = e.ClientLatency.Sketch
+			latency = &e.ClientLatency
 		}
 		if e.Client == e.Server {
 			continue
@@ -80,16 +80,16 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	return out, nil
 }
 
-func merge[K comparable](to map[K]*model.Sketch, k K, s *model.Sketch) {
-	if s == nil {
-		return
-	}
+func merge[K comparable](to map[K]*model.Latency, k K, l *model.Latency) {
 	if to[k] == nil {
-		to[k] = &model.Sketch{}
+		to[k] = &model.Latency{}
 	}
-	to[k].Merge(s)
+	to[k].Merge(l)
 }
 
-func quantiles(s *model.Sketch) (p50, p95, p99 float64) {
-	return s.Quantile(0.5), s.Quantile(0.95), s.Quantile(0.99)
+func quantiles(l *model.Latency) (p50, p95, p99 float64) {
+	if l == nil {
+		l = &model.Latency{}
+	}
+	return l.Quantile(0.5), l.Quantile(0.95), l.Quantile(0.99)
 }

@@ -80,17 +80,9 @@ func (l *latencyCount) merge(o *latencyCount) {
 	}
 }
 
+// result hands the buckets over: the graph is not used after it.
 func (l *latencyCount) result() model.Latency {
-	sk := &model.Sketch{Zero: uint64(l.zero), Total: uint64(l.n)}
-	for i, n := range l.counts {
-		if n > 0 {
-			if sk.Positive == nil {
-				sk.Positive = map[int32]uint64{}
-			}
-			sk.Positive[l.low+int32(i)] = uint64(n)
-		}
-	}
-	return model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Sketch: sk}
+	return model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Zero: l.zero, Low: l.low, Buckets: l.counts}
 }
 
 func (g *graph) edge(k edgeKey, calls int64) *edgeCount {

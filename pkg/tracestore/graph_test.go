@@ -87,10 +87,10 @@ func edges(g *model.ServiceGraph) []string {
 func red(g *model.ServiceGraph) []string {
 	var out []string
 	for _, e := range g.Edges {
-		out = append(out, fmt.Sprint(e.Client, e.Server, *e.ClientLatency.Sketch, *e.ServerLatency.Sketch))
+		out = append(out, fmt.Sprint(e.Client, e.Server, *e.ClientLatency.Sketch(), *e.ServerLatency.Sketch()))
 	}
 	for _, s := range g.Services {
-		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Sum, *s.Latency.Sketch))
+		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Sum, *s.Latency.Sketch()))
 	}
 	return out
 }

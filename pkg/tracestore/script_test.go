@@ -155,7 +155,7 @@ func ask(s *Store, question string) string {
 			fmt.Fprintln(&b, e)
 		}
 		for _, x := range g.Services {
-			fmt.Fprintf(&b, "%s spans=%d errors=%d requests=%d failed=%d p50=%.0fms lonely=%v\n", x.Name, x.Spans, x.Errors, x.Requests, x.RequestErrors, x.Latency.Sketch.Quantile(0.5)/1e6, x.Lonely)
+			fmt.Fprintf(&b, "%s spans=%d errors=%d requests=%d failed=%d p50=%.0fms lonely=%v\n", x.Name, x.Spans, x.Errors, x.Requests, x.RequestErrors, x.Latency.Sketch().Quantile(0.5)/1e6, x.Lonely)
 		}
 	}
 	return b.String()
