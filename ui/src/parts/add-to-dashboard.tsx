@@ -22,6 +22,7 @@ export function AddToDashboard(p: Props) {
       <button
         type="button"
         className={p.small ? "btn small ghost" : "btn"}
+        aria-label="Add to dashboard"
         onClick={() => setOpen(true)}
         disabled={p.queries.length === 0}
       >

@@ -342,9 +342,12 @@ function paintLevels(u: uPlot, p: Drawing) {
     if (label === "") continue;
     const free = ends.findIndex((end) => end < x);
     const row = free >= 0 ? free : ends.length < 3 ? ends.length : 0;
-    ends[row] = x + ctx.measureText(label).width + 10 * devicePixelRatio;
+    const wide = ctx.measureText(label).width + 4 * devicePixelRatio;
+    // At the right edge a label stands before its line.
+    const at = x + wide > bbox.left + bbox.width ? x - wide : x + 4 * devicePixelRatio;
+    ends[row] = at + wide + 6 * devicePixelRatio;
     ctx.fillStyle = cssColor("var(--text-2)", u.root);
-    ctx.fillText(label, x + 4 * devicePixelRatio, bbox.top + (11 + row * 13) * devicePixelRatio);
+    ctx.fillText(label, at, bbox.top + (11 + row * 13) * devicePixelRatio);
   }
   ctx.restore();
 }

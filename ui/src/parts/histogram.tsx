@@ -104,7 +104,7 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
             {t.label}
           </text>
         ))}
-        {notes.map((n) => {
+        {notes.map((n, i) => {
           const from = Math.max(left, x(n.fromMs));
           return (
             <g key={n.id}>
@@ -119,7 +119,7 @@ export function Histogram({ stacks, range, startMs, stepMs, buckets, height = 11
                 />
               )}
               <line x1={from} x2={from} y1={0} y2={height - bottom} stroke="var(--text-3)" strokeDasharray="5 4" />
-              <text x={from + 4} y={11}>
+              <text x={from + 4} y={11 + (i % 2) * 13}>
                 {n.text.slice(0, 40)}
               </text>
             </g>

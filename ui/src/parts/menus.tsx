@@ -43,7 +43,7 @@ export function ShareMenu({ data, small = false }: { data?: Exportable; small?: 
   return (
     <Menu
       trigger={
-        <button type="button" className={small ? "btn small ghost" : "btn"}>
+        <button type="button" className={small ? "btn small ghost" : "btn"} aria-label={small ? "Export" : "Share"}>
           <Download size={small ? 13 : 14} /> <span className="hide-narrow">{small ? "Export" : "Share"}</span>
         </button>
       }

@@ -54,7 +54,7 @@ export function SavedMenu({ page, query, onPick }: { page: Page; query: string; 
           setRan(readStored<string[]>(ranKey(page), []));
         }}
         trigger={
-          <button type="button" className="btn">
+          <button type="button" className="btn" aria-label="Saved">
             <BookMarked size={14} /> <span className="hide-narrow">Saved</span>
           </button>
         }

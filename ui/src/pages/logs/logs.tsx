@@ -84,6 +84,7 @@ export default function LogsPage() {
           {isLog && <Notes />}
           <A
             className="btn"
+            aria-label="Make alert"
             to={href("/alerting", {
               ...carry,
               tab: "make",

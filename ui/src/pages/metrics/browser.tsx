@@ -71,11 +71,7 @@ export function MetricBrowser({ onPick, onReplace }: Props) {
   const types = [...new Set(list.map((m) => m.type))].filter(Boolean).sort();
   if (query.isSuccess && list.length === 0) return <HowToSend signal="metrics" />;
   return (
-    <aside
-      className="panel rail"
-      aria-label="Metrics"
-      style={{ height: "calc(100vh - 140px)", display: "flex", flexDirection: "column", position: "sticky", top: 16 }}
-    >
+    <aside className="panel rail metric-rail" aria-label="Metrics">
       <div className="row" style={{ padding: 8 }}>
         <input
           className="input grow"
