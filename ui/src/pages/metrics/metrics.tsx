@@ -60,7 +60,7 @@ export default function MetricsPage() {
           />
         </div>
       </div>
-      <div className="explore" data-rail={browse ? "on" : "off"} style={{ alignItems: "start" }}>
+      <div className="explore" data-rail={browse ? "on" : "off"} style={{ alignItems: "start", alignContent: "start" }}>
         {browse && (
           <MetricBrowser
             onPick={(metric, type) =>
