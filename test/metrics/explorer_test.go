@@ -181,6 +181,21 @@ func TestImportOverHTTP(t *testing.T) {
 	}
 }
 
+// TestARunningQueryIsCancelled, by its own tenant alone.
+func TestARunningQueryIsCancelled(t *testing.T) {
+	e := newExplorer(t, 0)
+	ctx, done, err := e.guard.Begin(t.Context(), "a", "promql", "up")
+	require.NoError(t, err)
+	id := e.guard.Log("a")[0].ID
+	require.Equal(t, 404, e.do("DELETE", "queries/"+id, "b", nil).Code)
+	require.Equal(t, 400, e.do("DELETE", "queries/x", "a", nil).Code)
+	require.NoError(t, ctx.Err())
+	require.Equal(t, 204, e.do("DELETE", "queries/"+id, "a", nil).Code)
+	<-ctx.Done()
+	done(nil, ctx.Err())
+	require.Equal(t, 404, e.do("DELETE", "queries/"+id, "a", nil).Code)
+}
+
 func bomb(t *testing.T) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

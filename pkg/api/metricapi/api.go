@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -37,7 +38,8 @@ type Importer interface {
 type Options struct {
 	// Source is asked by the explorer; nil means that it is not served.
 	Source Source
-	// Guard bounds and logs the explorer's questions; nil means unbounded.
+	// Guard bounds and logs the explorer's questions, and knows the running
+	// queries that can be cancelled; nil means unbounded, and no cancelling.
 	Guard *engine.Guard
 	// Import gives a tenant's importer; nil means that it is not served.
 	Import func(tenant.ID) Importer
@@ -82,10 +84,27 @@ func (a *API) Register(mux *http.ServeMux) {
 		mux.HandleFunc("GET /api/braid/v1/cardinality", a.serveCardinality)
 		mux.HandleFunc("POST /api/braid/v1/cardinality", a.serveCardinality)
 	}
+	if a.opts.Guard != nil {
+		mux.HandleFunc("DELETE /api/braid/v1/queries/{id}", a.serveCancel)
+	}
 	if a.opts.Import != nil {
 		mux.HandleFunc("POST /api/braid/v1/import/openmetrics", a.serveOpenMetrics)
 		mux.HandleFunc("POST /api/braid/v1/import/block", a.serveBlock)
 	}
+}
+
+// serveCancel ends a running query of the tenant, of any language.
+func (a *API) serveCancel(w http.ResponseWriter, r *http.Request) {
+	id, err := tenant.FromHTTP(r)
+	if err != nil {
+		fail(w, fmt.Errorf("%w: %w", model.ErrInvalid, err))
+		return
+	}
+	if err := a.opts.Guard.Cancel(id, r.PathValue("id")); err != nil {
+		fail(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func respondData(w http.ResponseWriter, data any) {
@@ -106,6 +125,8 @@ func fail(w http.ResponseWriter, err error) {
 		}
 	case errors.As(err, &tooBig):
 		status, kind = http.StatusRequestEntityTooLarge, "bad_data"
+	case errors.Is(err, model.ErrNotFound):
+		status, kind = http.StatusNotFound, "not_found"
 	case errors.Is(err, model.ErrInvalid):
 		status, kind = http.StatusBadRequest, "bad_data"
 	case errors.Is(err, model.ErrTooMuch), errors.Is(err, context.DeadlineExceeded):
