@@ -49,7 +49,7 @@ await "$dir/bridge.out" 'http://' $!
 
 export BRIDGE_URL REQUEST_ID SHOTS
 BRIDGE_URL=$(head -1 "$dir/bridge.out")
-REQUEST_ID=$(awk '/failed checkout/ {print $3}' "$dir/generate")
+REQUEST_ID=$(awk '/failed checkout/ {id = $3} END {print id}' "$dir/generate")
 if ! npm run --silent e2e; then
   tail -n 20 "$dir/bridge.log" "$dir/log"
   exit 1
