@@ -229,7 +229,7 @@ func checkFirsts(t *testing.T, w *world) {
 // TestSeriesSayWhatTheStoreCounts sends whole traces, cut into requests of
 // which some come twice, through flushes, merges and restarts.
 func TestSeriesSayWhatTheStoreCounts(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w, m := newWorld(t), newMaker(seed)
 			defer func() { require.NoError(t, w.store.Close()) }()
@@ -286,7 +286,7 @@ func TestSeriesSayWhatTheStoreCounts(t *testing.T) {
 // call that was counted as one to a peer keeps that name when the peer's span
 // comes at last.
 func TestLateSpansAndCrashes(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w, m := newWorld(t), newMaker(100+seed)
 			defer func() { require.NoError(t, w.store.Close()) }()
