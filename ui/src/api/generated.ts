@@ -37,6 +37,15 @@ export interface Column {
   type?: string;
 }
 
+export interface CompareTracesResponse {
+  a?: TraceOutline;
+  b?: TraceOutline;
+  paths?: PathDiff[];
+  totalPaths?: number;
+  complete?: boolean;
+  warnings?: string[];
+}
+
 /** CorrelatePart is one line of CorrelateStream. */
 export interface CorrelatePart {
   span?: Span;
@@ -222,6 +231,41 @@ export interface OutliersResponse {
   baselineTotal?: string;
 }
 
+/**
+ * PathDiff is one chain of service and operation from the root, in two traces.
+ * Siblings with the same path count together.
+ */
+export interface PathDiff {
+  path?: PathStep[];
+  a?: PathStats;
+  b?: PathStats;
+}
+
+/**
+ * PathSegment is a stretch of time in which a trace waited for one span's own
+ * work.
+ */
+export interface PathSegment {
+  spanId?: string;
+  service?: string;
+  name?: string;
+  startNs?: string;
+  durationNs?: string;
+}
+
+export interface PathStats {
+  spans?: number;
+  errors?: number;
+  durationNs?: string;
+  selfNs?: string;
+}
+
+export interface PathStep {
+  service?: string;
+  operation?: string;
+  kind?: string;
+}
+
 export interface QueriesResponse {
   queries?: QueryLogEntry[];
 }
@@ -354,6 +398,17 @@ export interface ServicePart {
   errors?: number;
 }
 
+/** ServiceTime is where the time of a trace went, by service. */
+export interface ServiceTime {
+  service?: string;
+  spans?: number;
+  errors?: number;
+  /** Time of its spans not covered by their children. */
+  selfNs?: string;
+  /** Its part of the critical path. */
+  criticalNs?: string;
+}
+
 export interface ServicesResponse {
   nodes?: ServiceNode[];
   edges?: ServiceEdge[];
@@ -434,6 +489,39 @@ export interface TraceMetricsResponse {
   /** The window that was looked at: the trace's time and five minutes around it. */
   range?: TimeRange;
   services?: ServiceMetrics[];
+  complete?: boolean;
+  warnings?: string[];
+}
+
+export interface TraceOutline {
+  traceId?: string;
+  rootService?: string;
+  rootName?: string;
+  startNs?: string;
+  durationNs?: string;
+  spans?: number;
+  errors?: number;
+}
+
+export interface TraceResponse {
+  traceId?: string;
+  rootService?: string;
+  rootName?: string;
+  startNs?: string;
+  durationNs?: string;
+  totalSpans?: number;
+  errors?: number;
+  /** Parents before their children, siblings by start: from offset on. */
+  spans?: Span[];
+  /** The offset of the next page; 0 on the last one. */
+  nextOffset?: number;
+  /**
+   * Covers the root's duration without gap or overlap: only here is there time
+   * to win.
+   */
+  criticalPath?: PathSegment[];
+  /** By critical time, most first. */
+  services?: ServiceTime[];
   complete?: boolean;
   warnings?: string[];
 }
