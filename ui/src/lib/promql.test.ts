@@ -68,7 +68,7 @@ test("a series leads to its selector", () => {
 test.each([
   ["$a / $b", "aa / aa"],
   ["rate(x[$__rate_interval])", "rate(x[1m              ])"],
-  ["x[${w}:$s]", "x[1m   :aa]"],
+  ["x[${w}:$s]", "x[1m  :aa]"],
   ['x{a=~"^b$"}', 'x{a=~"^b$"}'],
 ])("%s is checked as %s", (text, plain) => {
   expect(withoutReferences(text)).toBe(plain);
