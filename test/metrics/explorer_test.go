@@ -102,7 +102,7 @@ func TestCardinalityExplorer(t *testing.T) {
 		Metrics: []metricapi.Metric{{Name: "hits", Type: "gauge", Series: 4, Before: 2, New: 3}, {Name: "temp", Type: "gauge", Series: 1, New: 1}},
 		Labels: []metricapi.Label{{Name: "path", Values: 3, Series: 5, Bytes: 6}, {Name: "__name__", Values: 2, Series: 5, Bytes: 8},
 			{Name: "instance", Values: 2, Series: 5, Bytes: 2}, {Name: "job", Values: 2, Series: 5, Bytes: 7}},
-		Values:  []metricapi.Value{{"instance", "1", 4}, {"job", "shop", 4}, {"path", "/a", 3}, {"instance", "2", 1}, {"job", "pay", 1}, {"path", "/c", 1}, {"path", "/d", 1}},
+		Values:  []metricapi.Value{{Label: "instance", Value: "1", Series: 4}, {Label: "job", Value: "shop", Series: 4}, {Label: "path", Value: "/a", Series: 3}, {Label: "instance", Value: "2", Series: 1}, {Label: "job", Value: "pay", Series: 1}, {Label: "path", Value: "/c", Series: 1}, {Label: "path", Value: "/d", Series: 1}},
 		Senders: []metricapi.Sender{{Job: "shop", Instances: 2, Series: 4, Before: 2, New: 3}, {Job: "pay", Instances: 1, Series: 1, New: 1}},
 		Label:   []metricapi.LabelRow{{Value: "/a", Series: 3, Before: 1, New: 2}, {Value: "/c", Series: 1, New: 1}, {Value: "/d", Series: 1, New: 1}, {Value: "/b", Before: 1}},
 	}, c)
