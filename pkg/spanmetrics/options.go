@@ -90,7 +90,7 @@ func doubled(from float64, n int) []float64 {
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" || o.Write == nil {
-		return o, errors.New("Dir and Write must be set")
+		return o, errors.New("cannot make span metrics: Options.Dir and Options.Write must be set")
 	}
 	if o.FS == nil {
 		o.FS = vfs.OS
