@@ -43,7 +43,7 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 		return rej, err
 	}
 	if ten.head == nil {
-		ten.head = &headPart{set: newRowset(), since: s.opts.Now(), split: map[model.TraceID]struct{}{}}
+		ten.head = &headPart{set: newRowset(), since: s.opts.Now()}
 	}
 	observe := s.observer(t, pos)
 	taken := ten.head.add(spans, maxBytes, &rej, observe)

@@ -116,6 +116,24 @@ func (r *blockReader) release() {
 	})
 }
 
+// traceIDs returns the ids of the block's traces, in their order. It reads no
+// more than these, and does not put another sidecar out of memory for them.
+func (r *blockReader) traceIDs() ([]model.TraceID, error) {
+	ids, err := r.cache.traceIDs(r)
+	if err != nil {
+		return nil, r.damaged(err)
+	}
+	return ids, nil
+}
+
+// mayHold reports whether the id index knows a hash. It is wrong about one
+// absent id in a thousand.
+func (r *blockReader) mayHold(hash uint64) bool {
+	var few [8]uint32
+	pages, err := r.ids.Pages(hash, few[:0])
+	return err != nil || len(pages) > 0
+}
+
 // lookup returns the number of a trace in the block.
 func (r *blockReader) lookup(id model.TraceID, hash uint64) (uint32, bool, error) {
 	pages, err := r.ids.Pages(hash, nil)

@@ -3,8 +3,11 @@ package tracestore
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
+
+	"braid/pkg/model"
 )
 
 // sidecarCache holds the sidecars that were used last, within a budget of
@@ -13,6 +16,8 @@ import (
 type sidecarCache struct {
 	zstd   *zstd.Decoder
 	budget int64
+
+	reads, idReads atomic.Int64 // sidecars read from files: whole, and only the ids of their traces
 
 	mu    sync.Mutex // guards what follows
 	used  int64
@@ -42,6 +47,7 @@ func (c *sidecarCache) get(r *blockReader) (*sidecar, error) {
 		return e.Value.(*cached).side, nil
 	}
 	c.mu.Unlock()
+	c.reads.Add(1)
 	raw, err := r.ReadFile(r.fs, fileSidecar)
 	if err != nil {
 		return nil, err
@@ -52,6 +58,23 @@ func (c *sidecarCache) get(r *blockReader) (*sidecar, error) {
 	}
 	c.put(r, side)
 	return side, nil
+}
+
+// traceIDs returns the ids of a block's traces without taking its sidecar into
+// the cache.
+func (c *sidecarCache) traceIDs(r *blockReader) ([]model.TraceID, error) {
+	c.mu.Lock()
+	e := c.at[r]
+	c.mu.Unlock()
+	if e != nil {
+		return e.Value.(*cached).side.traces.ids, nil
+	}
+	c.idReads.Add(1)
+	raw, err := r.ReadFile(r.fs, fileSidecar)
+	if err != nil {
+		return nil, err
+	}
+	return decodeTraceIDs(r.Path(fileSidecar), raw, c.zstd)
 }
 
 func (c *sidecarCache) put(r *blockReader, side *sidecar) {

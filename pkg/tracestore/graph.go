@@ -2,6 +2,7 @@ package tracestore
 
 import (
 	"context"
+	"slices"
 
 	"braid/pkg/calls"
 	"braid/pkg/model"
@@ -145,39 +146,45 @@ type peers struct {
 }
 
 type peerPlaces struct {
-	names     []int // attributes, the most telling first
-	databases []int
+	names     []peerPlace // the most telling first
+	databases []int       // attributes
 }
+
+// peerPlace is an attribute of a shape, and its rank among calls.PeerNames.
+type peerPlace struct{ at, rank int }
 
 func newPeers(t *tables) *peers { return &peers{t: t, known: make([]*peerPlaces, len(t.classes))} }
 
-// of names the peer of a row out of its own attributes.
+// of names the peer of a row out of its own attributes, by the rules of
+// calls.Peer.
 func (p *peers) of(cur cursor, n, class uint32) (name, kind string) {
 	sh := p.t.classes[class].shape
 	at := p.known[class]
 	if at == nil {
-		at = &peerPlaces{names: placesOf(p.t.shapes[sh], calls.PeerNames), databases: placesOf(p.t.shapes[sh], calls.DatabaseNames)}
+		at = peerPlacesOf(p.t.shapes[sh])
 		p.known[class] = at
 	}
-	for _, i := range at.names {
-		if name = cur.attr(n, sh, i).Text(); name != "" {
+	rank := len(calls.PeerNames)
+	for _, x := range at.names {
+		if name = cur.attr(n, sh, x.at).Text(); name != "" {
+			rank = x.rank
 			break
 		}
 	}
+	database := false
 	for _, i := range at.databases {
-		if cur.attr(n, sh, i).Text() != "" {
-			return name, EdgeDatabase
-		}
+		database = database || cur.attr(n, sh, i).Text() != ""
 	}
-	return name, EdgeVirtual
+	return name, calls.PeerType(rank, database)
 }
 
-func placesOf(sh shape, names []string) (out []int) {
-	for _, name := range names {
-		for i, k := range sh {
-			if k.name == name {
-				out = append(out, i)
-				break
+func peerPlacesOf(sh shape) *peerPlaces {
+	out := &peerPlaces{}
+	for rank, name := range calls.PeerNames {
+		if i := slices.IndexFunc(sh, func(k attrKey) bool { return k.name == name }); i >= 0 {
+			out.names = append(out.names, peerPlace{i, rank})
+			if slices.Contains(calls.DatabaseNames, name) {
+				out.databases = append(out.databases, i)
 			}
 		}
 	}

@@ -29,6 +29,7 @@ type splitTrace struct {
 
 func (s *selection) splitSource() candidateSource {
 	src := &splitSource{sel: s, sieve: s.v.sieve(s.q.Range, s.progs, s.q.Require)}
+	src.sieve.ruler = &s.ruler
 	if src.list = s.v.splitTraces(s.ctx, src.sieve); len(src.list) == 0 {
 		return nil
 	}
@@ -39,7 +40,8 @@ func (s *selection) splitSource() candidateSource {
 // reading pages, by start.
 func (v *view) splitTraces(ctx context.Context, in *sieve) []splitTrace {
 	var out []splitTrace
-	v.eachSplit(func(id model.TraceID) bool {
+	look := func(id model.TraceID) bool {
+		in.looked++
 		refs := v.splitRefs(id)
 		if in.may(refs, false) {
 			start := int64(math.MaxInt64)
@@ -49,17 +51,81 @@ func (v *view) splitTraces(ctx context.Context, in *sieve) []splitTrace {
 			out = append(out, splitTrace{id, start, refs})
 		}
 		return ctx.Err() == nil
-	})
+	}
+	if ids, ok := v.splitsFound(in); !ok {
+		v.eachSplit(look)
+	} else {
+		for id := range ids {
+			if !look(id) {
+				break
+			}
+		}
+	}
 	slices.SortFunc(out, func(a, b splitTrace) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]))
 	})
 	return out
 }
 
+// splitsFound returns those split traces of which some part has a span where a
+// filter may hold: on the pages that the id indexes, statistics and zones leave,
+// and in the heads. It is not ok when that is more work than to look at every
+// split trace.
+func (v *view) splitsFound(in *sieve) (ids traceSet, ok bool) {
+	left := 4 * v.maxSplit() // asking whether a trace is split costs less than to look at one
+	ids = traceSet{}
+	if left == 0 {
+		return ids, true
+	}
+	for _, b := range v.blocks {
+		p, side := in.openPart(b)
+		if p == nil {
+			continue
+		}
+		tt, next := &side.traces, uint32(0)
+		for page := range side.zones {
+			z := &side.zones[page]
+			if !p.onPage(page) || !in.in.Overlaps(z.minStart, z.maxStart) {
+				continue
+			}
+			lo, hi := uint32(page*pageRows), uint32(min(side.rows, (page+1)*pageRows))
+			for next = max(next, tt.ofRow(lo)); int(next) < tt.len() && tt.first[next] < hi; next++ {
+				if v.isSplit(tt.ids[next]) {
+					ids[tt.ids[next]] = struct{}{}
+				}
+				left--
+			}
+			if left < 0 {
+				return nil, false
+			}
+		}
+	}
+	for i, h := range v.heads {
+		p := in.part(ref{head: h})
+		if p == nil {
+			continue
+		}
+		for _, s := range []traceSet{v.headSplits[i], v.across} {
+			for id := range s {
+				t, here := v.headTrace(i, id)
+				if !here {
+					continue
+				}
+				found := sieved{}
+				if in.inHead(p, ref{head: h, trace: t}, true, &found); found.any {
+					ids[id] = struct{}{}
+				}
+			}
+		}
+	}
+	return ids, true
+}
+
 // eachWhole yields the spans, joined, of the split traces on which a program
 // may hold in a range. Traces that follow each other in a block share pages.
 func (v *view) eachWhole(ctx context.Context, in model.TimeRange, prog *program, yield func(*model.SpanRow, *model.TraceFacts)) {
 	sv := v.sieve(in, []*program{prog}, nil)
+	sv.ruler = &ruler{v, prog.spec, map[uint64][]*blockReader{}}
 	for _, tr := range v.splitTraces(ctx, sv) {
 		if ctx.Err() != nil {
 			return

@@ -240,11 +240,8 @@ func (s *sidecar) encodeTraces(e *enc) {
 
 func (s *sidecar) decodeTraces(d *dec) {
 	t := &s.traces
-	n := d.count(16)
-	t.ids = make([]model.TraceID, n)
-	for i := range t.ids {
-		copy(t.ids[i][:], d.take(16))
-	}
+	t.ids = readTraceIDs(d)
+	n := len(t.ids)
 	t.start, t.end, t.root = make([]int64, n), make([]int64, n), make([]rootSpan, n)
 	t.first, t.errors, t.service0 = make([]uint32, n+1), make([]uint32, n), make([]uint32, n+1)
 	last := int64(0)
@@ -270,6 +267,14 @@ func (s *sidecar) decodeTraces(d *dec) {
 	if int(t.first[n]) != s.rows {
 		d.fail()
 	}
+}
+
+func readTraceIDs(d *dec) []model.TraceID {
+	ids := make([]model.TraceID, d.count(16))
+	for i := range ids {
+		copy(ids[i][:], d.take(16))
+	}
+	return ids
 }
 
 func (s *sidecar) encodeStats(e *enc) {
@@ -325,14 +330,11 @@ func (s *sidecar) decodeStats(d *dec) {
 // decodeSidecar reads a sidecar file. Every error is a CorruptionError or an
 // unknown version; no input makes it panic or allocate without bound.
 func decodeSidecar(path string, data []byte, z *zstd.Decoder) (*sidecar, error) {
-	if len(data) < 5 || string(data[:4]) != sidecarMagic {
-		return nil, block.Corruptionf(path, 0, "magic is not %q", sidecarMagic)
-	}
-	if data[4] != sidecarVersion {
-		return nil, block.Corruptionf(path, 4, "sidecar version %d, this program knows %d", data[4], sidecarVersion)
+	if err := checkSidecarHead(path, data); err != nil {
+		return nil, err
 	}
 	s := &sidecar{}
-	at := 5
+	at := sidecarHead
 	for id := secTables; id < secEnd; id++ {
 		raw, n, err := readSection(path, data, at, id, z)
 		if err != nil {
@@ -353,6 +355,45 @@ func decodeSidecar(path string, data []byte, z *zstd.Decoder) (*sidecar, error) 
 	}
 	s.bindColumns()
 	return s, nil
+}
+
+const sidecarHead = len(sidecarMagic) + 1
+
+func checkSidecarHead(path string, data []byte) error {
+	if len(data) < sidecarHead || string(data[:4]) != sidecarMagic {
+		return block.Corruptionf(path, 0, "magic is not %q", sidecarMagic)
+	}
+	if data[4] != sidecarVersion {
+		return block.Corruptionf(path, 4, "sidecar version %d, this program knows %d", data[4], sidecarVersion)
+	}
+	return nil
+}
+
+// decodeTraceIDs reads the ids of the traces out of a sidecar file: it unpacks
+// their section only.
+func decodeTraceIDs(path string, data []byte, z *zstd.Decoder) ([]model.TraceID, error) {
+	if err := checkSidecarHead(path, data); err != nil {
+		return nil, err
+	}
+	at := sidecarHead
+	for id := secTables; id < secTraces; id++ {
+		if at+sectionHead > len(data) || data[at] != id {
+			return nil, block.Corruptionf(path, int64(at), "section %d is not there", id)
+		}
+		if at += sectionHead + int(binary.LittleEndian.Uint32(data[at+1:])); at > len(data) {
+			return nil, block.Corruptionf(path, int64(at), "section %d goes beyond the end", id)
+		}
+	}
+	raw, _, err := readSection(path, data, at, secTraces, z)
+	if err != nil {
+		return nil, err
+	}
+	d := &dec{b: raw}
+	ids := readTraceIDs(d)
+	if d.err != nil {
+		return nil, block.Corruptionf(path, int64(at), "section %d: %v", secTraces, errShort)
+	}
+	return ids, nil
 }
 
 const sectionHead = 13

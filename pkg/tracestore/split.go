@@ -146,6 +146,8 @@ type sieve struct {
 	leaves  int
 	blocks  map[*blockReader]*sievePart
 	heads   map[*rows]*sievePart
+	ruler   *ruler // may be nil
+	looked  int    // how many traces were looked at
 }
 
 // sievePart is the filters placed in one part.
@@ -181,6 +183,44 @@ func (s *sieve) part(r ref) *sievePart {
 		s.blocks[r.block] = p
 	}
 	return p
+}
+
+// openPart returns the filters in a block, and its sidecar; nil when no row of
+// it can match, which the ids mostly tell without the sidecar.
+func (s *sieve) openPart(b *blockReader) (*sievePart, *sidecar) {
+	if !b.Overlaps(s.in) || s.ruledOut(b) {
+		return nil, nil
+	}
+	side, err := s.v.sidecar(b)
+	if err != nil {
+		s.v.warn(b, err)
+		return nil, nil
+	}
+	return s.part(ref{block: b, side: side}), side
+}
+
+// ruledOut reports whether no filter can hold for a span of a block, as its ids
+// say.
+func (s *sieve) ruledOut(b *blockReader) bool {
+	if s.ruler == nil || len(s.progs) == 0 {
+		return false
+	}
+	for _, p := range s.progs {
+		if _, none := s.ruler.without(b, p.expr); !none {
+			return false
+		}
+	}
+	return true
+}
+
+// onPage reports whether some filter may hold on a page.
+func (p *sievePart) onPage(page int) bool {
+	for _, set := range p.pages {
+		if set.has(page) {
+			return true
+		}
+	}
+	return len(p.pages) == 0
 }
 
 func (s *sieve) blockPart(r ref) *sievePart {

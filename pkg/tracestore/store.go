@@ -118,7 +118,7 @@ func (s *Store) tenant(t tenant.ID, create bool) *tenantStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ten = s.tenants[t]; ten == nil {
-		ten = &tenantStore{store: s, id: t, set: &blockSet{split: map[model.TraceID]struct{}{}}}
+		ten = &tenantStore{store: s, id: t, set: &blockSet{split: traceSet{}}}
 		s.tenants[t] = ten
 	}
 	return ten
@@ -170,7 +170,7 @@ func (s *Store) closeBlocks() {
 	for _, t := range s.allTenants() {
 		t.mu.Lock()
 		blocks := t.set.blocks
-		t.set = &blockSet{split: map[model.TraceID]struct{}{}, gen: t.set.gen + 1}
+		t.set = &blockSet{split: traceSet{}, gen: t.set.gen + 1}
 		t.mu.Unlock()
 		for _, b := range blocks {
 			b.release()
@@ -210,7 +210,7 @@ type headPart struct {
 	splitMu sync.Mutex // guards what follows
 	gen     uint64
 	checked int
-	split   map[model.TraceID]struct{}
+	split   traceSet // those of the first checked traces that blocks have too
 }
 
 // blockSet is the blocks of a tenant at one moment. Immutable; the set holds a
@@ -220,7 +220,7 @@ type blockSet struct {
 	has       map[*blockReader]bool
 	positions model.PositionSet
 	// split holds the traces of which more than one block has spans.
-	split map[model.TraceID]struct{}
+	split traceSet
 	gen   uint64
 	spots spotMemo
 }
@@ -280,40 +280,4 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 			b.release()
 		}
 	}
-}
-
-// splits finds the traces that several blocks of the new set have: those of the
-// old set that still are, and those that the added blocks bring.
-func (t *tenantStore) splits(old, set *blockSet, added []*blockReader) map[model.TraceID]struct{} {
-	out := map[model.TraceID]struct{}{}
-	var buf []*blockReader
-	several := func(id model.TraceID) bool {
-		n, hash := 0, traceHash(id)
-		buf = set.mayHold(&t.dir, hash, buf)
-		for _, b := range buf {
-			if _, ok, err := b.lookup(id, hash); ok && err == nil {
-				if n++; n > 1 {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	for id := range old.split {
-		if several(id) {
-			out[id] = struct{}{}
-		}
-	}
-	for _, b := range added {
-		side, err := b.sidecar()
-		if err != nil || len(set.blocks) < 2 {
-			continue
-		}
-		for _, id := range side.traces.ids {
-			if _, known := out[id]; !known && several(id) {
-				out[id] = struct{}{}
-			}
-		}
-	}
-	return out
 }

@@ -1,6 +1,8 @@
 package tracestore
 
 import (
+	"slices"
+
 	"braid/pkg/idindex"
 	"braid/pkg/model"
 )
@@ -17,14 +19,15 @@ type view struct {
 	parts  []*headPart
 	blocks []*blockReader
 	set    *blockSet
-	// headSplit holds the traces that a head shares with another head or with
-	// a block.
-	headSplit map[model.TraceID]struct{}
-	stats     *model.QueryStats
-	buf       []*blockReader
-	sides     map[*blockReader]*sidecar
-	shows     map[*blockReader]*pageCursor
-	splitRows map[*blockReader][]uint32 // traces to exclude; nil: not yet known
+	// headSplits holds, by head, the traces that it shares with a block; across
+	// those that heads share with each other.
+	headSplits []traceSet
+	across     traceSet
+	stats      *model.QueryStats
+	buf        []*blockReader
+	sides      map[*blockReader]*sidecar
+	shows      map[*blockReader]*pageCursor
+	splitRows  map[*blockReader][]uint32 // traces to exclude; nil: not yet known
 }
 
 func (t *tenantStore) view(stats *model.QueryStats) *view {
@@ -55,24 +58,19 @@ func (v *view) warn(b *blockReader, err error) {
 	v.stats.Warn("block %s of spans could not be read, the answer is without it: %v", b.ID, err)
 }
 
-// prepare finds the traces that heads share with other parts. Most are looked
-// at once in the life of a head.
+// prepare finds the traces that heads share with other parts. Each is looked at
+// once in the life of a head and a set of blocks.
 func (v *view) prepare() {
-	v.headSplit = map[model.TraceID]struct{}{}
 	for i, h := range v.parts {
 		h.splitMu.Lock()
 		if h.gen != v.set.gen {
-			h.gen, h.checked = v.set.gen, 0
-			h.split = map[model.TraceID]struct{}{}
+			h.gen, h.checked, h.split = v.set.gen, 0, nil
 		}
-		for ; h.checked < len(v.heads[i].trs); h.checked++ {
-			if id := v.heads[i].trs[h.checked].id; v.inBlocks(id) {
-				h.split[id] = struct{}{}
-			}
+		if n := len(v.heads[i].trs); h.checked < n {
+			h.split = h.split.with(v.set.sharedWith(&v.ten.dir, v.heads[i].trs[h.checked:]))
+			h.checked = n
 		}
-		for id := range h.split {
-			v.headSplit[id] = struct{}{}
-		}
+		v.headSplits = append(v.headSplits, h.split)
 		h.splitMu.Unlock()
 	}
 	if len(v.heads) > 1 {
@@ -80,48 +78,68 @@ func (v *view) prepare() {
 	}
 }
 
-func (v *view) inBlocks(id model.TraceID) bool {
-	hash := traceHash(id)
-	v.buf = v.set.mayHold(&v.ten.dir, hash, v.buf)
-	for _, b := range v.buf {
-		if _, ok, err := b.lookup(id, hash); ok && err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 func (v *view) acrossHeads() {
+	v.across = traceSet{}
 	seen := map[model.TraceID]int{}
 	for i, h := range v.heads {
 		for t := range h.trs {
 			id := h.trs[t].id
 			if at, ok := seen[id]; ok && at != i {
-				v.headSplit[id] = struct{}{}
+				v.across[id] = struct{}{}
 			}
 			seen[id] = i
 		}
 	}
 }
 
+// splitSets yields the sets that together are the split traces.
+func (v *view) splitSets(yield func(traceSet) bool) {
+	if !yield(v.set.split) || !yield(v.across) {
+		return
+	}
+	for _, s := range v.headSplits {
+		if !yield(s) {
+			return
+		}
+	}
+}
+
 func (v *view) isSplit(id model.TraceID) bool {
-	if _, ok := v.headSplit[id]; ok {
+	if _, ok := v.set.split[id]; ok {
 		return true
 	}
-	_, ok := v.set.split[id]
+	for _, s := range v.headSplits {
+		if _, ok := s[id]; ok {
+			return true
+		}
+	}
+	_, ok := v.across[id]
 	return ok
+}
+
+// maxSplit is at least how many split traces there are.
+func (v *view) maxSplit() (n int) {
+	for s := range v.splitSets {
+		n += len(s)
+	}
+	return n
 }
 
 // eachSplit yields the traces that several parts have, each once.
 func (v *view) eachSplit(yield func(model.TraceID) bool) {
-	for id := range v.set.split {
-		if !yield(id) {
-			return
+	var before []traceSet
+	for s := range v.splitSets {
+		for id := range s {
+			dup := slices.ContainsFunc(before, func(o traceSet) bool {
+				_, ok := o[id]
+				return ok
+			})
+			if !dup && !yield(id) {
+				return
+			}
 		}
-	}
-	for id := range v.headSplit {
-		if _, dup := v.set.split[id]; !dup && !yield(id) {
-			return
+		if len(s) > 0 {
+			before = append(before, s)
 		}
 	}
 }
