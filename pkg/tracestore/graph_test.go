@@ -40,13 +40,17 @@ func TestServiceGraphCountsCalls(t *testing.T) {
 		}},
 		{Resource: res("cart"), Spans: []model.Span{
 			span(3, 2, model.SpanKindServer, 48), failed,
-			span(8, 3, model.SpanKindClient, 9, str("db.system", "postgresql"), str("server.address", "pg-0")),
+			span(8, 3, model.SpanKindClient, 9, str("db.system", "postgresql"), str("db.namespace", "shop"), str("server.address", "pg-0")),
+			span(10, 3, model.SpanKindClient, 2, str("db.namespace", "shop"), str("db.system.name", "redis")),
+			span(11, 3, model.SpanKindClient, 4, str("messaging.destination.name", "carts"), str("messaging.system", "kafka")),
 		}},
 		{Resource: res("mail"), Spans: []model.Span{span(7, 6, model.SpanKindConsumer, 3)}},
 		{Resource: res("cron"), Spans: []model.Span{span(9, 99, model.SpanKindInternal, 3)}},
 	}
 	want := []string{
+		"cart -> kafka messaging_system calls=1 errors=0 client=1/4 server=0/0",
 		"cart -> postgresql database calls=1 errors=0 client=1/9 server=0/0",
+		"cart -> redis database calls=1 errors=0 client=1/2 server=0/0",
 		"web -> cart  calls=2 errors=1 client=2/95 server=2/88",
 		"web -> mail messaging_system calls=1 errors=0 client=1/5 server=1/3",
 		"web -> stripe virtual_node calls=1 errors=0 client=1/7 server=0/0",
