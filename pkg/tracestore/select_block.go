@@ -36,7 +36,7 @@ func (s *selection) blockSource(b *blockReader) *blockSource {
 		s.v.stats.AddBlocks(0, 1)
 		return nil
 	}
-	side, err := b.sidecar()
+	side, err := s.v.sidecar(b) // held as long as the source: splitTraces need not read it again
 	if err != nil {
 		s.v.warn(b, err)
 		return nil
