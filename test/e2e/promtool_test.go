@@ -1,5 +1,3 @@
-//go:build promtool
-
 package e2e
 
 import (
@@ -19,16 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests in this file need Prometheus's promtool, which run.sh installs; the
-// build tag keeps them out of a plain go test.
-
-// promtool runs a command of it and returns what it printed.
+// promtool runs a command of Prometheus's tool, which tools.sh installs, and
+// returns what it printed.
 func promtool(t *testing.T, stdin []byte, args ...string) string {
 	t.Helper()
-	return tool(t, stdin, "promtool", args...)
+	return piped(t, stdin, "promtool", args...)
 }
 
-func tool(t *testing.T, stdin []byte, name string, args ...string) string {
+// piped runs a program that must succeed, with stdin, and returns what it printed.
+func piped(t *testing.T, stdin []byte, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -41,9 +38,9 @@ func tool(t *testing.T, stdin []byte, name string, args ...string) string {
 	return out.String()
 }
 
-// TestPromtool drives the Prometheus API with Prometheus's own tool: every verb
+// TestPromtoolOnMetrics drives the Prometheus API with Prometheus's own tool: every verb
 // that asks a server, its checks of rule files, and blocks in both directions.
-func TestPromtool(t *testing.T) {
+func TestPromtoolOnMetrics(t *testing.T) {
 	data := t.TempDir()
 	conf := filepath.Join(t.TempDir(), "braid.yml")
 	require.NoError(t, os.WriteFile(conf, []byte("query: {admin_api: true}\n"), 0o600))
@@ -55,7 +52,7 @@ func TestPromtool(t *testing.T) {
 		braid, err = filepath.Abs(braid)
 		require.NoError(t, err)
 	}
-	tool(t, nil, braid, "generate", "--endpoint", p.otlpHTTP, "--seed", "3", "--backfill", "5m", "--backfill-only")
+	piped(t, nil, braid, "generate", "--endpoint", p.otlpHTTP, "--seed", "3", "--backfill", "5m", "--backfill-only")
 	const requests = "http_server_request_duration_seconds_count"
 
 	require.Contains(t, promtool(t, nil, "query", "instant", p.http, "1 + 1"), "scalar: 2")
@@ -88,8 +85,8 @@ func TestPromtool(t *testing.T) {
 	file, made := filepath.Join(t.TempDir(), "past.om"), t.TempDir()
 	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o600))
 	promtool(t, nil, "tsdb", "create-blocks-from", "openmetrics", file, made)
-	require.Contains(t, tool(t, nil, braid, "import", "blocks", "--addr", p.http, made), "imported block")
-	require.Contains(t, tool(t, bytes.ReplaceAll(text.Bytes(), []byte("promtool"), []byte("text")), braid, "import", "openmetrics", "--addr", p.http, "-"), "imported 10 samples")
+	require.Contains(t, piped(t, nil, braid, "import", "blocks", "--addr", p.http, made), "imported block")
+	require.Contains(t, piped(t, bytes.ReplaceAll(text.Bytes(), []byte("promtool"), []byte("text")), braid, "import", "openmetrics", "--addr", p.http, "-"), "imported 10 samples")
 
 	p.stop(syscall.SIGTERM)
 	p.launch()

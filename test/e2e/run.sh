@@ -2,7 +2,6 @@
 # The real program and a real browser: starts braid serve on ports of its own,
 # feeds it the shop, and runs the UI's end-to-end tests against it. With
 # "pictures" it takes the pictures of the README anew instead.
-# Then Prometheus's promtool against the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,5 +39,3 @@ if ! BRAID_URL="$url" npm --prefix ui run e2e; then
   tail -n 20 "$dir/log"
   exit 1
 fi
-
-BRAID_BIN="$PWD/bin" go test -tags promtool -run TestPromtool -count 1 ./test/e2e
