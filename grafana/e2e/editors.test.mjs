@@ -225,7 +225,8 @@ test("variables list services, labels and values", async () => {
   assert.ok((await values({ kind: "log_label_values", label: "service_name" })).includes("payment"));
   await page.close();
   assert.ok(
-    (await values({ kind: "query", expr: "sum by (topic) (kafka_consumer_lag)", label: "service_name" })).length > 0,
+    (await values({ kind: "query", expr: "sum by (service_name) (kafka_consumer_lag)", label: "service_name" }))
+      .length > 0,
   );
   await page.close();
   const list = await values({
