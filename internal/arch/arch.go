@@ -58,6 +58,7 @@ var rooms = map[string][]string{
 	"pkg/remote":      {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "proto/braid/store/v1"},
 
 	// Floor 5: dialects of HTTP and gRPC.
+	"pkg/api/apierr":    {"pkg/model", "pkg/tenant"},
 	"pkg/api/native":    append([]string{"pkg/correlation", "pkg/query/traceql", "proto/braid/v1"}, dialect...),
 	"pkg/api/promapi":   dialect,
 	"pkg/api/lokiapi":   append([]string{"pkg/query/logql"}, dialect...),
@@ -80,7 +81,7 @@ var (
 	protocols = []string{"pkg/model", "pkg/tenant", "pkg/otlp", "pkg/ingest"}
 	stores    = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/block", "pkg/idindex", "pkg/calls", "internal/vfs"}
 	languages = []string{"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"}
-	dialect   = []string{"internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
+	dialect   = []string{"pkg/api/apierr", "internal/rawgrpc", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "pkg/query/engine"}
 )
 
 // testOnly may be imported by every test, beside the room's own list.

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/correlation"
 	"braid/pkg/model"
 	"braid/pkg/query"
@@ -231,19 +231,6 @@ func readFederated(r *http.Request) (*federatedRequest, error) {
 }
 
 func writeFederatedError(w http.ResponseWriter, err error) {
-	code := http.StatusInternalServerError
-	var over *model.OverloadError
-	switch {
-	case errors.As(err, &over):
-		code = http.StatusServiceUnavailable
-		if over.Tenant {
-			code = http.StatusTooManyRequests
-		}
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, over.RetryAfter.Seconds()))))
-	case errors.Is(err, model.ErrInvalid), errors.Is(err, tenant.ErrInvalid):
-		code = http.StatusBadRequest
-	case errors.Is(err, model.ErrTooMuch):
-		code = http.StatusUnprocessableEntity
-	}
-	writeJSON(w, code, map[string]string{"status": "error", "error": err.Error()})
+	apierr.SetRetryAfter(w.Header(), err)
+	writeJSON(w, apierr.Status(err), map[string]string{"status": "error", "error": err.Error()})
 }

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/model"
 	"braid/pkg/query"
 	"braid/pkg/query/traceql"
@@ -167,22 +166,15 @@ func (a *API) handle(pattern string, h handler, frame func(any) any, failure fun
 		status := http.StatusOK
 		body := frame(data)
 		if err != nil {
-			status = statusOf(err)
+			status = apierr.Status(err)
 			body = failure(status, err)
-			setRetryAfter(w, err)
+			apierr.SetRetryAfter(w.Header(), err)
 			if status == http.StatusInternalServerError {
 				a.opts.Logger.ErrorContext(r.Context(), "cannot answer", "path", r.URL.Path, "tenant", string(t), "err", err)
 			}
 		}
 		writeJSON(w, status, body, r.URL.Query().Has("prettyPrint"))
 	})
-}
-
-func setRetryAfter(w http.ResponseWriter, err error) {
-	var over *model.OverloadError
-	if errors.As(err, &over) && over.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, over.RetryAfter.Seconds()))))
-	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any, pretty bool) {
@@ -199,31 +191,4 @@ func writeJSON(w http.ResponseWriter, status int, body any, pretty bool) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // an error means that the client has gone: nobody to tell
-}
-
-// statusClientClosed is what proxies log when the client has gone.
-const statusClientClosed = 499
-
-func statusOf(err error) int {
-	var over *model.OverloadError
-	switch {
-	case errors.As(err, &over):
-		if over.Tenant {
-			return http.StatusTooManyRequests
-		}
-		return http.StatusServiceUnavailable
-	case errors.Is(err, model.ErrInvalid), errors.Is(err, tenant.ErrInvalid):
-		return http.StatusBadRequest
-	case errors.Is(err, model.ErrNotFound):
-		return http.StatusNotFound
-	case errors.Is(err, model.ErrTooMuch):
-		return http.StatusUnprocessableEntity
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
-		return statusClientClosed
-	case errors.Is(err, errors.ErrUnsupported):
-		return http.StatusNotImplemented
-	}
-	return http.StatusInternalServerError
 }

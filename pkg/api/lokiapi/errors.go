@@ -1,52 +1,18 @@
 package lokiapi
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
 
-// statusClientClosed is what proxies log when the client went away.
-const statusClientClosed = 499
-
-// statusOf tells which status an error is.
-func statusOf(err error) int {
-	var overload *model.OverloadError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &overload) && overload.Tenant:
-		return http.StatusTooManyRequests
-	case errors.As(err, &overload):
-		return http.StatusServiceUnavailable
-	case errors.Is(err, model.ErrTooMuch):
-		return http.StatusUnprocessableEntity
-	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, model.ErrInvalid):
-		return http.StatusBadRequest
-	case errors.Is(err, model.ErrNotFound):
-		return http.StatusNotFound
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
-		return statusClientClosed
-	}
-	return http.StatusInternalServerError
-}
-
 func (a *api) writeError(w http.ResponseWriter, r *http.Request, t tenant.ID, err error) {
-	status := statusOf(err)
-	var overload *model.OverloadError
-	if errors.As(err, &overload) && overload.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(overload.RetryAfter.Seconds()))))
-	}
+	status := apierr.Status(err)
+	apierr.SetRetryAfter(w.Header(), err)
 	if status == http.StatusInternalServerError {
 		a.Logger.ErrorContext(r.Context(), "loki api request failed", "tenant", t, "path", r.URL.Path, "error", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -101,20 +101,17 @@ func (h *writeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeFailed(w http.ResponseWriter, err error) {
+	apierr.SetRetryAfter(w.Header(), err)
+	text, status := err.Error(), apierr.Status(err)
 	var over *model.OverloadError
-	switch {
-	case errors.As(err, &over):
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(over.RetryAfter.Seconds()))))
-		status := http.StatusServiceUnavailable
-		if over.Tenant {
-			status = http.StatusTooManyRequests
-		}
-		http.Error(w, over.Reason, status)
-	case errors.Is(err, model.ErrInvalid):
-		http.Error(w, err.Error(), http.StatusBadRequest)
-	default:
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+	if errors.As(err, &over) {
+		text = over.Reason
 	}
+	if status == apierr.StatusClientClosed {
+		// Who is still there sees a server that shuts down: a sender drops what is refused with 4xx.
+		status = http.StatusServiceUnavailable
+	}
+	http.Error(w, text, status)
 }
 
 // read takes the body in and decompresses it.

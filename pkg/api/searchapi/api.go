@@ -3,14 +3,12 @@ package searchapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/model"
 	"braid/pkg/query/logql"
 	"braid/pkg/tenant"
@@ -88,32 +86,10 @@ func (a *api) wrap(h handlerFunc) http.Handler {
 	})
 }
 
-// statusClientClosed is what proxies log when the client went away.
-const statusClientClosed = 499
-
 func (a *api) writeError(w http.ResponseWriter, r *http.Request, t tenant.ID, err error) {
-	status := http.StatusInternalServerError
-	var overload *model.OverloadError
-	switch {
-	case errors.As(err, &overload):
-		status = http.StatusServiceUnavailable
-		if overload.Tenant {
-			status = http.StatusTooManyRequests
-		}
-		if overload.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(overload.RetryAfter.Seconds()))))
-		}
-	case errors.Is(err, model.ErrTooMuch):
-		status = http.StatusUnprocessableEntity
-	case errors.Is(err, model.ErrInvalid):
-		status = http.StatusBadRequest
-	case errors.Is(err, model.ErrNotFound):
-		status = http.StatusNotFound
-	case errors.Is(err, context.DeadlineExceeded):
-		status = http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
-		status = statusClientClosed
-	default:
+	status := apierr.Status(err)
+	apierr.SetRetryAfter(w.Header(), err)
+	if status == http.StatusInternalServerError {
 		a.Logger.ErrorContext(r.Context(), "log search request failed", "tenant", t, "path", r.URL.Path, "error", err)
 	}
 	writeJSON(w, status, message{strings.TrimPrefix(err.Error(), model.ErrInvalid.Error()+": ")})

@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
+	"braid/pkg/api/apierr"
 	"braid/pkg/model"
 	"braid/pkg/predicate"
 	"braid/pkg/query"
@@ -118,38 +118,10 @@ func (a *API) handle(pattern string, h func(*http.Request, tenant.ID) (any, erro
 	})
 }
 
-// statusClientClosed is what proxies log when the client has gone.
-const statusClientClosed = 499
-
-func statusOf(err error) int {
-	var over *model.OverloadError
-	switch {
-	case errors.As(err, &over):
-		if over.Tenant {
-			return http.StatusTooManyRequests
-		}
-		return http.StatusServiceUnavailable
-	case errors.Is(err, model.ErrInvalid), errors.Is(err, tenant.ErrInvalid):
-		return http.StatusBadRequest
-	case errors.Is(err, model.ErrNotFound):
-		return http.StatusNotFound
-	case errors.Is(err, model.ErrTooMuch):
-		return http.StatusUnprocessableEntity
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
-		return statusClientClosed
-	}
-	return http.StatusInternalServerError
-}
-
 // fail writes an error as Zipkin does: plain text.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status := statusOf(err)
-	var over *model.OverloadError
-	if errors.As(err, &over) && over.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, over.RetryAfter.Seconds()))))
-	}
+	status := apierr.Status(err)
+	apierr.SetRetryAfter(w.Header(), err)
 	if status == http.StatusInternalServerError {
 		a.opts.Logger.ErrorContext(r.Context(), "cannot answer", "path", r.URL.Path, "tenant", r.Header.Get(tenant.Header), "err", err)
 	}
