@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -33,14 +34,23 @@ func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*m
 			return nil, err
 		}
 	}
-	// newest first, so that the groups kept are the recent ones
-	sortCandidates(sc.cands, predicate.NewestFirst)
 	workers := make([]*aggregator, len(sc.arenas))
-	err = parallel(ctx, len(workers), len(sc.cands), func(w, i int) (bool, error) {
+	runs := sc.runs(4 * len(workers))
+	ahead := out.Buckets > 1 || slices.ContainsFunc(q.By, byKeys)
+	err = parallel(ctx, len(workers), len(runs), func(w, i int) (bool, error) {
 		if workers[w] == nil {
 			workers[w] = newAggregator(q, out)
 		}
-		return true, sc.aggregate(w, workers[w], i)
+		run := runs[i]
+		if c := &sc.cands[run.from]; ahead && run.end > run.from+1 && c.part.reader != nil {
+			c.part.reader.readAhead(c.part.dir, c.index, sc.cands[run.end-1].index, sc.stats, &sc.arenas[w])
+		}
+		for i := run.from; i < run.end; i++ {
+			if err := sc.aggregate(w, workers[w], i); err != nil {
+				return false, err
+			}
+		}
+		return true, ctx.Err()
 	})
 	if err != nil {
 		return nil, err
@@ -56,6 +66,54 @@ func (s *Store) AggregateLogs(ctx context.Context, q *predicate.Aggregation) (*m
 	out.Groups = merged.order
 	out.Dropped = merged.drops
 	return out, nil
+}
+
+// byKeys reports whether the values of a field are among a page's keys.
+func byKeys(f predicate.Field) bool {
+	return f.Scope == predicate.ScopeIntrinsic && (f.Name == predicate.Severity || f.Name == predicate.Level) || f.Scope == predicate.ScopeResource
+}
+
+// candidateRun is neighbouring candidates: pages of one part, one behind the
+// other.
+type candidateRun struct{ from, end int }
+
+// maxRun bounds the pages of a run.
+const maxRun = 32
+
+// runs sorts the candidates by part, newest first so that the groups kept are
+// the recent ones, and page, and cuts them into runs: at least so many, if the
+// pages suffice.
+func (sc *scan) runs(least int) []candidateRun {
+	newest := map[*part]int64{}
+	var parts []*part
+	for i := range sc.cands {
+		c := &sc.cands[i]
+		if t, ok := newest[c.part]; !ok {
+			newest[c.part] = c.maxT
+			parts = append(parts, c.part)
+		} else if c.maxT > t {
+			newest[c.part] = c.maxT
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(newest[b], newest[a]) })
+	order := make(map[*part]int, len(parts))
+	for i, p := range parts {
+		order[p] = i
+	}
+	slices.SortFunc(sc.cands, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(order[a.part], order[b.part]), cmp.Compare(a.index, b.index))
+	})
+	longest := min(maxRun, max(1, len(sc.cands)/least))
+	var out []candidateRun
+	for i := range sc.cands {
+		c := &sc.cands[i]
+		if n := len(out) - 1; n >= 0 && out[n].end-out[n].from < longest && sc.cands[i-1].part == c.part && sc.cands[i-1].index+1 == c.index {
+			out[n].end++
+			continue
+		}
+		out = append(out, candidateRun{i, i + 1})
+	}
+	return out
 }
 
 // setBuckets computes the buckets; an unbounded range takes the data's.
@@ -108,9 +166,12 @@ type aggregator struct {
 	slab   aggSlab
 	drops  int64
 	keys   []uint32 // by row, as are buckets and nums: scratch
+	own    []uint32 // room for keys
 	bucket []int32
 	nums   []measured
-	sel    []uint16 // the rows that answer: scratch
+	sel    []uint16 // the rows that answer: one of the two below
+	list   []uint16 // scratch
+	every  []uint16 // 0, 1, 2...
 	parts  map[*part]*partReaders
 	// flat counts rows by combination and bucket when counting is all that is
 	// asked; groups are made of it in the end.
@@ -171,9 +232,20 @@ func (a *aggregator) page(part *part, p *page, rows bitset) error {
 		a.counts[0] += uint64(rows.count())
 		return nil
 	}
-	a.sel = rows.list(a.sel[:0])
+	if rows.count() == p.rows {
+		for i := len(a.every); i < p.rows; i++ {
+			a.every = append(a.every, uint16(i))
+		}
+		a.sel = a.every[:p.rows]
+	} else {
+		a.list = rows.list(a.list[:0])
+		a.sel = a.list
+	}
 	if err := a.groupRows(r.by, p, rows); err != nil {
 		return err
+	}
+	if a.flat && a.n > 1 && len(a.sel) == p.rows {
+		return a.countStretches(p)
 	}
 	if err := a.bucketRows(p); err != nil {
 		return err
@@ -205,12 +277,17 @@ func (a *aggregator) page(part *part, p *page, rows bitset) error {
 
 // groupRows sets a.keys to the combination of every row.
 func (a *aggregator) groupRows(by []*fieldReader, p *page, rows bitset) error {
-	if cap(a.keys) < p.rows {
-		a.keys = make([]uint32, p.rows)
-	}
-	a.keys = a.keys[:p.rows]
-	clear(a.keys)
 	full := a.full()
+	if len(by) == 1 {
+		var err error
+		a.keys, err = by[0].values(p, rows, a.sel, a.fields[0], full)
+		return err
+	}
+	if cap(a.own) < p.rows {
+		a.own = make([]uint32, p.rows)
+	}
+	a.keys = a.own[:p.rows]
+	clear(a.keys)
 	for i, r := range by {
 		vals, err := r.values(p, rows, a.sel, a.fields[i], full)
 		if err != nil {
@@ -255,12 +332,8 @@ func (a *aggregator) combinations() int {
 
 // countFlat counts the rows by combination and bucket.
 func (a *aggregator) countFlat() error {
-	need := a.combinations() * a.n
-	if need > maxCells {
-		return errCells
-	}
-	if need > len(a.counts) {
-		a.counts = append(a.counts, make([]uint64, need-len(a.counts)+len(a.counts)/4)...)
+	if err := a.growFlat(); err != nil {
+		return err
 	}
 	counts, keys := a.counts, a.keys
 	if a.n == 1 {
@@ -281,6 +354,75 @@ func (a *aggregator) countFlat() error {
 		}
 	}
 	return nil
+}
+
+// growFlat makes room for the counts of all combinations.
+func (a *aggregator) growFlat() error {
+	need := a.combinations() * a.n
+	if need > maxCells {
+		return errCells
+	}
+	if need > len(a.counts) {
+		a.counts = append(a.counts, make([]uint64, need-len(a.counts)+len(a.counts)/4)...)
+	}
+	return nil
+}
+
+// fewKeys is up to how many combinations are counted in place before they are
+// added to the counts.
+const fewKeys = 32
+
+// countStretches is countFlat of all rows of a page by stretches of rows within
+// one bucket: a page's rows are sorted by stream and time.
+func (a *aggregator) countStretches(p *page) error {
+	times, err := p.time()
+	if err != nil {
+		return err
+	}
+	if err := a.growFlat(); err != nil {
+		return err
+	}
+	few := a.combinations() <= fewKeys
+	for from := 0; from < len(times); {
+		b := (times[from] - a.start) / a.q.Step
+		lo, hi := a.start+b*a.q.Step, a.start+(b+1)*a.q.Step
+		end := from + 1
+		for end < len(times) && times[end] >= lo && times[end] < hi {
+			end++
+		}
+		keys := a.keys[from:end]
+		from = end
+		if few && len(keys) > fewKeys {
+			a.countFew(keys, int(b))
+			continue
+		}
+		for _, k := range keys {
+			if k == other {
+				a.drops++
+				continue
+			}
+			a.counts[int(k)*a.n+int(b)]++
+		}
+	}
+	return nil
+}
+
+// countFew counts rows of one bucket.
+func (a *aggregator) countFew(keys []uint32, bucket int) {
+	// two of each, so that equal neighbours do not wait for each other
+	var n [2][fewKeys + 1]uint32
+	i := 0
+	for ; i+2 <= len(keys); i += 2 {
+		n[0][min(keys[i], fewKeys)]++ // other is greater than any
+		n[1][min(keys[i+1], fewKeys)]++
+	}
+	if i < len(keys) {
+		n[0][min(keys[i], fewKeys)]++
+	}
+	for k := range a.combinations() {
+		a.counts[k*a.n+bucket] += uint64(n[0][k] + n[1][k])
+	}
+	a.drops += int64(n[0][fewKeys] + n[1][fewKeys])
 }
 
 // absorb adds what another worker counted flat, for at most one field; false when

@@ -9,6 +9,9 @@ type arena struct {
 	codes slab[uint32]
 	slots []slot // of one page's templates
 	by    []slots
+	// ahead has the keys of pages that will be asked for; reset leaves it.
+	ahead   stretch
+	aheadOf *blockReader
 }
 
 type slab[T any] struct {

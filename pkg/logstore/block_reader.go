@@ -47,6 +47,7 @@ type directory struct {
 	pages   []pageInfo
 	flags   indexFlags
 	size    int64
+	keysEnd int64 // where the key chunks of the last page end
 }
 
 func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
@@ -123,14 +124,12 @@ func (r *blockReader) directory(stats *model.QueryStats) (*directory, error) {
 func (r *blockReader) check(d *directory) error {
 	f, _ := r.block.File(pagesFile)
 	for i := range d.pages {
-		p := &d.pages[i]
-		size := 0
-		if n := len(p.chunks); n > 0 {
-			size = p.chunks[n-1].from + p.chunks[n-1].size
-		}
-		if p.offset+int64(size) > f.Size {
+		if p := &d.pages[i]; p.offset > f.Size || int64(p.size) > f.Size-p.offset {
 			return block.Corruptionf(r.block.Path(directoryFile), -1, "page %d ends beyond the file", i)
 		}
+	}
+	if d.keysEnd > f.Size {
+		return block.Corruptionf(r.block.Path(directoryFile), -1, "the keys of the last page end beyond the file")
 	}
 	return nil
 }
@@ -140,8 +139,9 @@ func decodeDirectory(data []byte) (*directory, error) {
 	if len(data) < head+crcSize || string(data[:head-1]) != directoryMagic {
 		return nil, fmt.Errorf("no magic %q", directoryMagic)
 	}
-	if data[head-1] != directoryFormat {
-		return nil, fmt.Errorf("%w: directory format %d, this program knows %d", block.ErrVersion, data[head-1], directoryFormat)
+	format := data[head-1]
+	if format == 0 || format > directoryFormat {
+		return nil, fmt.Errorf("%w: directory format %d, this program knows 1 to %d", block.ErrVersion, format, directoryFormat)
 	}
 	body, sum := data[:len(data)-crcSize], binary.LittleEndian.Uint32(data[len(data)-crcSize:])
 	if crc32.Checksum(body, castagnoli) != sum {
@@ -159,13 +159,13 @@ func decodeDirectory(data []byte) (*directory, error) {
 	if err != nil || len(raw) != size {
 		return nil, errShort
 	}
-	return readDirectory(raw)
+	return readDirectory(raw, format)
 }
 
 // maxDirectory guards against damaged lengths.
 const maxDirectory = 1 << 30
 
-func readDirectory(src []byte) (*directory, error) {
+func readDirectory(src []byte, format byte) (*directory, error) {
 	d := &directory{table: &table{}, size: int64(len(src)) * 3}
 	_, src, err := readUvarint(src, math.MaxUint32) // gen: also in the meta
 	if err != nil {
@@ -182,6 +182,7 @@ func readDirectory(src []byte) (*directory, error) {
 			return nil, err
 		}
 		keys[i] = d.columns[i].columnKey
+		d.columns[i].key = format >= directoryTogether && isKey(keys[i])
 	}
 	d.schema = newSchema(keys)
 	if n, src, err = readUvarint(src, len(src)); err != nil {
@@ -195,6 +196,12 @@ func readDirectory(src []byte) (*directory, error) {
 	}
 	if d.flags, src, err = readIndexFlags(src); err != nil {
 		return nil, err
+	}
+	if format >= directoryTogether {
+		if n, src, err = readUvarint(src, math.MaxInt64); err != nil {
+			return nil, err
+		}
+		d.keysEnd = int64(n)
 	}
 	if n, src, err = readUvarint(src, len(src)); err != nil {
 		return nil, err
@@ -298,7 +305,8 @@ func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
 	if chunks == 0 {
 		return nil, errShort
 	}
-	col, from := -1, 0
+	col := -1
+	p.keys = d.keysEnd
 	for i := range p.chunks {
 		skip, size := 0, 0
 		if skip, src, err = readUvarint(src, len(d.columns)); err != nil {
@@ -311,9 +319,19 @@ func (d *directory) readPageInfo(p *pageInfo, src []byte) ([]byte, error) {
 		if col >= len(d.columns) {
 			return nil, errShort
 		}
-		p.chunks[i] = chunkInfo{col, from, size}
-		from += size
+		to := &p.size
+		if d.columns[col].key {
+			to = &p.keySize
+		}
+		p.chunks[i] = chunkInfo{col, *to, size}
+		if *to += size; *to > math.MaxInt32 {
+			return nil, errShort
+		}
 	}
+	if d.keysEnd > math.MaxInt64-int64(p.keySize) {
+		return nil, errShort
+	}
+	d.keysEnd += int64(p.keySize)
 	return src, nil
 }
 
@@ -357,30 +375,45 @@ func (r *blockReader) loadChunk(d *directory, info *pageInfo, p *page, col int, 
 	}
 	v, err := chunkReader{p.mem, p.only}.read(body, d.columns[col].columnKey, info.rows, d.columns[col].dict, d.columns[col].templates)
 	if err != nil {
-		return nil, block.Corruptionf(r.block.Path(pagesFile), info.offset+int64(c.from), "page %d, column %q: %v", p.no, d.columns[col].name, err)
+		return nil, block.Corruptionf(r.block.Path(pagesFile), d.at(info, c), "page %d, column %q: %v", p.no, d.columns[col].name, err)
 	}
 	return v, nil
 }
 
+// at returns where a chunk lies in the file.
+func (d *directory) at(info *pageInfo, c chunkInfo) int64 {
+	if d.columns[c.col].key {
+		return info.keys + int64(c.from)
+	}
+	return info.offset + int64(c.from)
+}
+
 // readChunk reads and verifies a chunk.
 func (r *blockReader) readChunk(d *directory, info *pageInfo, p *page, c chunkInfo, stats *model.QueryStats) ([]byte, error) {
-	at := info.offset + int64(c.from)
-	var buf []byte
-	switch {
-	case p.whole != nil:
+	at, key := d.at(info, c), d.columns[c.col].key
+	buf := p.near.cut(at, c.size)
+	if buf == nil && key && p.mem != nil && p.mem.aheadOf == r {
+		buf = p.mem.ahead.cut(at, c.size)
+	}
+	if buf == nil && !key && p.whole != nil {
 		buf = p.whole[c.from : c.from+c.size]
-	case c.from >= p.nearFrom && c.from+c.size <= p.nearFrom+len(p.near):
-		buf = p.near[c.from-p.nearFrom:][:c.size]
-	default:
-		buf = p.mem.getBytes(d.together(info, c))
-		if n, err := r.pages.ReadAt(buf, at); n < len(buf) {
+	}
+	if buf == nil {
+		read := stretch{at: at}
+		if key && info.keySize <= nearKeys {
+			read.at = info.keys
+			read.buf = p.mem.getBytes(info.keySize)
+		} else {
+			read.buf = p.mem.getBytes(d.together(info, c))
+		}
+		if n, err := r.pages.ReadAt(read.buf, read.at); n < len(read.buf) {
 			return nil, fmt.Errorf("cannot read page %d of block %q: %w", p.no, r.block.ID, err)
 		}
-		stats.AddBytes(int64(len(buf)))
-		if len(buf) > c.size {
-			p.near, p.nearFrom = buf, c.from
+		stats.AddBytes(int64(len(read.buf)))
+		if len(read.buf) > c.size {
+			p.near = read
 		}
-		buf = buf[:c.size]
+		buf = read.cut(at, c.size)
 	}
 	body, ok := checked(buf)
 	if !ok {
@@ -389,8 +422,48 @@ func (r *blockReader) readChunk(d *directory, info *pageInfo, p *page, c chunkIn
 	return body, nil
 }
 
-// nearRead bounds the chunks that are read with the one that is asked for.
-const nearRead = 6 << 10
+// stretch is a part of a file that has been read.
+type stretch struct {
+	at  int64
+	buf []byte
+}
+
+// cut returns size bytes from an offset of the file on, nil when not all of them
+// were read.
+func (s *stretch) cut(at int64, size int) []byte {
+	from := at - s.at
+	if from < 0 || from > int64(len(s.buf)-size) {
+		return nil
+	}
+	return s.buf[from : from+int64(size) : from+int64(size)]
+}
+
+// readAhead reads the keys of the pages from first to last at once. A failure
+// comes again, and is told, when a page is read for itself.
+func (r *blockReader) readAhead(d *directory, first, last int, stats *model.QueryStats, mem *arena) {
+	from, end := d.pages[first].keys, d.pages[last].keys+int64(d.pages[last].keySize)
+	if mem.aheadOf == r && mem.ahead.cut(from, int(end-from)) != nil || end-from > maxAhead {
+		return
+	}
+	if int64(cap(mem.ahead.buf)) < end-from {
+		mem.ahead.buf = make([]byte, end-from)
+	}
+	mem.ahead.at, mem.ahead.buf, mem.aheadOf = from, mem.ahead.buf[:end-from], r
+	if n, _ := r.pages.ReadAt(mem.ahead.buf, from); n < len(mem.ahead.buf) {
+		mem.aheadOf = nil
+		return
+	}
+	stats.AddBytes(end - from)
+}
+
+const (
+	// nearRead bounds the chunks that are read with the one that is asked for.
+	nearRead = 6 << 10
+	// nearKeys does the same for a page's keys.
+	nearKeys = 16 << 10
+	// maxAhead bounds what is read of the keys of several pages.
+	maxAhead = 256 << 10
+)
 
 // together returns how much to read for a chunk: the small ones of intrinsic
 // columns behind it come along, since a question often needs several of them and
@@ -402,6 +475,9 @@ func (d *directory) together(info *pageInfo, c chunkInfo) int {
 	}
 	for k := info.find(c.col) + 1; k < len(info.chunks); k++ {
 		next := &info.chunks[k]
+		if d.columns[next.col].key != d.columns[c.col].key {
+			continue // it lies elsewhere
+		}
 		if !d.columns[next.col].intrinsic || size+next.size > nearRead {
 			break
 		}
@@ -436,11 +512,11 @@ func (r *blockReader) loadHead(d *directory, info *pageInfo, p *page, c chunkInf
 	return v
 }
 
-// readWhole reads all chunks of a page at once: for those who want most of them.
+// readWhole reads all chunks of a page at once, but for its keys: for those who
+// want most of them.
 func (r *blockReader) readWhole(d *directory, p *page, stats *model.QueryStats) error {
 	info := &d.pages[p.no]
-	last := info.chunks[len(info.chunks)-1]
-	buf := p.mem.getBytes(last.from + last.size)
+	buf := p.mem.getBytes(info.size)
 	if n, err := r.pages.ReadAt(buf, info.offset); n < len(buf) {
 		return fmt.Errorf("cannot read page %d of block %q: %w", p.no, r.block.ID, err)
 	}

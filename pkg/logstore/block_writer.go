@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -24,14 +25,19 @@ const (
 	// decompression and of scanning.
 	defaultPageRows = 1024
 	directoryMagic  = "BRDLOGS1"
-	directoryFormat = 1
+	directoryFormat = 2
+	// directoryTogether is the first format whose blocks keep the columns that
+	// rows are sorted and counted by apart from the others: see isKey.
+	directoryTogether = 2
 )
 
 // pageInfo is what the directory knows of a page.
 type pageInfo struct {
 	minT, maxT         int64
 	rows               int
-	offset             int64
+	offset             int64 // of the page
+	keys               int64 // of its key chunks, which lie apart: see isKey
+	size, keySize      int   // of its chunks, as they are read
 	streamLo, streamHi int
 	severities         []severityCount
 	chunks             []chunkInfo
@@ -46,8 +52,22 @@ type severityCount struct {
 // chunkInfo says where a column's chunk lies within its page.
 type chunkInfo struct {
 	col  int
-	from int // from the page's offset
+	from int // from the page's offset; of a key column: from its keys
 	size int
+}
+
+// isKey says which columns lie apart from their pages: those that rows are
+// sorted and counted by. The pages' runs of them lie one behind the other, so
+// that a question about many pages reads them in few calls of the system.
+func isKey(k columnKey) bool {
+	if !k.intrinsic {
+		return false
+	}
+	switch k.name {
+	case colTime, colSeverity, colStream, colSeqLo, colSeqHi:
+		return true
+	}
+	return false
 }
 
 // blockColumn is a column as the directory holds it.
@@ -55,6 +75,7 @@ type blockColumn struct {
 	columnKey
 	dict []string // nil: values are kept as they are
 	rows int64    // rows that have a value
+	key  bool     // its chunks lie apart from the pages
 	ids  string   // the kind of correlation id that its values were indexed as
 	// templates of the values kept as they are: see column_template.go.
 	templates []template
@@ -94,7 +115,9 @@ type blockWriter struct {
 	rows    int64
 	minT    int64
 	maxT    int64
-	buf     []byte
+	buf     []byte // the page being made
+	keys    []byte // the key chunks of all pages, 5 bytes a row or so
+	keysAt  int64  // where they lie
 	vec     vector // being gathered
 	sources []*sourcePage
 }
@@ -113,7 +136,9 @@ func newBlockWriter(out *block.Writer, columns []blockColumn, streams []stream, 
 		return nil, err
 	}
 	for i := range columns {
-		if c := &columns[i]; !c.intrinsic {
+		c := &columns[i]
+		c.key = isKey(c.columnKey)
+		if !c.intrinsic {
 			c.ids, _ = spec.Kind(c.name)
 		}
 	}
@@ -161,9 +186,15 @@ func (w *blockWriter) add(refs []rowRef) error {
 		w.columns[col].rows += int64(v.n)
 		w.note(&p, col, v)
 		w.index.add(no, col, v)
+		if w.columns[col].key {
+			from := len(w.keys)
+			w.keys = w.enc.appendChunk(w.keys, v, len(refs), nil)
+			p.chunks = append(p.chunks, chunkInfo{col: col, size: len(w.keys) - from})
+			continue
+		}
 		from := len(w.buf)
 		w.buf = w.enc.appendChunk(w.buf, v, len(refs), w.templates(col))
-		p.chunks = append(p.chunks, chunkInfo{col, from, len(w.buf) - from})
+		p.chunks = append(p.chunks, chunkInfo{col: col, size: len(w.buf) - from})
 	}
 	w.minT, w.maxT = min(w.minT, p.minT), max(w.maxT, p.maxT)
 	w.rows += int64(len(refs))
@@ -290,7 +321,9 @@ func (s *sourcePage) find(col, row int) int {
 // finish writes the rest of the block's files and returns what the meta needs.
 func (w *blockWriter) finish() (block.Meta, error) {
 	m := block.Meta{Signal: "logs", MinTime: w.minT, MaxTime: w.maxT, Rows: w.rows}
-	if err := w.file.Close(); err != nil {
+	w.keysAt = w.file.Size()
+	_, err := w.file.Write(w.keys)
+	if err = errors.Join(err, w.file.Close()); err != nil {
 		return m, err
 	}
 	words, ids, err := w.index.build(len(w.pages))
@@ -326,6 +359,7 @@ func (w *blockWriter) directory() []byte {
 		b = appendStream(b, s)
 	}
 	b = w.index.appendFlags(b)
+	b = binary.AppendUvarint(b, uint64(w.keysAt))
 	b = binary.AppendUvarint(b, uint64(len(w.pages)))
 	for i := range w.pages {
 		b = appendPageInfo(b, &w.pages[i])

@@ -231,7 +231,7 @@ func FuzzDirectory(f *testing.F) {
 	d := directorySeed(f)
 	f.Add(d)
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		d, err := readDirectory(data)
+		d, err := readDirectory(data, directoryFormat)
 		if err != nil {
 			return
 		}

@@ -198,11 +198,10 @@ type page struct {
 	vecs       []*vector // by column; nil: not loaded, or no row has it
 	loaded     bitset    // by column
 	load       func(p *page, col int) (*vector, error)
-	mem        *arena // for what is decoded; nil: the page outlives its reader
-	whole      []byte // the page's chunks, when they were read at once
-	near       []byte // some of them, that were read together
-	nearFrom   int    // where these begin
-	only       bitset // rows whose texts are asked for; nil: all
+	mem        *arena  // for what is decoded; nil: the page outlives its reader
+	whole      []byte  // the page's chunks, when they were read at once
+	near       stretch // some chunks that were read together
+	only       bitset  // rows whose texts are asked for; nil: all
 	// what the sortedness of a block gives away without decoding
 	streamLo, streamHi int
 	times              []int64

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/bits"
+	"unsafe"
 )
 
 // errShort is what every decoder of a chunk says about bytes that cannot be:
@@ -160,7 +161,11 @@ func unpack(out []uint64, src []byte, count, w int) ([]byte, error) {
 		return src, nil
 	}
 	mask := uint64(math.MaxUint64) >> (64 - w)
-	i, bit := 0, 0
+	i := 0
+	if w <= 56 {
+		i = unpackEights(out[:count], src, uint(w))
+	}
+	bit := i * w
 	if w <= 56 { // a value lies within the eight bytes from its first one on
 		for ; i < count; i++ {
 			at := bit >> 3
@@ -199,6 +204,46 @@ func unpack(out []uint64, src []byte, count, w int) ([]byte, error) {
 		}
 	}
 	return src[size:], nil
+}
+
+// unpackEights reads values of 1 to 56 bits, eight at a time, which are w bytes,
+// as long as src surely has all that is looked at; it returns how many it read.
+func unpackEights(out []uint64, src []byte, w uint) int {
+	mask := uint64(math.MaxUint64) >> (64 - w)
+	step, i := int(w), 0
+	if w <= 8 {
+		for ; i+8 <= len(out) && len(src) >= 8; i += 8 {
+			o := (*[8]uint64)(out[i:])
+			x := binary.LittleEndian.Uint64(src)
+			for k := range o {
+				o[k] = x & mask
+				x >>= w & 63
+			}
+			src = src[step:]
+		}
+		return i
+	}
+	a1, a2, a3, a4, a5, a6, a7 := w>>3, 2*w>>3, 3*w>>3, 4*w>>3, 5*w>>3, 6*w>>3, 7*w>>3
+	for ; i+8 <= len(out) && len(src) >= step+8; i += 8 {
+		o := (*[8]uint64)(out[i:])
+		// in bounds: a7+8 <= w+8 <= len(src)
+		p := unsafe.Pointer(unsafe.SliceData(src))
+		o[0] = word(p, 0) & mask
+		o[1] = word(p, a1) >> (w & 7) & mask
+		o[2] = word(p, a2) >> (2 * w & 7) & mask
+		o[3] = word(p, a3) >> (3 * w & 7) & mask
+		o[4] = word(p, a4) >> (4 * w & 7) & mask
+		o[5] = word(p, a5) >> (5 * w & 7) & mask
+		o[6] = word(p, a6) >> (6 * w & 7) & mask
+		o[7] = word(p, a7) >> (7 * w & 7) & mask
+		src = src[step:]
+	}
+	return i
+}
+
+// word reads eight bytes.
+func word(p unsafe.Pointer, at uint) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(p, at))[:])
 }
 
 // readInts decodes count integers, the inverse of appendInts, and returns the
@@ -274,6 +319,11 @@ func readMiniBlocks(out []int64, src []byte, delta bool, first, scale int64, wan
 		}
 		x := buf[:len(b)]
 		switch {
+		case delta && scale == 1:
+			for i := range x {
+				prev += least + int64(x[i])
+				b[i] = prev
+			}
 		case delta:
 			for i := range x {
 				prev += (least + int64(x[i])) * scale

@@ -217,6 +217,11 @@ func (in *interner) numbers(ints []int64, key counterKey, sel []uint16, full boo
 		return false
 	}
 	alone := in.alone()
+	if len(sel) == len(out) { // all rows
+		if in.allKnown(ints[:len(out)], m, out) {
+			return true
+		}
+	}
 	for _, row := range sel {
 		x := ints[row]
 		id := m[x]
@@ -233,16 +238,27 @@ func (in *interner) numbers(ints []int64, key counterKey, sel []uint16, full boo
 	return true
 }
 
+// allKnown reads the numbers of values that were all met before; false at the
+// first that was not.
+func (in *interner) allKnown(ints []int64, m, out []uint32) bool {
+	out = out[:len(ints)]
+	for i, x := range ints {
+		id := m[x]
+		if id == 0 {
+			return false
+		}
+		out[i] = id - 1
+	}
+	return true
+}
+
 // table returns the memo of the numbers met, big enough for these.
 func (in *interner) table(ints []int64, key counterKey) ([]uint32, bool) {
-	most := int64(0)
+	most := int64(0) // at least the greatest, negative if one is
 	for _, x := range ints {
-		if x < 0 {
-			return nil, false
-		}
-		most = max(most, x)
+		most |= x
 	}
-	if most >= maxCounterMemo {
+	if most < 0 || most >= maxCounterMemo {
 		return nil, false
 	}
 	m := in.counters[key]

@@ -393,8 +393,11 @@ func checkAggregate(t *testing.T, g *gen, s *Store, p *plainStore, lq *predicate
 	for range g.IntN(4) {
 		q.By = append(q.By, g.field())
 	}
-	if !q.Range.All() && g.IntN(2) == 0 {
-		q.Step = 7e9
+	if g.IntN(2) == 0 {
+		q.Step = pick(g, []int64{7e9, 1e9, 60e9, 2_345_678_901, 987_654_321})
+	}
+	if g.IntN(3) == 0 { // a histogram
+		q.By, q.Measure = []predicate.Field{predicate.Intrinsic(pick(g, []string{predicate.Severity, predicate.Level}))}, predicate.CountOnly
 	}
 	got, err := s.AggregateLogs(context.Background(), q)
 	require.NoError(t, err, what)
@@ -403,7 +406,7 @@ func checkAggregate(t *testing.T, g *gen, s *Store, p *plainStore, lq *predicate
 		row := predicate.LogRow{LogRow: &p.rows[i], Spec: p.spec}
 		key := ""
 		if q.Step > 0 {
-			key = fmt.Sprint((row.Time - q.Range.Start) / q.Step)
+			key = fmt.Sprint((row.Time - got.Start) / q.Step)
 		}
 		for _, f := range q.By {
 			v := first(row, f)

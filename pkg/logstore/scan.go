@@ -178,6 +178,9 @@ func (sc *scan) close() {
 	}
 	sc.blocks = nil
 	arenas := sc.arenas
+	for i := range arenas {
+		arenas[i].aheadOf = nil
+	}
 	arenaPool.Put(&arenas)
 	sc.arenas = nil
 }
