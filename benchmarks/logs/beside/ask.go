@@ -75,28 +75,34 @@ func lokiQuestions(base string, k logs.Known, start int64) (out []question) {
 }
 
 func victoriaQuestions(base string, k logs.Known, start int64) (out []question) {
-	stamp := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
 	for _, t := range texts(k, span(k, start)) {
-		v := url.Values{"query": {t[2]}, "start": {stamp(start)}, "end": {stamp(k.End)}}
-		if !strings.Contains(t[2], "|") {
-			v.Set("limit", "100")
-		}
-		out = append(out, question{t[0], strings.TrimSuffix(base, "/") + "/select/logsql/query?" + v.Encode()})
+		out = append(out, question{t[0], victoriaURL(base, k, start, t[2])})
 	}
 	return out
 }
 
-// ask asks each question some times after once to warm up.
+func victoriaURL(base string, k logs.Known, start int64, query string) string {
+	stamp := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
+	v := url.Values{"query": {query}, "start": {stamp(start)}, "end": {stamp(k.End)}}
+	if !strings.Contains(query, "|") {
+		v.Set("limit", "100")
+	}
+	return strings.TrimSuffix(base, "/") + "/select/logsql/query?" + v.Encode()
+}
+
+// ask asks each question some times after once to warm up; once, if it is 0 times.
 func (o *options) ask(ctx context.Context, list []question) error {
 	fmt.Printf("| question | CPU ms | p50 ms | p99 ms | answer bytes |\n|---|---|---|---|---|\n")
 	for _, q := range list {
-		size, err := o.get(ctx, q.url)
-		if err != nil {
-			return fmt.Errorf("%s: %w", q.name, err)
+		size, err := int64(0), error(nil)
+		if o.times > 0 {
+			if _, err = o.get(ctx, q.url); err != nil {
+				return fmt.Errorf("%s: %w", q.name, err)
+			}
 		}
 		before := usageOf(o.pid)
 		var walls []time.Duration
-		for range o.times {
+		for range max(1, o.times) {
 			begun := time.Now()
 			if size, err = o.get(ctx, q.url); err != nil {
 				return fmt.Errorf("%s: %w", q.name, err)
@@ -113,24 +119,33 @@ func (o *options) ask(ctx context.Context, list []question) error {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// get returns how long an answer is.
 func (o *options) get(ctx context.Context, target string) (int64, error) {
+	body, err := o.body(ctx, target)
+	return int64(len(body)), err
+}
+
+// maxAnswer bounds what is taken of an answer.
+const maxAnswer = 256 << 20
+
+func (o *options) body(ctx context.Context, target string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	req.Header = o.headers.Clone()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-		return 0, fmt.Errorf("%s: %s", res.Status, text)
+		return nil, fmt.Errorf("%s: %s", res.Status, text)
 	}
-	return io.Copy(io.Discard, res.Body)
+	return io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 }
 
 // usage is what a process has used so far.

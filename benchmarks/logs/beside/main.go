@@ -27,6 +27,8 @@ type options struct {
 	pid                  int
 	headers              http.Header
 	settle               time.Duration
+	server, logsProgram  string
+	dir                  string
 }
 
 func main() {
@@ -41,6 +43,9 @@ func main() {
 	flag.IntVar(&o.times, "times", 10, "how often each question is asked")
 	flag.IntVar(&o.pid, "pid", 0, "process id of the server on this machine: its CPU time and memory are told")
 	flag.DurationVar(&o.settle, "settle", 20*time.Second, "how long to wait after sending before CPU time is read: what is merged meanwhile counts")
+	flag.StringVar(&o.server, "server", "", "Braid's program, to start, measure and kill instead of a server that runs")
+	flag.StringVar(&o.logsProgram, "victoria-logs", "", "VictoriaLogs' program, likewise; both are measured one after the other")
+	flag.StringVar(&o.dir, "dir", "", "where the folders of programs that are started are made and removed; default: the system's for temporary files")
 	flag.Func("header", "a header of every request, as Name: value; may be repeated", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
 		if !ok {
@@ -63,15 +68,35 @@ func run(ctx context.Context, o *options) error {
 	// can be asked in a run of their own.
 	end := time.Now().Truncate(time.Hour).UnixNano()
 	start := end - int64(o.records)*int64(time.Millisecond) - int64(time.Minute)
+	var programs []*program
+	if o.server != "" {
+		programs = append(programs, braid(o.server))
+	}
+	if o.logsProgram != "" {
+		programs = append(programs, victoriaLogs(o.logsProgram))
+	}
+	for _, p := range programs {
+		if err := p.measure(ctx, *o, start); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if len(programs) > 0 {
+		return nil
+	}
 	known, err := o.fill(ctx, start)
 	if err != nil {
 		return err
 	}
-	if o.loki != "" {
-		return o.ask(ctx, lokiQuestions(o.loki, known, start))
-	}
-	if o.victoria != "" {
-		return o.ask(ctx, victoriaQuestions(o.victoria, known, start))
+	return o.ask(ctx, o.questions(known, start))
+}
+
+// questions are the table's in the language of the server.
+func (o *options) questions(known logs.Known, start int64) []question {
+	switch {
+	case o.loki != "":
+		return lokiQuestions(o.loki, known, start)
+	case o.victoria != "":
+		return victoriaQuestions(o.victoria, known, start)
 	}
 	return nil
 }
@@ -81,13 +106,13 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 	var known logs.Known
 	g := logs.NewAt(1, start)
 	before, begun := usageOf(o.pid), time.Now()
-	work, ctx := errgroup.WithContext(ctx)
+	work, sending := errgroup.WithContext(ctx)
 	bodies := make(chan []byte, 2*o.connections)
 	if o.send != "" {
 		for range o.connections {
 			work.Go(func() error {
 				for body := range bodies {
-					if err := o.post(ctx, body); err != nil {
+					if err := o.post(sending, body); err != nil {
 						return err
 					}
 				}
@@ -105,8 +130,8 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 			}
 			select {
 			case bodies <- encode(batch):
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			case <-sending.Done():
+				return context.Cause(sending)
 			}
 		}
 		return nil
@@ -118,15 +143,19 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 	if o.send == "" {
 		return known, nil
 	}
-	took := time.Since(begun)
+	took, acked := time.Since(begun), usageOf(o.pid)
 	select {
 	case <-time.After(o.settle):
 	case <-ctx.Done():
 		return known, ctx.Err()
 	}
+	if err := o.idle(ctx); err != nil {
+		return known, err
+	}
 	after := usageOf(o.pid)
-	fmt.Printf("sent %d records in %s: %.2f CPU-seconds of the server a million, peak memory %d MiB\n", o.records, took.Round(time.Millisecond),
-		(after.cpu-before.cpu).Seconds()/float64(o.records)*1e6, after.peak>>20)
+	per := 1e6 / float64(o.records)
+	fmt.Printf("sent %d records in %s: CPU-seconds of the server a million: %.2f until the last answer, %.2f until it rests; peak memory %d MiB\n\n",
+		o.records, took.Round(time.Millisecond), (acked.cpu-before.cpu).Seconds()*per, (after.cpu-before.cpu).Seconds()*per, after.peak>>20)
 	return known, nil
 }
 
