@@ -87,13 +87,13 @@ func BenchmarkMerge4(b *testing.B) {
 }
 
 // BenchmarkDirectory is the curve over the number of blocks, for an id that
-// none of them holds.
+// none of them holds. Blocks came one by one, as flushes bring them.
 func BenchmarkDirectory(b *testing.B) {
 	for _, blocks := range []int{20, 50, 100, 200} {
 		var d Directory[int]
-		const entries = 200_000
+		const entries = 50_000
 		for i := range blocks {
-			var bl Builder
+			bl := Builder{FingerprintBits: BlockFingerprintBits}
 			fill(&bl, entries+i*97, uint64(i))
 			data, _ := bl.Build()
 			ix, _ := Open(data)
@@ -111,6 +111,27 @@ func BenchmarkDirectory(b *testing.B) {
 			}
 			b.ReportMetric(float64(found)/float64(b.N)/float64(blocks), "false/block")
 			b.ReportMetric(float64(d.Bytes())/float64(blocks*entries), "B/id")
+			b.ReportMetric(float64(d.Runs()), "runs")
 		})
 	}
+}
+
+// BenchmarkDirectoryAddAll is what opening a store costs: an id and block.
+func BenchmarkDirectoryAddAll(b *testing.B) {
+	const blocks, entries = 100, 50_000
+	var list []Entry[int]
+	for i := range blocks {
+		bl := Builder{FingerprintBits: BlockFingerprintBits}
+		fill(&bl, entries, uint64(i))
+		data, _ := bl.Build()
+		ix, _ := Open(data)
+		list = append(list, Entry[int]{i, ix})
+	}
+	for b.Loop() {
+		var d Directory[int]
+		if err := d.AddAll(list); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/blocks/entries, "ns/entry")
 }

@@ -16,8 +16,12 @@ const (
 	// DefaultFingerprintBits makes one absent id in about 1,000 look present in
 	// a block, for 12 bits and a page number an entry.
 	DefaultFingerprintBits = 10
-	minFingerprintBits     = 4
-	maxFingerprintBits     = 16
+	// BlockFingerprintBits is for indexes that rule whole blocks out: one absent
+	// id in a million looks present, so that hundreds of spellings can be asked of
+	// hundreds of blocks without reading one.
+	BlockFingerprintBits = 20
+	minFingerprintBits   = 4
+	maxFingerprintBits   = 20
 )
 
 // Builder collects the (hash, page) pairs of one block. The zero value is
@@ -25,7 +29,7 @@ const (
 type Builder struct {
 	// FingerprintBits sets the rate of false pages: an absent id looks present
 	// with probability 2^-FingerprintBits. 0 means DefaultFingerprintBits; kept
-	// between 4 and 16. A merge of n indexes loses log2(n) of them.
+	// between 4 and 20. A merge of n indexes loses log2(n) of them.
 	FingerprintBits int
 
 	keys    []uint64 // the hash's upper 40 bits, then the page

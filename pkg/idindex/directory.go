@@ -1,6 +1,8 @@
 package idindex
 
 import (
+	"errors"
+	"io"
 	"math/bits"
 	"slices"
 	"sync"
@@ -8,84 +10,71 @@ import (
 )
 
 const (
-	// columns blocks share a group: one bit each of every byte of its table.
-	columns = 8
-	// lineRows is how many rows of a table one id's bits are within: 64 bytes,
-	// one cache line, for eight blocks at once.
-	lineRows = 64
-	// probes is how many bits an id sets within its line.
-	probes = 4
-	// DefaultBitsPerID makes about one absent id in 20 look present in a block.
-	DefaultBitsPerID = 8
+	// fan is how many runs of like size wait until they are joined into one.
+	fan = 4
+	// maxRunEntries bounds a run, and with it the time and the memory (16 bytes an
+	// entry) that joining takes: more ids make more runs.
+	maxRunEntries = 4 << 20
+	// DefaultMaxBytes is what the runs of a directory may take in memory.
+	DefaultMaxBytes = 256 << 20
 )
 
-// Directory tells which of many blocks may hold an id. It keeps a Bloom filter
-// of every block, eight blocks of like size interleaved so that one cache line
-// answers for all of them: some 25 lines for 200 blocks, about one byte of
-// memory an id and block. B names a block. Safe for concurrent use; look-ups
-// take no lock, changes copy one group.
+// Directory tells which of many blocks hold an id: the level above the indexes
+// of the blocks. It joins them into few runs, each an index from hashes to
+// numbers of blocks, so that a look-up costs one superbucket a run, and the
+// number of runs grows with the logarithm of the number of blocks until runs are
+// full. It answers what the blocks' own indexes would, no better and no worse:
+// give those enough fingerprint bits. Memory: fingerprint and 3 bits an id and
+// block, up to MaxBytes. B names a block. Safe for concurrent use; look-ups take
+// no lock.
 type Directory[B comparable] struct {
-	// BitsPerID is the memory spent; 0 means DefaultBitsPerID. Set it before
-	// the first Add.
-	BitsPerID int
+	// MaxBytes bounds the memory of the runs; 0 means DefaultMaxBytes. Set it, and
+	// Spill, before the first Add.
+	MaxBytes int64
+	// Spill puts the bytes of a run outside of memory when MaxBytes are used up;
+	// what it returns is read at most once a look-up. Without it, or when it fails,
+	// the blocks of the run become candidates for every id.
+	Spill func(data []byte) (io.ReaderAt, error)
 
-	change sync.Mutex // serialises Add and Remove
+	change sync.Mutex // serialises what changes state
 	state  atomic.Pointer[directoryState[B]]
 }
 
 type directoryState[B comparable] struct {
-	groups []*group[B]
-	// always are blocks without a filter: candidates for every id.
+	runs []*run[B]
+	// always are blocks that no run tells of: candidates for every id.
 	always []B
 }
 
-// group is immutable once published.
-type group[B comparable] struct {
-	shape  shape
-	blocks [columns]B
-	used   uint8 // bit i: column i holds a block
-	table  []byte
+// Entry is a block with its index.
+type Entry[B comparable] struct {
+	Block B
+	Index *Index
 }
 
-// shape is what blocks must have in common to share a group.
-type shape struct {
-	lines    uint64 // of the table
-	hashBits int    // of the hash, that the index still knows
-}
-
-// Add puts a block into the directory by the entries of its index. When the
-// index cannot be read the block becomes a candidate for every id and the error
-// is returned. Adding a block again replaces it.
+// Add is AddAll of one block.
 func (d *Directory[B]) Add(block B, ix *Index) error {
+	return d.AddAll([]Entry[B]{{block, ix}})
+}
+
+// AddAll puts blocks into the directory by the entries of their indexes, which
+// are not needed afterwards. A block whose index cannot be read becomes a
+// candidate for every id, and the error is returned when the others are in.
+// Adding a block again replaces it.
+func (d *Directory[B]) AddAll(list []Entry[B]) error {
 	d.change.Lock()
 	defer d.change.Unlock()
-	s := d.without(block)
-	sh := d.shapeOf(ix)
-	g, at := s.room(sh)
-	column := bits.TrailingZeros8(^g.used)
-	var last uint64
-	first := true
-	err := ix.each(func(hash uint64, _ uint32) {
-		if first || hash != last {
-			g.set(hash<<(64-sh.hashBits), column)
-		}
-		first, last = false, hash
-	})
-	if err != nil {
-		s = d.without(block)
-		s.always = append(s.always, block)
-		d.state.Store(s)
-		return err
+	s := d.copy()
+	for _, e := range list {
+		s.remove(e.Block)
 	}
-	g.blocks[column] = block
-	g.used |= 1 << column
-	if at < 0 {
-		s.groups = append(s.groups, g)
-	} else {
-		s.groups[at] = g
-	}
+	made, bad, errs := runsOf(list)
+	s.runs = append(s.runs, made...)
+	s.always = append(s.always, bad...)
+	s.settle()
+	d.bound(s)
 	d.state.Store(s)
-	return nil
+	return errors.Join(errs...)
 }
 
 // AddUnknown puts a block without a usable index into the directory: it is a
@@ -93,16 +82,21 @@ func (d *Directory[B]) Add(block B, ix *Index) error {
 func (d *Directory[B]) AddUnknown(block B) {
 	d.change.Lock()
 	defer d.change.Unlock()
-	s := d.without(block)
+	s := d.copy()
+	s.remove(block)
 	s.always = append(s.always, block)
 	d.state.Store(s)
 }
 
-// Remove takes a block out; one that is not there is no error.
-func (d *Directory[B]) Remove(block B) {
+// Remove takes blocks out; one that is not there is no error.
+func (d *Directory[B]) Remove(blocks ...B) {
 	d.change.Lock()
 	defer d.change.Unlock()
-	d.state.Store(d.without(block))
+	s := d.copy()
+	for _, b := range blocks {
+		s.remove(b)
+	}
+	d.state.Store(s)
 }
 
 // Candidates appends to dst the blocks that may hold the id with a hash, in no
@@ -113,9 +107,21 @@ func (d *Directory[B]) Candidates(hash uint64, dst []B) []B {
 		return dst
 	}
 	dst = append(dst, s.always...)
-	for _, g := range s.groups {
-		for hit := g.probe(hash); hit != 0; hit &= hit - 1 {
-			dst = append(dst, g.blocks[bits.TrailingZeros8(hit)])
+	var few [16]uint32
+	for _, r := range s.runs {
+		found, err := r.index.Pages(hash, few[:0])
+		if err != nil { // of a run that was spilled: nothing is known
+			for i, b := range r.blocks {
+				if r.live[i] {
+					dst = append(dst, b)
+				}
+			}
+			continue
+		}
+		for _, n := range found {
+			if int(n) < len(r.blocks) && r.live[n] {
+				dst = append(dst, r.blocks[n])
+			}
 		}
 	}
 	return dst
@@ -128,104 +134,122 @@ func (d *Directory[B]) Len() int {
 		return 0
 	}
 	n := len(s.always)
-	for _, g := range s.groups {
-		n += bits.OnesCount8(g.used)
+	for _, r := range s.runs {
+		n += r.alive
 	}
 	return n
 }
 
-// Bytes returns the memory of the filters.
-func (d *Directory[B]) Bytes() int64 {
-	var n int64
+// Runs returns how many runs a look-up asks.
+func (d *Directory[B]) Runs() int {
 	if s := d.state.Load(); s != nil {
-		for _, g := range s.groups {
-			n += int64(len(g.table))
-		}
+		return len(s.runs)
 	}
-	return n
+	return 0
 }
 
-// shapeOf rounds the size of the filter up to a quarter of a power of two, so
-// that blocks of about one size share groups.
-func (d *Directory[B]) shapeOf(ix *Index) shape {
-	per := d.BitsPerID
-	if per <= 0 {
-		per = DefaultBitsPerID
+// Bytes returns the memory of the runs.
+func (d *Directory[B]) Bytes() int64 {
+	if s := d.state.Load(); s != nil {
+		return s.bytes()
 	}
-	lines := uint64(max(1, (ix.entries*per+lineRows-1)/lineRows))
-	if step := uint64(1) << max(0, bits.Len64(lines)-3); step > 1 {
-		lines = (lines + step - 1) / step * step
-	}
-	return shape{lines: lines, hashBits: ix.hashBits()}
+	return 0
 }
 
-// without copies the state, leaving a block out.
-func (d *Directory[B]) without(block B) *directoryState[B] {
-	old := d.state.Load()
-	if old == nil {
-		return &directoryState[B]{}
+// copy returns the state to change: runs are replaced, not changed.
+func (d *Directory[B]) copy() *directoryState[B] {
+	s := &directoryState[B]{}
+	if old := d.state.Load(); old != nil {
+		s.runs, s.always = slices.Clone(old.runs), slices.Clone(old.always)
 	}
-	s := &directoryState[B]{groups: slices.Clone(old.groups), always: slices.Clone(old.always)}
-	s.always = slices.DeleteFunc(s.always, func(b B) bool { return b == block })
-	for i, g := range s.groups {
-		for c := range columns {
-			if g.used>>c&1 == 1 && g.blocks[c] == block {
-				s.groups[i] = g.drop(c)
-			}
-		}
-	}
-	s.groups = slices.DeleteFunc(s.groups, func(g *group[B]) bool { return g.used == 0 })
 	return s
 }
 
-// room returns a copy of a group of the shape with a free column and its
-// index, or a new group and -1.
-func (s *directoryState[B]) room(sh shape) (*group[B], int) {
-	for i, g := range s.groups {
-		if g.shape == sh && g.used != 1<<columns-1 {
-			c := *g
-			c.table = slices.Clone(g.table)
-			return &c, i
+// bound moves runs out of memory, the largest first, until the rest fits.
+func (d *Directory[B]) bound(s *directoryState[B]) {
+	most := d.MaxBytes
+	if most <= 0 {
+		most = DefaultMaxBytes
+	}
+	for s.bytes() > most {
+		at := 0
+		for i, r := range s.runs {
+			if r.bytes() > s.runs[at].bytes() {
+				at = i
+			}
+		}
+		if spilled := s.runs[at].spill(d.Spill); spilled != nil && spilled.bytes() < s.runs[at].bytes() {
+			s.runs[at] = spilled
+			continue
+		}
+		for i, b := range s.runs[at].blocks {
+			if s.runs[at].live[i] {
+				s.always = append(s.always, b)
+			}
+		}
+		s.runs = slices.Delete(s.runs, at, at+1)
+	}
+}
+
+func (s *directoryState[B]) bytes() (n int64) {
+	for _, r := range s.runs {
+		n += r.bytes()
+	}
+	return n
+}
+
+func (s *directoryState[B]) remove(block B) {
+	if at := slices.Index(s.always, block); at >= 0 {
+		s.always = slices.Delete(s.always, at, at+1)
+		return
+	}
+	for i, r := range s.runs {
+		n := slices.Index(r.blocks, block)
+		if n < 0 || !r.live[n] {
+			continue
+		}
+		if r.alive == 1 {
+			s.runs = slices.Delete(s.runs, i, i+1)
+		} else {
+			s.runs[i] = r.without(n)
+		}
+		return
+	}
+}
+
+// settle rids runs of the ids of blocks that are gone, and joins runs until
+// there are fewer than fan of like size. Only runs that know equally many bits of
+// hashes are joined: an index that is cut to the bits of a lesser one names more
+// blocks wrongly.
+func (s *directoryState[B]) settle() {
+	for _, r := range slices.Clone(s.runs) {
+		if 2*r.alive <= len(r.blocks) {
+			s.join([]*run[B]{r})
 		}
 	}
-	return &group[B]{shape: sh, table: make([]byte, sh.lines*lineRows)}, -1
-}
-
-func (g *group[B]) drop(column int) *group[B] {
-	c := *g
-	var none B
-	c.blocks[column] = none
-	c.used &^= 1 << column
-	c.table = slices.Clone(g.table)
-	for i := range c.table {
-		c.table[i] &^= 1 << column
-	}
-	return &c
-}
-
-// rows returns the line of an id and four rows within it. Only the hash bits
-// that the index knows count; lower ones must be ignored, so that what was
-// added from an index and what is asked by a whole hash agree.
-func (g *group[B]) rows(hash uint64) (line []byte, rows uint64) {
-	hash = hash >> (64 - g.shape.hashBits) << (64 - g.shape.hashBits)
-	hi, lo := bits.Mul64(hash, g.shape.lines)
-	return g.table[hi*lineRows : hi*lineRows+lineRows], lo * 0x9e3779b97f4a7c15
-}
-
-func (g *group[B]) set(hash uint64, column int) {
-	line, rows := g.rows(hash)
-	for range probes {
-		line[rows>>58] |= 1 << column
-		rows <<= 6
+	type tier struct{ hashBits, size int }
+	for joined := true; joined; {
+		joined = false
+		tiers := map[tier][]*run[B]{}
+		for _, r := range s.runs {
+			if n := r.index.entries; n < maxRunEntries/fan && r.index.data != nil { // a spilled one stays
+				t := tier{r.index.hashBits(), bits.Len(uint(n)) / 2}
+				tiers[t] = append(tiers[t], r)
+			}
+		}
+		for _, group := range tiers {
+			joined = len(group) >= fan && s.join(group) || joined
+		}
 	}
 }
 
-func (g *group[B]) probe(hash uint64) uint8 {
-	line, rows := g.rows(hash)
-	hit := g.used
-	for range probes {
-		hit &= line[rows>>58]
-		rows <<= 6
+// join puts one run in place of several.
+func (s *directoryState[B]) join(group []*run[B]) bool {
+	joined, err := joinRuns(group)
+	if err != nil {
+		return false // they go on as they are
 	}
-	return hit
+	s.runs = slices.DeleteFunc(s.runs, func(r *run[B]) bool { return slices.Contains(group, r) })
+	s.runs = append(s.runs, joined)
+	return true
 }

@@ -8,7 +8,7 @@
 // which keeps only a small directory in memory) reads them back, and Pages
 // answers out of one superbucket of some 700 bytes. Merge joins the indexes of
 // blocks whose pages are put one behind the other. Above the blocks, a
-// Directory holds a filter of every block, eight blocks to a cache line.
+// Directory joins the indexes of all of them into few, from ids to blocks.
 //
 // An answer may name a page or a block too many, at a rate that is documented
 // and measured; it never leaves one out. Damage is found by checksum and is an

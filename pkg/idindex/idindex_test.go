@@ -213,65 +213,6 @@ func TestIndexOfVersion1StaysReadable(t *testing.T) {
 	require.Equal(t, data, now, "the format changed: raise its version")
 }
 
-// TestDirectoryAgainstModel adds and removes blocks at random.
-func TestDirectoryAgainstModel(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	var d Directory[string]
-	model := map[string][]uint64{}
-	for step := range 120 {
-		name := fmt.Sprint("block", rng.IntN(40))
-		if rng.IntN(4) == 0 {
-			d.Remove(name)
-			delete(model, name)
-		} else {
-			b := &Builder{FingerprintBits: 8 + rng.IntN(3)}
-			var hashes []uint64
-			for range rng.IntN(400) {
-				h := rng.Uint64()
-				hashes = append(hashes, h)
-				b.Add(h, uint32(rng.IntN(9)))
-			}
-			ix, _ := build(t, b)
-			require.NoError(t, d.Add(name, ix))
-			model[name] = hashes
-		}
-		require.Equal(t, len(model), d.Len())
-		for name, hashes := range model {
-			for i := step % 7; i < len(hashes); i += 7 {
-				if !slices.Contains(d.Candidates(hashes[i], nil), name) {
-					t.Fatalf("block %s is no candidate for a hash of its own", name)
-				}
-			}
-		}
-	}
-	for name := range model {
-		d.Remove(name)
-	}
-	require.Empty(t, d.Candidates(rng.Uint64(), nil))
-	require.Zero(t, d.Bytes())
-}
-
-func TestDirectoryKeepsBlocksWithoutIndexAsCandidates(t *testing.T) {
-	var d Directory[int]
-	require.Empty(t, d.Candidates(1, nil))
-	var b Builder
-	b.Add(1, 1)
-	_, data := build(t, &b)
-	bad := slices.Clone(data)
-	bad[len(bad)-1] ^= 1
-	ix, err := Open(bad)
-	require.NoError(t, err)
-	require.ErrorIs(t, d.Add(1, ix), ErrCorrupt)
-	d.AddUnknown(2)
-	require.Equal(t, []int{1, 2}, d.Candidates(12345, nil))
-	good, err := Open(data)
-	require.NoError(t, err)
-	require.NoError(t, d.Add(1, good))
-	require.Equal(t, []int{2}, d.Candidates(1<<63, nil))
-}
-
 func FuzzOpen(f *testing.F) {
 	for _, n := range []int{0, 1, 300} {
 		var b Builder

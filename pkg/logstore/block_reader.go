@@ -25,7 +25,7 @@ type blockReader struct {
 	gen   uint32
 	// applied are the deletions that were carried out when the block was written.
 	applied []string
-	keys    map[string]string // see keyNames
+	names   map[string]string // see keyNames
 	cache   *cache
 	pages   vfs.File
 	ids     vfs.File // the id index, of which only the directory is held in memory
@@ -36,8 +36,9 @@ type blockReader struct {
 	onGone  func(*blockReader)
 	damage  sync.Once // damage is logged once a block
 
-	dir   *idindex.Directory[*blockReader] // of the tenant; nil while written
-	inDir atomic.Bool
+	dir     *idindex.Directory[*blockReader] // of the tenant; nil while written
+	inDir   atomic.Bool
+	verdict atomic.Pointer[verdict]
 }
 
 // directory is the decoded directory of a block.
@@ -66,7 +67,7 @@ func openBlock(fsys vfs.FS, b *block.Block, c *cache) (*blockReader, error) {
 		_, err = b.Stat("deleted", &r.applied)
 	}
 	if err == nil {
-		_, err = b.Stat("keys", &r.keys)
+		_, err = b.Stat("names", &r.names)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), ids.Close())

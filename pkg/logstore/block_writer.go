@@ -10,6 +10,7 @@ import (
 
 	"braid/pkg/block"
 	"braid/pkg/model"
+	"braid/pkg/predicate"
 )
 
 // The files of a block. See FORMAT.md.
@@ -18,6 +19,7 @@ const (
 	directoryFile = "directory"
 	wordsFile     = "words"
 	idsFile       = "ids"
+	keysFile      = "keys"
 )
 
 const (
@@ -326,7 +328,10 @@ func (w *blockWriter) finish() (block.Meta, error) {
 	if err = errors.Join(err, w.file.Close()); err != nil {
 		return m, err
 	}
-	words, ids, err := w.index.build(len(w.pages))
+	eachStreamAttrs(w.streams, func(attrs model.Attrs) {
+		predicate.EachAttrKey(w.spec, attrs, w.index.addKey)
+	})
+	words, ids, keys, err := w.index.build(len(w.pages))
 	if err != nil {
 		return m, fmt.Errorf("cannot build the index: %w", err)
 	}
@@ -336,11 +341,14 @@ func (w *blockWriter) finish() (block.Meta, error) {
 	if err := w.out.WriteFile(idsFile, ids); err != nil {
 		return m, err
 	}
+	if err := w.out.WriteFile(keysFile, keys); err != nil {
+		return m, err
+	}
 	if err := w.out.WriteFile(directoryFile, w.directory()); err != nil {
 		return m, err
 	}
-	if keys := keyNames(w.columns, w.streams, w.spec); keys != nil {
-		if err := m.SetStat("keys", keys); err != nil {
+	if names := keyNames(w.columns, w.streams, w.spec); names != nil {
+		if err := m.SetStat("names", names); err != nil {
 			return m, err
 		}
 	}

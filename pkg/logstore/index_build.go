@@ -42,6 +42,7 @@ type term struct {
 // document of the bleve segment that build makes.
 type indexBuilder struct {
 	ids     idindex.Builder
+	keys    idindex.Builder // correlation ids alone, without pages
 	columns []blockColumn
 	kinds   []columnKinds
 
@@ -78,7 +79,7 @@ const (
 )
 
 func newIndexBuilder(columns []blockColumn) *indexBuilder {
-	b := &indexBuilder{columns: columns, kinds: make([]columnKinds, len(columns)), attrs: make([][]uint32, len(columns)), slots: make([]uint32, 1<<14)}
+	b := &indexBuilder{keys: idindex.Builder{FingerprintBits: idindex.BlockFingerprintBits}, columns: columns, kinds: make([]columnKinds, len(columns)), attrs: make([][]uint32, len(columns)), slots: make([]uint32, 1<<14)}
 	for i, c := range columns {
 		if !c.intrinsic {
 			b.kinds[i] = columnKinds{valueKind(c.name), idKind(c.ids)}
@@ -117,7 +118,7 @@ func (b *indexBuilder) addIntrinsic(page int, name string, v *vector) {
 	switch name {
 	case colTrace:
 		for i := range v.n {
-			b.ids.Add(kindTrace.HashHex([16]byte(v.fixed(i))), uint32(page))
+			b.addID(page, kindTrace.HashHex([16]byte(v.fixed(i))))
 		}
 	case colSpan:
 		for i := range v.n {
@@ -139,11 +140,21 @@ func appendOnce(list []uint32, page int) []uint32 {
 	return append(list, uint32(page))
 }
 
+// addID indexes a correlation id.
+func (b *indexBuilder) addID(page int, hash uint64) {
+	b.ids.Add(hash, uint32(page))
+	b.keys.Add(hash, 0)
+}
+
+// addKey indexes an id that a stream carries: it is found in the directory, so
+// its pages need not be known.
+func (b *indexBuilder) addKey(k model.CorrelationKey) { b.keys.Add(idKind(k.Kind).Hash(k.ID), 0) }
+
 // addIDText indexes a string that may be a correlation id: as that, or as a value
 // when it cannot be one.
 func (b *indexBuilder) addIDText(page, col int, s string) {
 	if id := canonical(b.columns[col].ids, s); id != "" {
-		b.ids.Add(b.kinds[col].id.Hash(id), uint32(page))
+		b.addID(page, b.kinds[col].id.Hash(id))
 	} else {
 		b.ids.Add(b.kinds[col].value.Hash(s), uint32(page))
 	}
@@ -181,7 +192,7 @@ func (b *indexBuilder) addIDs(page, col int, v *vector) {
 		}
 		model.EachID(v.value(i), func(text string) bool {
 			if id := canonical(kind, text); id != "" {
-				b.ids.Add(b.kinds[col].id.Hash(id), uint32(page))
+				b.addID(page, b.kinds[col].id.Hash(id))
 			}
 			return true
 		})
@@ -394,9 +405,12 @@ func (b *indexBuilder) grow() {
 }
 
 // build returns the files of the index.
-func (b *indexBuilder) build(pages int) (words, ids []byte, err error) {
+func (b *indexBuilder) build(pages int) (words, ids, keys []byte, err error) {
 	if ids, err = b.ids.Build(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	if keys, err = b.keys.Build(); err != nil {
+		return nil, nil, nil, err
 	}
 	names := make([]string, len(b.terms))
 	text := string(b.text)
@@ -410,17 +424,17 @@ func (b *indexBuilder) build(pages int) (words, ids []byte, err error) {
 	var plugin zap.ZapPlugin
 	seg, _, err := plugin.New(docs)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a segment of %d pages: %w", pages, err)
+		return nil, nil, nil, fmt.Errorf("cannot make a segment of %d pages: %w", pages, err)
 	}
 	base, ok := seg.(*zap.SegmentBase)
 	if !ok {
-		return nil, nil, fmt.Errorf("the segment is a %T", seg)
+		return nil, nil, nil, fmt.Errorf("the segment is a %T", seg)
 	}
 	var out bytes.Buffer
 	if _, err := base.WriteTo(&out); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return out.Bytes(), ids, base.Close()
+	return out.Bytes(), ids, keys, base.Close()
 }
 
 // appendFlags encodes the flags for the directory.

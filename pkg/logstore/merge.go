@@ -93,10 +93,13 @@ func (s *Store) mergeAndReplace(ctx context.Context, t *tenantState, inputs []*b
 		}
 		return
 	}
+	if merged != nil {
+		s.tellIDs(t, merged)
+	}
 	t.mu.Lock()
 	t.blocks = slices.DeleteFunc(slices.Clone(t.blocks), func(r *blockReader) bool { return slices.Contains(inputs, r) })
 	if merged != nil {
-		t.add(merged, s)
+		t.add(merged)
 	}
 	t.mu.Unlock()
 	s.metrics.merged.Add(float64(len(inputs)))

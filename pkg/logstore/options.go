@@ -37,7 +37,8 @@ type Options struct {
 	HeadMaxAge   time.Duration
 	// MemoryBudget bounds what is kept of blocks in memory between queries (page
 	// directories, dictionaries, word lists) and, as much again, what one query
-	// keeps; default 128 MiB.
+	// keeps; default 128 MiB. Half as much more goes to the ids of a tenant's
+	// blocks, before they are put into files.
 	MemoryBudget int64
 	// Compaction says which blocks are worth merging; by default blocks of full
 	// heads are left alone.

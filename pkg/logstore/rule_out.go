@@ -12,52 +12,181 @@ import (
 const maxKeyNames = 256
 
 // keyNames returns what ruling a block out by an id needs to know: for each
-// attribute name of its records the kind of id as which its values were indexed
-// ("": none). nil when there are too many names, or when a resource or scope
-// carries ids: these are not in the id index.
+// attribute name of its records, scopes and resources the kind of id as which
+// its values were indexed ("": none). nil when there are too many names.
 func keyNames(columns []blockColumn, streams []stream, spec *model.KeySpec) map[string]string {
 	out := map[string]string{}
+	note := func(name string) { out[name], _ = spec.Kind(name) }
 	for i := range columns {
 		if c := &columns[i]; !c.intrinsic {
-			out[c.name] = c.ids
+			note(c.name)
 		}
 	}
-	carries := func(a model.Attr) bool { _, ok := spec.Kind(a.Key); return ok }
-	for _, s := range streams {
-		if s.resource != nil && slices.ContainsFunc(s.resource.Attrs, carries) || s.scope != nil && slices.ContainsFunc(s.scope.Attrs, carries) {
-			return nil
+	eachStreamAttrs(streams, func(attrs model.Attrs) {
+		for i := range attrs {
+			note(attrs[i].Key)
 		}
-	}
+	})
 	if len(out) > maxKeyNames {
 		return nil
 	}
 	return out
 }
 
-// ruler rules blocks out by ids, for one query. What the directory of the
-// tenant's blocks knows of them it asks there: that is one line of memory for
-// eight blocks.
-type ruler struct {
-	spec  *model.KeySpec
-	stats *model.QueryStats
-	dir   *idindex.Directory[*blockReader]
-	// known are the blocks that were in the directory before it was asked.
-	known map[*blockReader]bool
-	may   map[uint64][]*blockReader // by hash: the blocks that may hold it
+func eachStreamAttrs(streams []stream, yield func(model.Attrs)) {
+	for _, s := range streams {
+		if s.resource != nil {
+			yield(s.resource.Attrs)
+		}
+		if s.scope != nil {
+			yield(s.scope.Attrs)
+		}
+	}
 }
 
-func newRuler(t *tenantState, blocks []*blockReader, spec *model.KeySpec, stats *model.QueryStats) *ruler {
-	u := &ruler{spec: spec, stats: stats, dir: &t.ids, known: make(map[*blockReader]bool, len(blocks)), may: map[uint64][]*blockReader{}}
-	for _, b := range blocks {
-		u.known[b] = b.inDir.Load()
+// tellIDs puts the ids of blocks into the tenant's directory: before the blocks
+// are seen by queries, so that what the directory does not name has the id in no
+// block that it was told of. A block whose ids cannot be read is asked each time.
+func (s *Store) tellIDs(t *tenantState, blocks ...*blockReader) {
+	var list []idindex.Entry[*blockReader]
+	for _, r := range blocks {
+		r.onGone, r.dir = s.blockGone, &t.ids
+		if _, has := r.block.File(keysFile); !has || r.names == nil {
+			continue
+		}
+		data, err := r.block.ReadFile(s.opts.FS, keysFile)
+		if err == nil {
+			var ix *idindex.Index
+			if ix, err = idindex.Open(data); err == nil {
+				list = append(list, idindex.Entry[*blockReader]{Block: r, Index: ix})
+			}
+		}
+		if err != nil {
+			s.noteDamage(r, err)
+		}
 	}
-	return u
+	if len(list) == 0 {
+		return
+	}
+	if err := t.ids.AddAll(list); err != nil {
+		s.opts.Logger.Warn("cannot read the ids of a block; it is looked at for every id", "tenant", t.id, "err", err)
+	}
+	for _, e := range list {
+		e.Block.inDir.Store(true)
+	}
+}
+
+// verdict says, for one key spec, whether the directory's word on a block holds.
+type verdict struct {
+	spec *model.KeySpec
+	sure bool
+}
+
+// sure reports whether a block has no id that the directory does not name it
+// for: all attributes that carry ids now were indexed as what they carry.
+func (r *blockReader) sure(spec *model.KeySpec) bool {
+	if !r.inDir.Load() {
+		return false
+	}
+	if v := r.verdict.Load(); v != nil && v.spec == spec {
+		return v.sure
+	}
+	v := &verdict{spec: spec, sure: true}
+	for name, was := range r.names {
+		if kind, ok := spec.Kind(name); ok && kind != was {
+			v.sure = false
+		}
+	}
+	r.verdict.Store(v)
+	return v.sure
+}
+
+// ruler rules blocks out by ids, for one query, by what the directory of the
+// tenant's blocks says: no block is asked.
+type ruler struct {
+	spec *model.KeySpec
+	dir  *idindex.Directory[*blockReader]
+	may  map[uint64][]*blockReader // by hash: the blocks that may hold it
+	hash map[predicate.Expr][]uint64
+}
+
+func newRuler(t *tenantState, spec *model.KeySpec) *ruler {
+	return &ruler{spec: spec, dir: &t.ids, may: map[uint64][]*blockReader{}, hash: map[predicate.Expr][]uint64{}}
+}
+
+// blockSet is some blocks.
+type blockSet map[*blockReader]struct{}
+
+// reach returns those blocks, of the ones that the directory is sure of, that
+// may have rows for which an expression holds. narrow is false when it asks for
+// no ids: then all may.
+func (u *ruler) reach(e predicate.Expr) (blocks blockSet, narrow bool) {
+	switch e := e.(type) {
+	case predicate.And:
+		for _, x := range e {
+			if b, ok := u.reach(x); ok && (!narrow || len(b) < len(blocks)) {
+				blocks, narrow = b, true
+			}
+		}
+		return blocks, narrow
+	case predicate.Or:
+		blocks = blockSet{}
+		for _, x := range e {
+			b, ok := u.reach(x)
+			if !ok {
+				return nil, false
+			}
+			for r := range b {
+				blocks[r] = struct{}{}
+			}
+		}
+		return blocks, true
+	}
+	hashes, ok := u.hashes(e)
+	if !ok {
+		return nil, false
+	}
+	for _, h := range hashes {
+		for _, r := range u.candidates(h) {
+			if blocks == nil {
+				blocks = blockSet{}
+			}
+			blocks[r] = struct{}{}
+		}
+	}
+	return blocks, true
+}
+
+// hashes returns those of the ids that a leaf asks for; ok is false when it asks
+// for none.
+func (u *ruler) hashes(e predicate.Expr) (out []uint64, ok bool) {
+	switch x := e.(type) {
+	case predicate.Correlated:
+		if x.ID == "" {
+			return nil, false
+		}
+		if out, ok = u.hash[e]; ok {
+			return out, true
+		}
+		kinds := []string{x.Kind}
+		if x.Kind == "" {
+			kinds = u.spec.Kinds()
+		}
+		for _, k := range kinds {
+			out = append(out, idKind(k).Hash(x.ID))
+		}
+		u.hash[e] = out
+		return out, true
+	case predicate.Compare:
+		if x.Field == predicate.Intrinsic(predicate.TraceID) && x.Op == predicate.Eq && x.Value.Kind() == model.KindString {
+			return []uint64{kindTrace.Hash(x.Value.Str())}, true
+		}
+	}
+	return nil, false
 }
 
 // without returns the expression with those alternatives left out of it that no
-// row of a block satisfies, as the id index alone says; none says that nothing
-// is left. It reads nothing else, so that a look-up over all time opens only the
-// blocks that hold the id.
+// row of a block satisfies, as the directory says.
 func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
 	switch e := e.(type) {
 	case predicate.And:
@@ -66,6 +195,7 @@ func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, 
 				return nil, true
 			}
 		}
+		return e, false
 	case predicate.Or:
 		var out predicate.Or
 		for i, p := range e {
@@ -80,60 +210,18 @@ func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, 
 		if out != nil {
 			return out, len(out) == 0
 		}
-	case predicate.Correlated:
-		return e, e.ID != "" && r.sameKeys(u.spec) && u.lacks(r, correlatedKinds(e.Kind, u.spec), e.ID)
-	case predicate.Compare:
-		return e, e.Field == predicate.Intrinsic(predicate.TraceID) && e.Op == predicate.Eq && e.Value.Kind() == model.KindString &&
-			u.lacks(r, []idindex.Kind{kindTrace}, e.Value.Str())
+		return e, false
 	}
-	return e, false
-}
-
-func correlatedKinds(kind string, spec *model.KeySpec) []idindex.Kind {
-	kinds := []string{kind}
-	if kind == "" {
-		kinds = spec.Kinds()
+	hashes, ok := u.hashes(e)
+	if !ok {
+		return e, false
 	}
-	out := make([]idindex.Kind, len(kinds))
-	for i, k := range kinds {
-		out[i] = idKind(k)
-	}
-	return out
-}
-
-// sameKeys reports whether the attributes of the block carry the kinds of ids
-// that they carried when it was written.
-func (r *blockReader) sameKeys(spec *model.KeySpec) bool {
-	if r.keys == nil {
-		return false
-	}
-	for name, was := range r.keys {
-		if kind, _ := spec.Kind(name); kind != was {
-			return false
+	for _, h := range hashes {
+		if slices.Contains(u.candidates(h), r) {
+			return e, false
 		}
 	}
-	return true
-}
-
-// lacks reports whether a block has an id under none of some kinds.
-func (u *ruler) lacks(r *blockReader, kinds []idindex.Kind, id string) bool {
-	var ids *idindex.Index
-	for _, k := range kinds {
-		hash := k.Hash(id)
-		if u.known[r] && !slices.Contains(u.candidates(hash), r) {
-			continue
-		}
-		if ids == nil {
-			var err error
-			if ids, err = r.idIndex(u.stats); err != nil {
-				return false
-			}
-		}
-		if pages, err := ids.Pages(hash, nil); err != nil || len(pages) > 0 {
-			return false
-		}
-	}
-	return true
+	return e, true
 }
 
 func (u *ruler) candidates(hash uint64) []*blockReader {

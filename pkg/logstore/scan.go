@@ -78,9 +78,16 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	for _, h := range heads {
 		sc.addHead(h, filter, spec, tombs)
 	}
-	rule := newRuler(tn, blocks, spec, stats)
+	rule := newRuler(tn, spec)
+	reach, narrow := rule.reach(filter)
 	for i, b := range blocks {
 		err := ctx.Err()
+		_, reached := reach[b]
+		if narrow && !reached && b.sure(spec) {
+			stats.AddBlocks(0, 1)
+			b.release()
+			continue
+		}
 		if err == nil {
 			err = sc.addBlock(b, filter, rule, tombs)
 		}
@@ -122,9 +129,11 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, rule *ruler, tom
 	if !b.block.Overlaps(sc.rng) {
 		return skip()
 	}
-	filter, none := rule.without(b, filter)
-	if none {
-		return skip()
+	if b.sure(spec) {
+		var none bool
+		if filter, none = rule.without(b, filter); none {
+			return skip()
+		}
 	}
 	d, err := b.directory(sc.stats)
 	if err != nil {

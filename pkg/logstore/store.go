@@ -56,7 +56,8 @@ type tenantState struct {
 	failed   error         // of the last flush; nil when it went well
 	freed    chan struct{} // closed and renewed when a head leaves flushing
 
-	// ids tells which blocks may hold an id, of those whose index was read once.
+	// ids tells which blocks hold a correlation id. It has every block that some
+	// query may still look at, not only those of the list.
 	ids idindex.Directory[*blockReader]
 }
 
@@ -105,6 +106,7 @@ func (s *Store) load() error {
 		s.opts.Logger.Error("a block was set aside", "err", p)
 		s.noteLost(p)
 	}
+	opened := map[*tenantState][]*blockReader{}
 	for _, b := range l.Blocks {
 		t := s.state(b.Tenant)
 		r, err := openBlock(s.opts.FS, b, s.cache)
@@ -114,7 +116,11 @@ func (s *Store) load() error {
 			t.lost = append(t.lost, err.Error())
 			continue
 		}
-		t.add(r, s)
+		t.add(r)
+		opened[t] = append(opened[t], r)
+	}
+	for t, blocks := range opened {
+		s.tellIDs(t, blocks...)
 	}
 	return s.loadTombstones()
 }
@@ -137,8 +143,7 @@ func (s *Store) noteLost(problem error) {
 	}
 }
 
-func (t *tenantState) add(r *blockReader, s *Store) {
-	r.onGone, r.dir = s.blockGone, &t.ids
+func (t *tenantState) add(r *blockReader) {
 	t.blocks = append(t.blocks, r)
 	t.durable.Union(r.block.Positions)
 	t.lastGen = max(t.lastGen, r.gen)
@@ -154,6 +159,7 @@ func (s *Store) state(id tenant.ID) *tenantState {
 	t := s.tenants[id]
 	if t == nil {
 		t = &tenantState{id: id, plain: map[columnKey]bool{}, freed: make(chan struct{})}
+		t.ids.MaxBytes, t.ids.Spill = s.opts.MemoryBudget/2, s.spillIDs
 		s.tenants[id] = t
 	}
 	return t
@@ -308,6 +314,8 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 		if b, err = s.writeHead(context.WithoutCancel(s.ctx), t.id, h); err == nil {
 			if r, err = openBlock(s.opts.FS, b, s.cache); err != nil { // else its rows would count twice
 				err = errors.Join(err, block.Remove(s.opts.FS, b))
+			} else {
+				s.tellIDs(t, r)
 			}
 		}
 	}
@@ -321,13 +329,18 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 	} else {
 		t.flushing = slices.DeleteFunc(t.flushing, func(x *head) bool { return x == h })
 		if r != nil {
-			t.add(r, s)
+			t.add(r)
 			s.metrics.flushedRows.Add(float64(h.rows))
 			s.metrics.flushSeconds.Observe(time.Since(start).Seconds())
 		}
 	}
 	close(t.freed)
 	t.freed = make(chan struct{})
+}
+
+// spillIDs keeps ids outside of memory.
+func (s *Store) spillIDs(data []byte) (io.ReaderAt, error) {
+	return vfs.Scratch(s.opts.FS, s.opts.Dir, data)
 }
 
 // blockGone is called when the last reference to a block has gone.

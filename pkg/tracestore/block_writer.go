@@ -134,7 +134,7 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec) (*bloc
 		return nil, err
 	}
 	b := &blockBuilder{
-		w: w, file: f, pw: pw, tab: newTableBuilder(), keys: newKeyFinder(spec),
+		w: w, file: f, pw: pw, tab: newTableBuilder(), keys: newKeyFinder(spec), ids: idindex.Builder{FingerprintBits: idindex.BlockFingerprintBits},
 		colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
 	}
 	b.side.cols = cols

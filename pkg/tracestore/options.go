@@ -36,7 +36,8 @@ type Options struct {
 	HeadMaxAge time.Duration
 	// MemoryBudget, in bytes, is what the heads of all tenants (one half: the
 	// largest are flushed early) and cached sidecars (the other) aim to stay
-	// below; default 256 MiB. A tenant of which two full heads wait for the disk
+	// below; default 256 MiB. Half as much more goes to the ids of a tenant's
+	// blocks, before they are put into files. A tenant of which two full heads wait for the disk
 	// is told to try again.
 	MemoryBudget int64
 	// BlockMaxSpans bounds merged blocks; default 1,048,576.

@@ -126,7 +126,7 @@ func (p *pruner) keyEquals(e predicate.Compare) pageSet {
 // are not in the index. shared tells which kinds matter there.
 func (p *pruner) ids(kind, id string, shared func(kind string) bool) pageSet {
 	for _, n := range p.side.names {
-		if k, _ := p.spec.Kind(n); k != p.side.idKeys[n] {
+		if k, ok := p.spec.Kind(n); ok && k != p.side.idKeys[n] {
 			return nil
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // blocks only that may hold the id.
 type keyVerdict struct {
 	spec *model.KeySpec
-	// same: the attributes of the block carry the kinds of ids that they carried
-	// when it was written.
+	// same: what attributes of the block carry ids, carried ids of that kind when
+	// it was written.
 	same bool
 	// shared are the hashes of the ids that resources and scopes carry: those are
 	// not in the index. Sorted.
@@ -32,7 +32,7 @@ func (r *blockReader) keyVerdict(spec *model.KeySpec) (*keyVerdict, error) {
 	}
 	v := &keyVerdict{spec: spec, same: true}
 	for _, n := range side.names {
-		if k, _ := spec.Kind(n); k != side.idKeys[n] {
+		if k, ok := spec.Kind(n); ok && k != side.idKeys[n] {
 			v.same = false
 		}
 	}
@@ -49,12 +49,136 @@ func (r *blockReader) keyVerdict(spec *model.KeySpec) (*keyVerdict, error) {
 	return v, nil
 }
 
-// ruler rules blocks out by ids, for one view. It asks the directory of all
-// blocks first: that is one line of memory for eight of them.
+// setVerdict is what the blocks of a set together are good for: the directory
+// does not know of the ids that resources and scopes carry.
+type setVerdict struct {
+	spec   *model.KeySpec
+	unsure map[*blockReader]bool // the directory's word on them does not hold
+	shared map[uint64][]*blockReader
+}
+
+// verdict returns the verdict of a set for a spec, made once.
+func (s *blockSet) verdict(spec *model.KeySpec) *setVerdict {
+	if v := s.judged.Load(); v != nil && v.spec == spec {
+		return v
+	}
+	v := &setVerdict{spec: spec, unsure: map[*blockReader]bool{}, shared: map[uint64][]*blockReader{}}
+	for _, b := range s.blocks {
+		one, err := b.keyVerdict(spec)
+		if err != nil || !one.same {
+			v.unsure[b] = true
+			continue
+		}
+		for _, hash := range one.shared {
+			v.shared[hash] = append(v.shared[hash], b)
+		}
+	}
+	s.judged.Store(v)
+	return v
+}
+
+// ruler rules blocks out by ids, for one view, by what the directory of all
+// blocks says: no block is asked.
 type ruler struct {
-	v    *view
-	spec *model.KeySpec
-	may  map[uint64][]*blockReader // by hash: the blocks that may hold it
+	v       *view
+	spec    *model.KeySpec
+	verdict *setVerdict
+	may     map[uint64][]*blockReader // by hash: the blocks that may hold it
+	reached map[*program]*reach       // by filter
+}
+
+// reach is those blocks, of the ones that the directory is sure of, that may
+// have spans for which a filter holds; nil when it asks for no ids: then all
+// may.
+type reach map[*blockReader]struct{}
+
+func newRuler(v *view, spec *model.KeySpec) *ruler {
+	return &ruler{v: v, spec: spec, may: map[uint64][]*blockReader{}, reached: map[*program]*reach{}}
+}
+
+// rulesOut reports whether no span of a block satisfies any of some filters, as
+// far as that is told without trying their alternatives on it.
+func (u *ruler) rulesOut(b *blockReader, progs []*program) bool {
+	if len(progs) == 0 {
+		return false
+	}
+	for _, p := range progs {
+		r, known := u.reached[p]
+		if !known {
+			got := u.reach(p.expr)
+			r = &got
+			u.reached[p] = r
+		}
+		if _, may := (*r)[b]; may || *r == nil {
+			return false
+		}
+	}
+	return !u.sure().unsure[b]
+}
+
+func (u *ruler) sure() *setVerdict {
+	if u.verdict == nil {
+		u.verdict = u.v.set.verdict(u.spec)
+	}
+	return u.verdict
+}
+
+func (u *ruler) reach(e predicate.Expr) (out reach) {
+	switch e := e.(type) {
+	case predicate.And:
+		for _, x := range e {
+			if r := u.reach(x); r != nil && (out == nil || len(r) < len(out)) {
+				out = r
+			}
+		}
+	case predicate.Or:
+		out = reach{}
+		for _, x := range e {
+			r := u.reach(x)
+			if r == nil {
+				return nil
+			}
+			for b := range r {
+				out[b] = struct{}{}
+			}
+		}
+	case predicate.Correlated:
+		if e.ID == "" {
+			return nil
+		}
+		out = reach{}
+		u.eachHash(e, func(hash uint64) bool {
+			for _, b := range u.candidates(hash) {
+				out[b] = struct{}{}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// eachHash yields the hashes of an id until one is enough.
+func (u *ruler) eachHash(e predicate.Correlated, more func(hash uint64) bool) {
+	if e.Kind != "" {
+		more(hashKey(e.Kind, e.ID))
+		return
+	}
+	for _, k := range u.spec.Kinds() {
+		if !more(hashKey(k, e.ID)) {
+			return
+		}
+	}
+}
+
+// candidates returns the blocks of the set that may hold a hash.
+func (u *ruler) candidates(hash uint64) []*blockReader {
+	may, known := u.may[hash]
+	if !known {
+		may = slices.Clone(u.v.set.mayHold(&u.v.ten.dir, hash, nil))
+		may = append(may, u.sure().shared[hash]...)
+		u.may[hash] = may
+	}
+	return may
 }
 
 // without returns the expression with those alternatives left out of it that no
@@ -93,35 +217,15 @@ func (u *ruler) without(b *blockReader, e predicate.Expr) (left predicate.Expr, 
 
 // lacks reports whether a block has no span that carries an id.
 func (u *ruler) lacks(b *blockReader, e predicate.Correlated) bool {
-	if e.ID == "" {
+	if e.ID == "" || u.sure().unsure[b] {
 		return false
 	}
-	verdict, err := b.keyVerdict(u.spec)
-	if err != nil || !verdict.same {
-		return false
-	}
-	kinds := []string{e.Kind}
-	if e.Kind == "" {
-		kinds = u.spec.Kinds()
-	}
-	for _, k := range kinds {
-		hash := hashKey(k, e.ID)
-		if _, shared := slices.BinarySearch(verdict.shared, hash); shared {
-			return false
-		}
-		may, known := u.may[hash]
-		if !known {
-			may = slices.Clone(u.v.set.mayHold(&u.v.ten.dir, hash, nil))
-			u.may[hash] = may
-		}
-		if !slices.Contains(may, b) {
-			continue
-		}
-		if pages, err := b.ids.Pages(hash, nil); err != nil || len(pages) > 0 {
-			return false
-		}
-	}
-	return true
+	lacks := true
+	u.eachHash(e, func(hash uint64) bool {
+		lacks = !slices.Contains(u.candidates(hash), b)
+		return lacks
+	})
+	return lacks
 }
 
 // programs returns the filters of the selection as they are for one block, nil

@@ -49,7 +49,7 @@ type selection struct {
 	spec    *model.KeySpec
 	progs   []*program
 	leaves  int // of all programs
-	ruler   ruler
+	ruler   *ruler
 	want    *wanted
 	sources []candidateSource
 	found   candidates
@@ -82,7 +82,7 @@ type hit struct {
 }
 
 func newSelection(ctx context.Context, v *view, q *predicate.SpanQuery, spec *model.KeySpec) *selection {
-	s := &selection{ctx: ctx, v: v, q: q, spec: spec, want: newWanted(q.Project), ruler: ruler{v, spec, map[uint64][]*blockReader{}}}
+	s := &selection{ctx: ctx, v: v, q: q, spec: spec, want: newWanted(q.Project), ruler: newRuler(v, spec)}
 	for _, f := range q.Filters {
 		p := compile(f, spec)
 		p.base, s.leaves = s.leaves, s.leaves+len(p.leaves)

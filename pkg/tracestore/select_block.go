@@ -29,7 +29,7 @@ type blockSource struct {
 // blockSource returns nil when no span of the block can match.
 func (s *selection) blockSource(b *blockReader) *blockSource {
 	var progs []*program
-	if b.Overlaps(s.q.Range) {
+	if b.Overlaps(s.q.Range) && !s.ruler.rulesOut(b, s.progs) {
 		progs = s.programs(b)
 	}
 	if progs == nil && len(s.progs) > 0 {

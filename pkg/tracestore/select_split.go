@@ -29,7 +29,7 @@ type splitTrace struct {
 
 func (s *selection) splitSource() candidateSource {
 	src := &splitSource{sel: s, sieve: s.v.sieve(s.q.Range, s.progs, s.q.Require)}
-	src.sieve.ruler = &s.ruler
+	src.sieve.ruler = s.ruler
 	if src.list = s.v.splitTraces(s.ctx, src.sieve); len(src.list) == 0 {
 		return nil
 	}
@@ -125,7 +125,7 @@ func (v *view) splitsFound(in *sieve) (ids traceSet, ok bool) {
 // may hold in a range. Traces that follow each other in a block share pages.
 func (v *view) eachWhole(ctx context.Context, in model.TimeRange, prog *program, yield func(*model.SpanRow, *model.TraceFacts)) {
 	sv := v.sieve(in, []*program{prog}, nil)
-	sv.ruler = &ruler{v, prog.spec, map[uint64][]*blockReader{}}
+	sv.ruler = newRuler(v, prog.spec)
 	for _, tr := range v.splitTraces(ctx, sv) {
 		if ctx.Err() != nil {
 			return

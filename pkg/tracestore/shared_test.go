@@ -126,7 +126,7 @@ func TestLookUpLooksAtSplitTracesOfItsPagesOnly(t *testing.T) {
 	looked := func(f predicate.Expr) (found, looked int) {
 		prog := compile(f, m.s.opts.KeySpec())
 		in := v.sieve(model.TimeRange{}, []*program{prog}, nil)
-		in.ruler = &ruler{v, prog.spec, map[uint64][]*blockReader{}}
+		in.ruler = newRuler(v, prog.spec)
 		for _, tr := range v.splitTraces(context.Background(), in) {
 			if in.may(tr.refs, true) {
 				found++

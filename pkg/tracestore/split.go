@@ -205,6 +205,9 @@ func (s *sieve) ruledOut(b *blockReader) bool {
 	if s.ruler == nil || len(s.progs) == 0 {
 		return false
 	}
+	if s.ruler.rulesOut(b, s.progs) {
+		return true
+	}
 	for _, p := range s.progs {
 		if _, none := s.ruler.without(b, p.expr); !none {
 			return false

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"braid/internal/vfs"
@@ -85,6 +87,9 @@ func (s *Store) load(ctx context.Context) error {
 			s.setAside(b, err)
 			continue
 		}
+		if _, err := r.keyVerdict(s.opts.KeySpec()); err != nil { // now that its sidecar is at hand
+			s.opts.Logger.Warn("cannot tell which ids a block of spans has; it is looked at for every id", "tenant", b.Tenant, "block", b.ID, "error", err)
+		}
 		found[b.Tenant] = append(found[b.Tenant], r)
 	}
 	for t, blocks := range found {
@@ -119,6 +124,7 @@ func (s *Store) tenant(t tenant.ID, create bool) *tenantStore {
 	defer s.mu.Unlock()
 	if ten = s.tenants[t]; ten == nil {
 		ten = &tenantStore{store: s, id: t, set: &blockSet{split: traceSet{}}}
+		ten.dir.MaxBytes, ten.dir.Spill = s.opts.MemoryBudget/2, s.spillIDs
 		s.tenants[t] = ten
 	}
 	return ten
@@ -178,6 +184,11 @@ func (s *Store) closeBlocks() {
 	}
 }
 
+// spillIDs keeps ids outside of memory.
+func (s *Store) spillIDs(data []byte) (io.ReaderAt, error) {
+	return vfs.Scratch(s.opts.FS, s.opts.Dir, data)
+}
+
 func (s *Store) newID() (block.ID, error) { return block.NewID(s.opts.Now(), rand.Reader) }
 
 // tenantStore is one tenant's spans.
@@ -220,9 +231,10 @@ type blockSet struct {
 	has       map[*blockReader]bool
 	positions model.PositionSet
 	// split holds the traces of which more than one block has spans.
-	split traceSet
-	gen   uint64
-	spots spotMemo
+	split  traceSet
+	gen    uint64
+	spots  spotMemo
+	judged atomic.Pointer[setVerdict]
 }
 
 // mayHold returns the blocks of the set that may hold a trace, by id, in the
@@ -262,11 +274,13 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 		set.positions.Union(b.Positions)
 		set.has[b] = true
 	}
-	for _, b := range added {
+	list := make([]idindex.Entry[*blockReader], len(added))
+	for i, b := range added {
 		b.forget = func() { t.dir.Remove(b) }
-		if err := t.dir.Add(b, b.ids); err != nil {
-			t.store.opts.Logger.Warn("cannot read the id index of a block of spans; it is looked at for every trace", "tenant", t.id, "block", b.ID, "error", err)
-		}
+		list[i] = idindex.Entry[*blockReader]{Block: b, Index: b.ids}
+	}
+	if err := t.dir.AddAll(list); err != nil {
+		t.store.opts.Logger.Warn("cannot read the id index of a block of spans; it is looked at for every trace", "tenant", t.id, "error", err)
 	}
 	set.split = t.splits(old, set, added)
 	t.mu.Lock()

@@ -58,7 +58,7 @@ var (
 // writeExemplarBlock writes a block and makes it durable. all is sorted here.
 func writeExemplarBlock(path string, all []*activeSeries, hashes func(*model.Exemplar) []uint64) error {
 	sort.SliceStable(all, func(i, j int) bool { return compareLabels(all[i].labels, all[j].labels) < 0 })
-	w := blockWriter{out: []byte(exemplarBlockMagic), minT: 1<<63 - 1, maxT: -1 << 63}
+	w := blockWriter{out: []byte(exemplarBlockMagic), ids: idindex.Builder{FingerprintBits: idindex.BlockFingerprintBits}, minT: 1<<63 - 1, maxT: -1 << 63}
 	for i, s := range all {
 		if i > 0 && compareLabels(s.labels, all[i-1].labels) == 0 {
 			w.merge(s, hashes)

@@ -211,12 +211,13 @@ func (s *exemplarStore) gather(ctx context.Context, q *predicate.ExemplarQuery) 
 			return nil, fmt.Errorf("%w: more than %d exemplars answer: narrow the time range or the series", model.ErrTooMuch, maxExemplarRows)
 		}
 	}
+	having := s.having(f)
 	for i := len(s.blocks) - 1; i >= 0; i-- {
 		b := s.blocks[i]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if !q.Range.Overlaps(b.minT, b.maxT) {
+		if !q.Range.Overlaps(b.minT, b.maxT) || having != nil && !having[b] {
 			q.Stats.AddBlocks(0, 1)
 			continue
 		}
@@ -231,6 +232,21 @@ func (s *exemplarStore) gather(ctx context.Context, q *predicate.ExemplarQuery) 
 		}
 	}
 	return rows, nil
+}
+
+// having returns the blocks that hold the id asked for, as the directory says;
+// nil when none is asked for.
+func (s *exemplarStore) having(f *exemplarFilter) map[*exemplarBlock]bool {
+	if f.hashes == nil {
+		return nil
+	}
+	out := map[*exemplarBlock]bool{}
+	for _, h := range f.hashes {
+		for _, b := range s.ids.Candidates(h, nil) {
+			out[b] = true
+		}
+	}
+	return out
 }
 
 // gather collects the rows of a block that answer.

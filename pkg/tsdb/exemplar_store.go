@@ -38,6 +38,7 @@ type exemplarStore struct {
 	held   int                      // exemplars in memory
 	since  time.Time                // when the log was begun
 	blocks []*exemplarBlock
+	ids    idindex.Directory[*exemplarBlock] // of the blocks
 	minute int64
 	taken  int // in the minute
 	rand   *rand.Rand
@@ -115,6 +116,7 @@ func (s *exemplarStore) openFiles() (number int, err error) {
 		return 0, err
 	}
 	s.number = 1
+	var opened []idindex.Entry[*exemplarBlock]
 	for _, e := range entries {
 		var n int
 		name := e.Name()
@@ -132,11 +134,13 @@ func (s *exemplarStore) openFiles() (number int, err error) {
 				continue
 			}
 			s.blocks = append(s.blocks, b)
+			opened = append(opened, idindex.Entry[*exemplarBlock]{Block: b, Index: b.index})
 			s.number = max(s.number, n+1)
 		case ".log":
 			s.number = max(s.number, n)
 		}
 	}
+	_ = s.ids.AddAll(opened) // a block with damaged ids is asked for each, and says so
 	// A log whose block is whole was about to be removed.
 	for _, b := range s.blocks {
 		_ = os.Remove(strings.TrimSuffix(b.path, ".blk") + ".log")
@@ -344,6 +348,7 @@ func (s *exemplarStore) maintain(now time.Time, before int64) error {
 			kept = append(kept, b)
 			continue
 		}
+		s.ids.Remove(b)
 		err = errors.Join(err, b.file.Close(), os.Remove(b.path))
 	}
 	s.blocks = kept
@@ -376,6 +381,7 @@ func (s *exemplarStore) seal(now time.Time) error {
 	old := s.log
 	s.log, s.number, s.since = next, s.number+1, now
 	s.blocks = append(s.blocks, b)
+	_ = s.ids.Add(b, b.index) // as when it is opened
 	s.reset()
 	return errors.Join(old.close(), os.Remove(old.path), syncDir(s.dir))
 }

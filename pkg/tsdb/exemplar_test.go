@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,6 +89,48 @@ func TestExemplarsAreFoundBySeriesAndIDAndSurvive(t *testing.T) {
 	require.Len(t, exemplarsOf(t, s, predicate.ExemplarQuery{}), 4, "what came again is in the log")
 	require.NoError(t, ex.maintain(t0.Add(sealAge), at(1)))
 	require.Empty(t, exemplarsOf(t, s, predicate.ExemplarQuery{}))
+}
+
+// TestAnIDIsLookedUpInTheBlocksThatHaveIt: of many blocks, across a restart and
+// retention, only those that hold the id are opened.
+func TestAnIDIsLookedUpInTheBlocksThatHaveIt(t *testing.T) {
+	o := testOptions(t.TempDir())
+	s := openTest(t, o)
+	const blocks = 12
+	for i := range blocks {
+		m := counter("c", model.Point{Time: at(i), Value: 1, Exemplars: []model.Exemplar{
+			{Time: at(i), Value: float64(i), TraceID: traceID(0x100 + i)},
+			{Time: at(i), Value: float64(i) + 0.5, TraceID: traceID(0x200 + i/4)}}})
+		push(t, s, batch(res("service.name", "x"), m))
+		require.NoError(t, s.lookup(tenant.Default).exemplars.maintain(t0.Add(time.Duration(i+1)*sealAge), 0))
+	}
+	check := func(s *Store, from int) {
+		t.Helper()
+		require.Len(t, s.lookup(tenant.Default).exemplars.blocks, blocks-from)
+		ask := func(id model.TraceID, want int) {
+			t.Helper()
+			stats := &model.QueryStats{}
+			require.Len(t, exemplarsOf(t, s, predicate.ExemplarQuery{ID: id.String(), Stats: stats}), want)
+			require.EqualValues(t, want, stats.Blocks.Load(), "blocks opened")
+		}
+		for i := range blocks {
+			want := 1
+			if i < from {
+				want = 0
+			}
+			ask(traceID(0x100+i), want)
+		}
+		for i := range blocks / 4 {
+			ask(traceID(0x200+i), max(0, 4-max(0, from-4*i)))
+		}
+		ask(traceID(0x999), 0)
+	}
+	check(s, 0)
+	require.NoError(t, s.Close())
+	s = openTest(t, o)
+	check(s, 0)
+	require.NoError(t, s.lookup(tenant.Default).exemplars.maintain(t0, at(5)))
+	check(s, 5)
 }
 
 func TestAWindowKeepsExtremesFailuresAndSome(t *testing.T) {

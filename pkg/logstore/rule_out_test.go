@@ -1,0 +1,144 @@
+package logstore
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+)
+
+// manyLogs is a store of many blocks beside a plain list of what is in it. Block
+// k has records of requests k-1 and k, of an order that its resource names, and
+// one in five has a user of all.
+type manyLogs struct {
+	t *testing.T
+	s *Store
+	o Options
+	p *plainStore
+}
+
+func (m *manyLogs) fill(blocks int) {
+	for k := range blocks {
+		l := &model.Logs{Batches: []model.LogBatch{{
+			Resource: &model.Resource{Attrs: model.Attrs{{Key: "order.id", Value: model.String(fmt.Sprint("o-", k/3))}, {Key: "session.id", Value: model.String(fmt.Sprint("s-", k/2))}}},
+			Scope:    &model.Scope{}}}}
+		for i := range 2 {
+			r := model.LogRecord{Time: testNow + int64(k)*1e9, Body: model.String(fmt.Sprint("record ", i)),
+				Attrs: model.Attrs{{Key: "request.id", Value: model.String(fmt.Sprint("r-", k-i))}}}
+			r.TraceID[15], r.TraceID[14] = byte(k-i), 1
+			if k%5 == 0 {
+				r.Attrs = append(r.Attrs, model.Attr{Key: "user.id", Value: model.String("everybody")})
+			}
+			l.Batches[0].Records = append(l.Batches[0].Records, r)
+		}
+		m.p.add(l)
+		mustAppend(m.t, m.s, "t", 0, l)
+		require.NoError(m.t, m.s.Flush(bg))
+	}
+}
+
+// check looks every id up, known and unknown, alone and among others. When exact,
+// no more blocks may be opened than have rows that answer.
+func (m *manyLogs) check(blocks int, exact bool) {
+	m.t.Helper()
+	var filters []predicate.Expr
+	var nearly predicate.Or
+	for k := -1; k <= blocks; k++ {
+		nearly = append(nearly, predicate.Correlated{ID: fmt.Sprint("R-", k)}, predicate.Correlated{Kind: "no such", ID: "r-1"})
+		trace := model.TraceID{14: 1, 15: byte(k)}.String()
+		filters = append(filters, predicate.Correlated{Kind: model.KeyRequest, ID: fmt.Sprint("r-", k)}, predicate.Correlated{ID: fmt.Sprint("s-", k)},
+			predicate.Correlated{Kind: model.KeyTrace, ID: trace}, predicate.Correlated{Kind: "order", ID: fmt.Sprint("o-", k)},
+			predicate.Compare{Field: predicate.Intrinsic(predicate.TraceID), Op: predicate.Eq, Value: model.String(trace)},
+			predicate.And{predicate.Correlated{ID: "everybody"}, predicate.Or{predicate.Correlated{ID: fmt.Sprint("r-", k)}, predicate.Correlated{ID: trace}}})
+	}
+	filters = append(filters, predicate.Correlated{Kind: model.KeyUser, ID: "everybody"}, nearly, predicate.Or{},
+		append(slices.Clone(nearly), predicate.Correlated{ID: "r-3"}, predicate.Correlated{ID: "r-20"}))
+	spec := m.o.KeySpec()
+	m.p.spec = spec
+	for _, f := range filters {
+		q := &predicate.LogQuery{Tenant: "t", Filter: f, Order: predicate.OldestFirst, Stats: &model.QueryStats{}}
+		want := m.p.selectLogs(q)
+		requireRows(m.t, want, collectRows(m.t, m.s, q), fmt.Sprint(f))
+		if exact {
+			need := map[int64]bool{} // each time is a block
+			for i := range want {
+				need[want[i].Time] = true
+			}
+			require.LessOrEqual(m.t, int(q.Stats.Blocks.Load()), len(need), "%v", f)
+		}
+	}
+}
+
+// TestAnIDIsLookedUpInTheBlocksThatHaveIt: no more are opened than have it,
+// whether their ids are in memory or were put out of it; and the answer is that
+// of a plain list after a restart, deletions, merges and retention, and when
+// kinds of ids are switched on and off.
+func TestAnIDIsLookedUpInTheBlocksThatHaveIt(t *testing.T) {
+	for name, budget := range map[string]int64{"in memory": 0, "spilled": 2048} {
+		t.Run(name, func(t *testing.T) {
+			withOrders := map[string][]string{"order": {"order.id"}}
+			for kind, names := range model.DefaultKeyAttributes {
+				withOrders[kind] = names
+			}
+			spec, now := model.NewKeySpec(nil), time.Unix(0, testNow)
+			o := testOptions(t.TempDir())
+			o.KeySpec, o.MemoryBudget = func() *model.KeySpec { return spec }, budget
+			o.Retention, o.Now = time.Hour, func() time.Time { return now }
+			const blocks = 30
+			m := &manyLogs{t: t, o: o, s: openTest(t, o), p: &plainStore{}}
+			m.fill(blocks)
+			tn := m.s.lookup("t")
+			require.Equal(t, blocks, tn.ids.Len())
+			if budget > 0 {
+				require.LessOrEqual(t, tn.ids.Bytes(), budget)
+			}
+			m.check(blocks, true)
+			reopen := func() {
+				require.NoError(t, m.s.Close())
+				m.s = openTest(t, o)
+				tn = m.s.lookup("t")
+			}
+			reopen()
+			require.Equal(t, blocks, tn.ids.Len())
+			m.check(blocks, true)
+
+			spec = model.NewKeySpec(withOrders) // old blocks know nothing of orders
+			m.check(blocks, false)
+			spec = model.NewKeySpec(map[string][]string{model.KeyRequest: {"request.id"}})
+			m.check(blocks, true) // fewer kinds: what is left is where it was
+			spec = model.NewKeySpec(nil)
+
+			gone := predicate.Correlated{ID: "r-7"}
+			_, err := m.s.Delete(bg, Deletion{Tenant: "t", Filter: gone})
+			require.NoError(t, err)
+			m.p.rows = slices.DeleteFunc(m.p.rows, func(r model.LogRow) bool {
+				return predicate.Eval(gone, predicate.LogRow{LogRow: &r, Spec: spec})
+			})
+			m.check(blocks, false)
+			spec = model.NewKeySpec(withOrders)
+			mergeAll(t, m.s)
+			m.check(blocks, false)
+			require.Equal(t, 1, tn.ids.Len(), "the blocks that were merged are forgotten")
+			m.fill(4) // beside the merged one, with orders
+			m.check(blocks, false)
+			reopen()
+			m.check(blocks, false)
+			require.Equal(t, 5, tn.ids.Len())
+			stats := &model.QueryStats{}
+			require.Len(t, collectRows(t, m.s, &predicate.LogQuery{Tenant: "t", Filter: predicate.Correlated{ID: "o-9"}, Stats: stats}), 6)
+			require.EqualValues(t, 1, stats.Blocks.Load(), "resources' ids are in the directory")
+
+			now = now.Add(2 * time.Hour)
+			m.s.Maintain(bg)
+			m.p.rows = nil
+			m.check(blocks, true)
+			require.Zero(t, tn.ids.Len())
+			require.NoError(t, m.s.Close())
+		})
+	}
+}
