@@ -37,7 +37,7 @@ var parts = []struct {
 	name string
 	run  func(context.Context, *settings) error
 }{
-	{"load", load}, {"lookup", lookup}, {"curve", curve}, {"join", join}, {"outliers", outliers}, {"ingest", ingestCost},
+	{"load", load}, {"lookup", lookup}, {"curve", curve}, {"heads", heads}, {"join", join}, {"outliers", outliers}, {"ingest", ingestCost},
 }
 
 func run(ctx context.Context) error {
@@ -46,7 +46,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&s.records, "records", 20_000_000, "spans and log records together")
 	flag.IntVar(&s.blocks, "blocks", 200, "blocks of each of the two stores")
 	flag.IntVar(&s.lookups, "lookups", 400, "look-ups of each kind")
-	only := flag.String("parts", "load,lookup,curve,join,outliers,ingest", "what to run, in this order")
+	only := flag.String("parts", "load,lookup,curve,heads,join,outliers,ingest", "what to run, in this order")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of all parts here")
 	flag.Parse()
 	if s.dir == "" {

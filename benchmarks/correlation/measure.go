@@ -176,6 +176,57 @@ func curve(ctx context.Context, s *settings) error {
 	return nil
 }
 
+// heads asks while everything is in memory still, and while more comes: a
+// hundred records between two look-ups.
+func heads(ctx context.Context, s *settings) error {
+	dir := filepath.Join(s.dir, "heads")
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	st, err := openStores(dir, model.NewKeySpec(nil))
+	if err != nil {
+		return err
+	}
+	g, pos := newGenerator(), model.Position(0)
+	n := min(24_000, s.requests()) // 120,000 spans and as many records: heads that are nearly full
+	if err := st.append(ctx, g, 0, n, &pos); err != nil {
+		return err
+	}
+	header(fmt.Sprintf("look-ups in heads of %d spans and %d records", n*hops, n*hops))
+	r := rand.New(rand.NewPCG(7, 7))
+	arrive := func() error {
+		n += 10
+		c0 := cpu()
+		defer func() { aside += cpu() - c0 }()
+		return st.append(ctx, g, n-10, n, &pos)
+	}
+	if err := measure(ctx, "known id, the first", 1, func(int) (time.Duration, error) {
+		return ask(ctx, st.finder, makeRequest(r.IntN(n)).id, hops)
+	}); err != nil {
+		return err
+	}
+	if err := measure(ctx, "known id", s.lookups, func(int) (time.Duration, error) {
+		if err := arrive(); err != nil {
+			return 0, err
+		}
+		return ask(ctx, st.finder, makeRequest(r.IntN(n)).id, hops)
+	}); err != nil {
+		return err
+	}
+	if err := measure(ctx, "unknown id", s.lookups, func(i int) (time.Duration, error) {
+		if err := arrive(); err != nil {
+			return 0, err
+		}
+		return ask(ctx, st.finder, unknown(r, i%2), 0)
+	}); err != nil {
+		return err
+	}
+	if err := st.close(); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
 // linkBlocks makes a folder with hard links of the first blocks of each store.
 func linkBlocks(from, to string, blocks int) error {
 	if err := os.RemoveAll(to); err != nil {

@@ -56,6 +56,16 @@ func (s *stores) close() error {
 // write appends the requests from one number to another and makes a block of
 // them in each store.
 func (s *stores) write(ctx context.Context, g *generator, from, to int, pos *model.Position) error {
+	if err := s.append(ctx, g, from, to, pos); err != nil {
+		return err
+	}
+	if err := s.traces.Flush(ctx); err != nil {
+		return err
+	}
+	return s.logs.Flush(ctx)
+}
+
+func (s *stores) append(ctx context.Context, g *generator, from, to int, pos *model.Position) error {
 	const batch = 200
 	for n := from; n < to; n += batch {
 		spans, logs := g.batch(n, min(batch, to-n))
@@ -68,10 +78,7 @@ func (s *stores) write(ctx context.Context, g *generator, from, to int, pos *mod
 			return err
 		}
 	}
-	if err := s.traces.Flush(ctx); err != nil {
-		return err
-	}
-	return s.logs.Flush(ctx)
+	return nil
 }
 
 // load fills the folder unless it is filled. A run that was stopped goes on

@@ -30,6 +30,7 @@ type head struct {
 	born      time.Time
 	chunkRows int
 	writing   bool // a flush is under way; guarded by the tenant's mu
+	ids       headIDs
 
 	mu        sync.Mutex // guards all below
 	cols      []headColumn

@@ -23,6 +23,11 @@ type manyLogs struct {
 }
 
 func (m *manyLogs) fill(blocks int) {
+	m.send(blocks, func(int) { require.NoError(m.t, m.s.Flush(bg)) })
+}
+
+// send appends, and calls after with the number of each of what would be blocks.
+func (m *manyLogs) send(blocks int, after func(k int)) {
 	for k := range blocks {
 		l := &model.Logs{Batches: []model.LogBatch{{
 			Resource: &model.Resource{Attrs: model.Attrs{{Key: "order.id", Value: model.String(fmt.Sprint("o-", k/3))}, {Key: "session.id", Value: model.String(fmt.Sprint("s-", k/2))}}},
@@ -38,7 +43,7 @@ func (m *manyLogs) fill(blocks int) {
 		}
 		m.p.add(l)
 		mustAppend(m.t, m.s, "t", 0, l)
-		require.NoError(m.t, m.s.Flush(bg))
+		after(k)
 	}
 }
 
@@ -141,4 +146,35 @@ func TestAnIDIsLookedUpInTheBlocksThatHaveIt(t *testing.T) {
 			require.NoError(t, m.s.Close())
 		})
 	}
+}
+
+// TestAnIDIsLookedUpInTheHead: while it grows, and when kinds change; chunks
+// without the id are not looked at.
+func TestAnIDIsLookedUpInTheHead(t *testing.T) {
+	spec := model.NewKeySpec(nil)
+	orders := model.NewKeySpec(map[string][]string{"order": {"order.id"}, "request": {"request.id"}, "user": {"user.id"}})
+	o := testOptions(t.TempDir())
+	o.KeySpec, o.chunkRows = func() *model.KeySpec { return spec }, 8
+	m := &manyLogs{t: t, o: o, s: openTest(t, o), p: &plainStore{}}
+	m.send(31, func(k int) {
+		switch {
+		case k%10 == 5 || k == 6:
+			m.check(31, false)
+		case k == 17:
+			spec = orders
+		case k == 28:
+			spec = model.NewKeySpec(nil)
+		}
+	})
+	m.check(31, false)
+	rows := func(id string) int64 {
+		stats := &model.QueryStats{}
+		any := predicate.Or{predicate.Correlated{ID: id}, predicate.Correlated{Kind: model.KeyUser, ID: "nobody"}}
+		collectRows(t, m.s, &predicate.LogQuery{Tenant: "t", Filter: any, Stats: stats})
+		return stats.Rows.Load()
+	}
+	require.EqualValues(t, 8, rows("r-5"))
+	require.EqualValues(t, 8, rows(m.p.rows[40].TraceID.String()))
+	require.Zero(t, rows("r-99"))
+	require.NoError(t, m.s.Close())
 }

@@ -75,11 +75,11 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	}
 	spec := s.opts.KeySpec()
 	heads, blocks, tombs := tn.snapshot()
-	for _, h := range heads {
-		sc.addHead(h, filter, spec, tombs)
-	}
 	rule := newRuler(tn, spec)
 	reach, narrow := rule.reach(filter)
+	for _, h := range heads {
+		sc.addHead(h, filter, rule, narrow, tombs)
+	}
 	for i, b := range blocks {
 		err := ctx.Err()
 		_, reached := reach[b]
@@ -104,15 +104,21 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	return sc, nil
 }
 
-func (sc *scan) addHead(h *head, filter predicate.Expr, spec *model.KeySpec, tombs []*tombstone) {
+func (sc *scan) addHead(h *head, filter predicate.Expr, rule *ruler, byID bool, tombs []*tombstone) {
 	chunks, t := h.snapshot("head")
+	spec, reach := rule.spec, reach{all: true}
+	if byID { // a query that asks for no ids costs nothing
+		if filter, reach = h.ids.narrow(filter, chunks, t, rule); !reach.all && reach.chunks.empty() {
+			return
+		}
+	}
 	p := &part{t: t, seqHi: h.gen, chunks: chunks}
 	if p.filter = compileFilter(filter, t, spec, sc.leaves); p.filter == constNode(false) {
 		return
 	}
 	p.hide = compileHidden(tombs, h.gen, nil, t, spec, sc.leaves)
 	for i, c := range chunks {
-		if c.rows > 0 && sc.rng.Overlaps(c.minT, c.maxT) {
+		if c.rows > 0 && sc.rng.Overlaps(c.minT, c.maxT) && (reach.all || reach.chunks.has(i)) {
 			sc.cands = append(sc.cands, candidate{p, i, c.minT, c.maxT})
 		}
 	}

@@ -239,17 +239,22 @@ func (s *selection) programs(b *blockReader) []*program {
 		left, none := s.ruler.without(b, p.expr)
 		some = some || !none
 		if or, ok := left.(predicate.Or); ok && len(or) < len(p.expr.(predicate.Or)) {
-			// Fewer leaves, with the numbers that the whole filter's have.
-			q := compile(left, s.spec)
-			q.base = p.base
 			if &out[0] == &s.progs[0] {
 				out = slices.Clone(s.progs)
 			}
-			out[i] = q
+			out[i] = p.less(or)
 		}
 	}
 	if !some {
 		return nil
 	}
 	return out
+}
+
+// less is a filter with fewer alternatives, for one part: it has fewer leaves,
+// with numbers that the whole filter's have.
+func (p *program) less(left predicate.Or) *program {
+	q := compile(left, p.spec)
+	q.base = p.base
+	return q
 }

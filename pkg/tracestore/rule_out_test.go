@@ -24,6 +24,11 @@ type manySpans struct {
 }
 
 func (m *manySpans) fill(blocks int) {
+	m.send(blocks, func(int) { require.NoError(m.t, m.s.Flush(context.Background())) })
+}
+
+// send appends, and calls after with the number of each of what would be blocks.
+func (m *manySpans) send(blocks int, after func(k int)) {
 	for k := range blocks {
 		res := &model.Resource{Attrs: model.Attrs{{Key: "order.id", Value: model.String(fmt.Sprint("o-", k/3))}, {Key: "session.id", Value: model.String(fmt.Sprint("s-", k/2))}}}
 		b := model.SpanBatch{Resource: res, Scope: &model.Scope{}}
@@ -41,7 +46,7 @@ func (m *manySpans) fill(blocks int) {
 		}
 		_, err := m.s.AppendSpans(context.Background(), acme, 0, &model.Spans{Batches: []model.SpanBatch{b}})
 		require.NoError(m.t, err)
-		require.NoError(m.t, m.s.Flush(context.Background()))
+		after(k)
 	}
 }
 
@@ -141,4 +146,35 @@ func TestAnIDIsLookedUpInTheBlocksThatHaveIt(t *testing.T) {
 			require.NoError(t, m.s.Close())
 		})
 	}
+}
+
+// TestAnIDIsLookedUpInTheHead: while it grows, and when kinds change; rows without the id are not looked at.
+func TestAnIDIsLookedUpInTheHead(t *testing.T) {
+	spec := model.NewKeySpec(nil)
+	orders := model.NewKeySpec(map[string][]string{"order": {"order.id"}, "request": {"request.id"}, "user": {"user.id"}})
+	m := &manySpans{t: t, o: Options{KeySpec: func() *model.KeySpec { return spec }}}
+	m.s = open(t, m.o)
+	m.send(31, func(k int) {
+		switch {
+		case k%10 == 5:
+			m.check(31, false)
+		case k == 17:
+			spec = orders
+		case k == 28:
+			spec = model.NewKeySpec(nil)
+		}
+	})
+	m.check(31, false)
+	rows := func(id string) int64 {
+		stats := &model.QueryStats{}
+		any := predicate.Or{predicate.Correlated{ID: id}, predicate.Correlated{Kind: model.KeyUser, ID: "nobody"}}
+		for _, err := range m.s.SelectSpans(context.Background(), &predicate.SpanQuery{Tenant: acme, Filters: []predicate.Expr{any}, Stats: stats}) {
+			require.NoError(t, err)
+		}
+		return stats.Rows.Load()
+	}
+	require.EqualValues(t, 2, rows("r-3"))
+	require.EqualValues(t, 2, rows(m.rows[40].TraceID.String()))
+	require.Zero(t, rows("r-99"))
+	require.NoError(t, m.s.Close())
 }

@@ -89,7 +89,7 @@ func newSelection(ctx context.Context, v *view, q *predicate.SpanQuery, spec *mo
 		s.progs = append(s.progs, p)
 	}
 	for i := range v.heads {
-		s.sources = append(s.sources, &headSource{sel: s, rows: v.heads[i]})
+		s.sources = append(s.sources, &headSource{sel: s, head: i, rows: v.heads[i]})
 	}
 	for _, b := range v.blocks {
 		if src := s.blockSource(b); src != nil {
@@ -203,9 +203,7 @@ type matcher struct {
 	any   bool
 }
 
-func (s *selection) bind(t *tables) *matcher { return s.bindTo(s.progs, t) }
-
-// bindTo is bind of filters that may have been made smaller for the part.
+// bindTo binds filters, that may have been made smaller for the part.
 func (s *selection) bindTo(progs []*program, t *tables) *matcher {
 	m := &matcher{all: len(progs) == 0, any: len(progs) == 0, yes: make([]uint64, len(t.classes)), maybe: make([]uint64, len(t.classes))}
 	for i, p := range progs {
@@ -249,6 +247,7 @@ func (s *selection) shown(hits []hit) []hit {
 // headSource finds traces in memory, all in one step.
 type headSource struct {
 	sel  *selection
+	head int // of the view
 	rows *rows
 	done bool
 	m    *matcher
@@ -260,19 +259,33 @@ func (h *headSource) bound() (int64, bool) { return math.MaxInt64, !h.done }
 func (h *headSource) advance() error {
 	h.done = true
 	s := h.sel
-	h.m, h.cur = s.bind(&h.rows.tables), &headCursor{s: h.rows}
-	s.v.stats.AddRows(int64(len(h.rows.rows)))
+	f := s.ruler.inHead(h.head, s.progs)
+	if len(f.progs) < len(s.progs) {
+		return nil
+	}
+	h.m, h.cur = s.bindTo(f.progs, &h.rows.tables), &headCursor{s: h.rows}
 	if !h.m.any {
 		return nil
 	}
 	byTrace := map[uint32][]hit{}
-	for n := range h.rows.rows {
+	try := func(n uint32) {
 		r := &h.rows.rows[n]
 		if !h.m.possible(r.class) || !s.q.Range.Contains(r.start) {
-			continue
+			return
 		}
-		if mask := h.m.mask(h.cur, uint32(n), r.class); mask != 0 || h.m.all {
-			byTrace[r.trace] = append(byTrace[r.trace], hit{uint32(n), mask})
+		if mask := h.m.mask(h.cur, n, r.class); mask != 0 || h.m.all {
+			byTrace[r.trace] = append(byTrace[r.trace], hit{n, mask})
+		}
+	}
+	if f.all {
+		s.v.stats.AddRows(int64(len(h.rows.rows)))
+		for n := range h.rows.rows {
+			try(uint32(n))
+		}
+	} else {
+		s.v.stats.AddRows(int64(len(f.rows)))
+		for _, n := range f.rows {
+			try(n)
 		}
 	}
 	for t, hits := range byTrace {

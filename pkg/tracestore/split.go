@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"slices"
 	"sync"
 
 	"braid/pkg/model"
@@ -172,7 +173,7 @@ func (s *sieve) part(r ref) *sievePart {
 	if r.head != nil {
 		p, known := s.heads[r.head]
 		if !known {
-			p = s.bind(&r.head.tables, make([]pageSet, len(s.progs)))
+			p = s.headPart(r.head)
 			s.heads[r.head] = p
 		}
 		return p
@@ -226,6 +227,16 @@ func (p *sievePart) onPage(page int) bool {
 	return len(p.pages) == 0
 }
 
+func (s *sieve) headPart(head *rows) *sievePart {
+	progs := s.progs
+	if at := slices.Index(s.v.heads, head); at >= 0 && s.ruler != nil {
+		if progs = s.ruler.inHead(at, s.progs).progs; len(progs) < len(s.progs) {
+			return nil
+		}
+	}
+	return s.bind(progs, &head.tables, make([]pageSet, len(progs)))
+}
+
 func (s *sieve) blockPart(r ref) *sievePart {
 	if !r.block.Overlaps(s.in) {
 		return nil
@@ -240,13 +251,13 @@ func (s *sieve) blockPart(r ref) *sievePart {
 	if !any {
 		return nil
 	}
-	return s.bind(&r.side.tables, pages)
+	return s.bind(s.progs, &r.side.tables, pages)
 }
 
-func (s *sieve) bind(t *tables, pages []pageSet) *sievePart {
+func (s *sieve) bind(progs []*program, t *tables, pages []pageSet) *sievePart {
 	p := &sievePart{t: t, pages: pages}
-	any := len(s.progs) == 0
-	for _, prog := range s.progs {
+	any := len(progs) == 0
+	for _, prog := range progs {
 		b := prog.bind(t)
 		p.binds = append(p.binds, b)
 		any = any || b.any

@@ -217,6 +217,7 @@ type headPart struct {
 	positions model.PositionSet
 	since     time.Time
 	calls     headMemo
+	ids       headIDs
 
 	splitMu sync.Mutex // guards what follows
 	gen     uint64
