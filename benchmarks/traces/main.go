@@ -30,7 +30,7 @@ func main() {
 func run() error {
 	spans := flag.Int("spans", 1_000_000, "spans to take")
 	dir := flag.String("dir", "", "folder for the store; removed before and after")
-	profile := flag.String("cpuprofile", "", "write a CPU profile of taking the spans here")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of taking the spans here; with -server several, beside profiles of its heap")
 	queryProfile := flag.String("queryprofile", "", "write a CPU profile of the questions here")
 	batch := flag.Int("batch", 400, "spans a request")
 	flush := flag.Bool("flush", true, "write everything to disk before the questions; false asks the head")
@@ -48,7 +48,7 @@ func run() error {
 	}
 	defer os.RemoveAll(*dir)
 	if *program != "" {
-		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, flag.Args())
+		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, *profile, flag.Args())
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var counter *spanmetrics.Generator

@@ -37,12 +37,13 @@ type server struct {
 // benchServer measures the whole program: spans over OTLP/HTTP with gzip,
 // questions over its HTTP APIs, and a restart after kill -9. CPU and memory are
 // the server's, read from /proc.
-func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, args []string) error {
+func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profile string, args []string) error {
 	s := &server{bin: bin, dir: dir, args: args, client: &http.Client{Timeout: 2 * time.Minute}}
 	if err := s.start(); err != nil {
 		return err
 	}
 	defer s.kill()
+	profiled := s.profile(profile)
 	g := newGenerator(1, time.Now().Add(-time.Duration(spans/10_000+30)*time.Second).UnixNano())
 	took, err := s.send(g, spans, batch, senders)
 	if err != nil {
@@ -50,6 +51,9 @@ func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, args 
 	}
 	acked := s.cpu()
 	s.idle()
+	if err := profiled(); err != nil {
+		return err
+	}
 	per := 1e6 / float64(g.spans)
 	fmt.Printf("%d spans in %d traces, acknowledged in %.1f s wall\n", g.spans, g.traces, took.Seconds())
 	fmt.Printf("%-52s %8.2f CPU-s a million\n", "until the last acknowledgement", acked.Seconds()*per)
@@ -208,6 +212,50 @@ func (s *server) get(path string) (string, error) {
 		return "", fmt.Errorf("%s: %s: %.300s", path, resp.Status, body)
 	}
 	return string(body), nil
+}
+
+// profileSeconds is the length of one profile: until the spans are taken and
+// merged there are several, FILE.0, FILE.1 and so on; go tool pprof adds them up.
+const profileSeconds = 5
+
+// profile takes CPU profiles of the server, each followed by one of its heap
+// (FILE.0.heap), until the function that it returns is called.
+func (s *server) profile(file string) (stop func() error) {
+	if file == "" {
+		return func() error { return nil }
+	}
+	end, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-end:
+				done <- nil
+				return
+			default:
+			}
+			name := fmt.Sprintf("%s.%d", file, n)
+			err := s.save(fmt.Sprintf("/debug/pprof/profile?seconds=%d", profileSeconds), name)
+			if err == nil {
+				err = s.save("/debug/pprof/heap", name+".heap")
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return func() error {
+		close(end)
+		return <-done
+	}
+}
+
+func (s *server) save(path, file string) error {
+	body, err := s.get(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(body), 0o644)
 }
 
 // visible measures how long after the acknowledgement a trace is found.

@@ -50,6 +50,12 @@ type blockBuilder struct {
 	epoch   []uint32
 	now     uint32
 
+	// Memory that goes from group to group.
+	vecs   []vector
+	shapes []uint32 // by row of the group
+	place  []int32  // by shape
+	codeOf []int32  // by class
+
 	// The trace at hand, which may go on in the next row group.
 	facts   factsBuilder
 	spans   map[model.SpanID]uint32
@@ -176,12 +182,14 @@ func (b *blockBuilder) group(from *rows, order []uint32) error {
 	return b.pw.endGroup(len(order))
 }
 
-// bind makes a rowset the one that numbers refer to.
+// bind makes rows the ones that numbers refer to. The same ones may come again
+// with more classes and other texts.
 func (b *blockBuilder) bind(from *rows) {
 	if b.from != from {
 		b.from = from
-		b.classOf = make([]uint32, len(from.classes))
+		b.classOf = b.classOf[:0]
 	}
+	b.classOf = append(b.classOf, make([]uint32, len(from.classes)-len(b.classOf))...)
 	if n := from.texts.len(); n > len(b.local) {
 		b.local = make([]int32, n+n/2)
 		b.epoch = make([]uint32, n+n/2)

@@ -181,10 +181,12 @@ func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) er
 type merger struct {
 	inputs []*blockReader
 	sides  []*sidecar
-	curs   []*pageCursor
+	copies []*rowCopier
 	traces []mergeTrace
 
-	rs     *rowset
+	rs     *rowset // the rows of the group at hand; its tables serve the whole merge
+	at     rows    // what the builder looks at
+	order  []uint32
 	resOf  map[*model.Resource]uint32
 	scopOf map[*model.Scope]uint32
 }
@@ -197,14 +199,14 @@ type mergeTrace struct {
 }
 
 func newMerger(t *tenantStore, inputs []*blockReader) (*merger, error) {
-	m := &merger{inputs: inputs}
+	m := &merger{inputs: inputs, rs: newRowset(), resOf: map[*model.Resource]uint32{}, scopOf: map[*model.Scope]uint32{}}
 	for i, b := range inputs {
 		side, err := b.sidecar()
 		if err != nil {
 			return nil, err
 		}
 		m.sides = append(m.sides, side)
-		m.curs = append(m.curs, newPageCursor(b, side, 0, nil))
+		m.copies = append(m.copies, newRowCopier(newPageCursor(b, side, 0, nil)))
 		for k, id := range side.traces.ids {
 			m.traces = append(m.traces, mergeTrace{start: side.traces.start[k], id: id, input: int32(i), trace: uint32(k)})
 		}
@@ -245,33 +247,69 @@ func (m *merger) columns() []colDef {
 }
 
 func (m *merger) run(ctx context.Context, b *blockBuilder) error {
-	m.reset()
-	v := &view{}
 	for i := 0; i < len(m.traces); {
-		var refs []ref
-		for k := i; k < len(m.traces) && m.traces[k].id == m.traces[i].id; k++ {
-			x := m.traces[k]
-			refs = append(refs, ref{block: m.inputs[x.input], side: m.sides[x.input], trace: x.trace, cur: m.curs[x.input]})
+		k := i + 1
+		for k < len(m.traces) && m.traces[k].id == m.traces[i].id {
+			k++
 		}
-		i += len(refs)
 		var err error
-		v.joined(refs, nil, func(r *model.SpanRow) bool {
-			err = m.add(b, r)
-			return err == nil
-		})
+		if k == i+1 {
+			err = m.copy(b, &m.traces[i])
+		} else {
+			err = m.join(b, m.traces[i:k])
+		}
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return err
 		}
-		for _, r := range refs {
-			if r.cur.fault != nil {
-				return r.cur.fault
-			}
-		}
+		i = k
 	}
 	return m.group(b)
+}
+
+// copy takes a trace that one input alone has: its spans are in order, and none
+// is there twice.
+func (m *merger) copy(b *blockBuilder, x *mergeTrace) error {
+	from, tt := m.copies[x.input], &m.sides[x.input].traces
+	begun := false
+	for n := tt.first[x.trace]; n < tt.first[x.trace+1]; n++ {
+		if !begun {
+			m.rs.trs = append(m.rs.trs, traceEntry{id: x.id})
+			begun = true
+		}
+		from.cur.turn(int(n / pageRows))
+		if err := from.row(m.rs, n, uint32(len(m.rs.trs)-1)); err != nil {
+			return err
+		}
+		if len(m.rs.rows.rows) == groupRows {
+			if err := m.group(b); err != nil {
+				return err
+			}
+			begun = false
+		}
+	}
+	return nil
+}
+
+// join takes a trace of which several inputs have spans: identical ones once.
+func (m *merger) join(b *blockBuilder, parts []mergeTrace) error {
+	var refs []ref
+	for _, x := range parts {
+		refs = append(refs, ref{block: m.inputs[x.input], side: m.sides[x.input], trace: x.trace, cur: m.copies[x.input].cur})
+	}
+	var err error
+	(&view{}).joined(refs, nil, func(r *model.SpanRow) bool {
+		err = m.add(b, r)
+		return err == nil
+	})
+	for _, r := range refs {
+		if err == nil {
+			err = r.cur.fault
+		}
+	}
+	return err
 }
 
 func (m *merger) add(b *blockBuilder, r *model.SpanRow) error {
@@ -285,29 +323,30 @@ func (m *merger) add(b *blockBuilder, r *model.SpanRow) error {
 		scope = m.rs.tab.scope(r.Scope)
 		m.scopOf[r.Scope] = scope
 	}
-	m.rs.add(res, scope, &r.Span)
+	m.rs.push(m.rs.encode(res, scope, &r.Span))
 	if len(m.rs.rows.rows) < groupRows {
 		return nil
 	}
 	return m.group(b)
 }
 
-// group writes the rows at hand, which came in order.
+// group writes the rows at hand, which came in order, and empties the rowset.
 func (m *merger) group(b *blockBuilder) error {
 	n := len(m.rs.rows.rows)
 	if n == 0 {
 		return nil
 	}
-	order := make([]uint32, n)
-	for i := range order {
-		order[i] = uint32(i)
+	for i := len(m.order); i < n; i++ {
+		m.order = append(m.order, uint32(i))
 	}
-	err := b.group(m.rs.snapshot(), order)
-	m.reset()
-	return err
-}
-
-func (m *merger) reset() {
-	m.rs = newRowset()
-	m.resOf, m.scopOf = map[*model.Resource]uint32{}, map[*model.Scope]uint32{}
+	m.at = m.rs.rows
+	m.at.tables, m.at.texts = m.rs.tab.snapshot(), m.rs.text.strtab
+	if err := b.group(&m.at, m.order[:n]); err != nil {
+		return err
+	}
+	m.rs.empty()
+	for _, c := range m.copies {
+		c.round++
+	}
+	return nil
 }

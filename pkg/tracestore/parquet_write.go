@@ -28,6 +28,7 @@ type vector struct {
 	codes    []int32
 	dict     []string
 	dictInts []int64
+	mem      vectorMemory
 }
 
 // The encodings of a chunk's pages, as the sidecar names them.

@@ -89,17 +89,39 @@ func (s *rowset) add(resource, scope uint32, sp *model.Span) bool {
 		s.blob = s.blob[:min(uint32(len(s.blob)), r.events.off, r.links.off)]
 		return false
 	}
+	n := s.push(r)
+	s.spanOf[slot] = n
+	if int(n)*2 > len(s.spanOf) {
+		s.growSpans()
+	}
+	return true
+}
+
+// push appends a row whose parts are in the arenas, and returns how many there
+// are then.
+func (s *rowset) push(r row) uint32 {
 	tr := &s.trs[r.trace]
 	r.prev = tr.last
 	s.rows.rows = append(s.rows.rows, r)
 	n := uint32(len(s.rows.rows))
 	tr.last = n
 	tr.rows++
-	s.spanOf[slot] = n
-	if int(n)*2 > len(s.spanOf) {
-		s.growSpans()
-	}
-	return true
+	return n
+}
+
+// keep puts text into the blob.
+func (s *rowset) keep(text string) span32 {
+	p := span32{uint32(len(s.blob)), uint32(len(text))}
+	s.blob = append(s.blob, text...)
+	return p
+}
+
+// empty takes all rows and texts out and keeps the tables and the memory:
+// nothing may look at the rows any more.
+func (s *rowset) empty() {
+	s.rows.rows, s.cells, s.blob, s.trs = s.rows.rows[:0], s.cells[:0], s.blob[:0], s.trs[:0]
+	s.text.empty()
+	clear(s.traceOf)
 }
 
 // encode turns a span into a row and puts its parts into the arenas.

@@ -78,6 +78,13 @@ func (t *interner) grow() {
 	}
 }
 
+// empty forgets all texts and keeps the memory: what str returned before is no
+// longer true.
+func (t *interner) empty() {
+	t.data, t.ends, t.hashes = t.data[:0], t.ends[:1], t.hashes[:1]
+	clear(t.slots)
+}
+
 // bytes tells about how much memory the texts take.
 func (t *interner) bytes() int64 {
 	return int64(cap(t.data)) + 4*int64(cap(t.ends)+cap(t.hashes)+len(t.slots))

@@ -4,26 +4,53 @@ import (
 	"slices"
 )
 
-// vectors turns the rows of a group into columns.
+// vectors turns the rows of a group into columns, in the memory of those of the
+// group before.
 func (b *blockBuilder) vectors(order, classes []uint32) []vector {
 	n := len(order)
-	vecs := make([]vector, len(b.side.cols))
-	for i := range vecs {
-		vecs[i].n = n
+	if b.vecs == nil {
+		b.vecs = make([]vector, len(b.side.cols))
 	}
-	b.intrinsics(vecs, order, classes)
-	b.attributes(vecs, order, classes)
-	return vecs
+	for i := range b.vecs {
+		b.vecs[i].reset(n)
+	}
+	b.intrinsics(b.vecs, order, classes)
+	b.attributes(b.vecs, order, classes)
+	return b.vecs
+}
+
+// vectorMemory is what a vector's slices lie in, from group to group.
+type vectorMemory struct {
+	null     []bool
+	ints     []int64
+	texts    []string
+	fixed    []byte
+	codes    []int32
+	dict     []string
+	dictInts []int64
+	seen     map[int64]int32
+}
+
+func (v *vector) reset(n int) {
+	clear(v.mem.texts) // they would keep what they point into
+	clear(v.mem.dict[:cap(v.mem.dict)])
+	*v = vector{n: n, mem: v.mem}
+}
+
+// again returns n elements in the memory of *s; what they hold is not defined.
+func again[T any](s *[]T, n int) []T {
+	*s = grown(*s, n)
+	return *s
 }
 
 func (b *blockBuilder) intrinsics(vecs []vector, order, classes []uint32) {
 	n := len(order)
 	at := func(c int) *vector { return &vecs[b.side.fixedAt[c]] }
 	trace, span, parent := at(colTraceID), at(colSpanID), at(colParentID)
-	trace.fixed, span.fixed, parent.fixed = make([]byte, 16*n), make([]byte, 8*n), make([]byte, 8*n)
-	parent.null = make([]bool, n)
+	trace.fixed, span.fixed, parent.fixed = again(&trace.mem.fixed, 16*n), again(&span.mem.fixed, 8*n), again(&parent.mem.fixed, 8*n)
+	parent.null = again(&parent.mem.null, n)
 	start, dur := at(colStart), at(colDuration)
-	start.ints, dur.ints = make([]int64, n), make([]int64, n)
+	start.ints, dur.ints = again(&start.mem.ints, n), again(&dur.mem.ints, n)
 	for i, x := range order {
 		r := &b.from.rows[x]
 		copy(trace.fixed[16*i:], b.from.trs[r.trace].id[:])
@@ -53,7 +80,9 @@ func (b *blockBuilder) intrinsics(vecs []vector, order, classes []uint32) {
 // few values, without looking at a text a row.
 func (b *blockBuilder) classText(v *vector, classes []uint32, of func(*class) string) {
 	seen := map[string]int32{}
-	v.codes = b.classCodes(classes, func(c *class) int32 {
+	v.dict = v.mem.dict[:0]
+	defer func() { v.mem.dict = v.dict }()
+	v.codes = b.classCodes(v, classes, func(c *class) int32 {
 		s := of(c)
 		k, ok := seen[s]
 		if !ok {
@@ -67,7 +96,9 @@ func (b *blockBuilder) classText(v *vector, classes []uint32, of func(*class) st
 
 func (b *blockBuilder) classInt(v *vector, classes []uint32, of func(*class) int64) {
 	seen := map[int64]int32{}
-	v.codes = b.classCodes(classes, func(c *class) int32 {
+	v.dictInts = v.mem.dictInts[:0]
+	defer func() { v.mem.dictInts = v.dictInts }()
+	v.codes = b.classCodes(v, classes, func(c *class) int32 {
 		x := of(c)
 		k, ok := seen[x]
 		if !ok {
@@ -79,9 +110,10 @@ func (b *blockBuilder) classInt(v *vector, classes []uint32, of func(*class) int
 	})
 }
 
-func (b *blockBuilder) classCodes(classes []uint32, code func(*class) int32) []int32 {
-	of := make([]int32, len(b.tab.classes))
-	codes := make([]int32, len(classes))
+func (b *blockBuilder) classCodes(v *vector, classes []uint32, code func(*class) int32) []int32 {
+	of := again(&b.codeOf, len(b.tab.classes))
+	clear(of)
+	codes := again(&v.mem.codes, len(classes))
 	for i, c := range classes {
 		if of[c] == 0 {
 			of[c] = code(&b.tab.classes[c]) + 1
@@ -97,7 +129,7 @@ func (b *blockBuilder) rareText(vecs []vector, col int, order []uint32, of func(
 		return
 	}
 	v := &vecs[b.side.fixedAt[col]]
-	v.null, v.texts = make([]bool, len(order)), make([]string, len(order))
+	v.null, v.texts = again(&v.mem.null, len(order)), again(&v.mem.texts, len(order))
 	for i, x := range order {
 		v.texts[i] = of(&b.from.rows[x])
 		v.null[i] = v.texts[i] == ""
@@ -109,7 +141,7 @@ func (b *blockBuilder) rareInt(vecs []vector, col int, order []uint32, of func(*
 		return
 	}
 	v := &vecs[b.side.fixedAt[col]]
-	v.ints = make([]int64, len(order))
+	v.ints = again(&v.mem.ints, len(order))
 	for i, x := range order {
 		v.ints[i] = int64(int32(of(&b.from.rows[x])))
 	}
@@ -120,19 +152,23 @@ func (b *blockBuilder) rareInt(vecs []vector, col int, order []uint32, of func(*
 func (b *blockBuilder) attributes(vecs []vector, order, classes []uint32) {
 	n := len(order)
 	rest := &vecs[b.side.fixedAt[colRest]]
-	rest.null, rest.texts = make([]bool, n), make([]string, n)
+	rest.null, rest.texts = again(&rest.mem.null, n), again(&rest.mem.texts, n)
 	for i := range rest.null {
 		rest.null[i] = true
+	}
+	shapes := again(&b.shapes, n)
+	for i, c := range classes {
+		shapes[i] = b.tab.classes[c].shape
 	}
 	var e enc
 	for c := range vecs {
 		if fixedColumn(&b.side.cols[c]) >= 0 {
 			continue
 		}
-		b.attrColumn(&vecs[c], int32(c), order, classes)
+		b.attrColumn(&vecs[c], int32(c), order, shapes)
 	}
 	for i, x := range order {
-		sh := b.tab.classes[classes[i]].shape
+		sh := shapes[i]
 		if !slices.Contains(b.shape[sh], noColumn) {
 			continue
 		}
@@ -150,16 +186,16 @@ func (b *blockBuilder) attributes(vecs []vector, order, classes []uint32) {
 
 // attrColumn gathers one attribute: numbers as they are, texts through a
 // dictionary by their number in the rowset, so that no text is hashed.
-func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32) {
-	place := make([]int32, len(b.tab.classes)) // of the attribute in the class's shape, +1
-	for c := range place {
-		place[c] = int32(slices.Index(b.shape[b.tab.classes[c].shape], col)) + 1
+func (b *blockBuilder) attrColumn(v *vector, col int32, order, shapes []uint32) {
+	place := again(&b.place, len(b.shape)) // of the attribute in a shape, +1
+	for sh := range place {
+		place[sh] = int32(slices.Index(b.shape[sh], col)) + 1
 	}
 	n := len(order)
 	if t := b.side.cols[col].typ; t != typeText && t != typeBytes {
-		v.ints, v.null = make([]int64, n), make([]bool, n)
+		v.ints, v.null = again(&v.mem.ints, n), again(&v.mem.null, n)
 		for i, x := range order {
-			p := place[classes[i]]
+			p := place[shapes[i]]
 			if v.null[i] = p == 0; p != 0 {
 				v.ints[i] = int64(b.from.cells[b.from.rows[x].attrs+uint32(p)-1])
 			}
@@ -171,9 +207,9 @@ func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32)
 		return
 	}
 	b.now++
-	v.codes = make([]int32, n)
+	v.codes, v.dict = again(&v.mem.codes, n), v.mem.dict[:0]
 	for i, x := range order {
-		p := place[classes[i]]
+		p := place[shapes[i]]
 		if p == 0 {
 			v.codes[i] = -1
 			continue
@@ -186,6 +222,7 @@ func (b *blockBuilder) attrColumn(v *vector, col int32, order, classes []uint32)
 		}
 		v.codes[i] = b.local[text]
 	}
+	v.mem.dict = v.dict
 	b.stats[col].group(v, b.side.cols[col].key.kind, b.page)
 	v.undict()
 }
@@ -201,7 +238,7 @@ func (v *vector) undict() {
 	if len(v.dict) > 0 && (len(v.dict) <= 64 || len(v.dict) <= filled/2) {
 		return
 	}
-	v.texts, v.null = make([]string, v.n), make([]bool, v.n)
+	v.texts, v.null = again(&v.mem.texts, v.n), again(&v.mem.null, v.n)
 	for i, c := range v.codes {
 		if v.null[i] = c < 0; c >= 0 {
 			v.texts[i] = v.dict[c]
@@ -215,9 +252,11 @@ const maxIntDict = 1024
 
 // tryDict gives integers of few values a dictionary.
 func (v *vector) tryDict() {
-	seen := make(map[int64]int32, 64)
-	codes := make([]int32, v.n)
-	var dict []int64
+	if v.mem.seen == nil {
+		v.mem.seen = make(map[int64]int32, 64)
+	}
+	seen, codes, dict := v.mem.seen, again(&v.mem.codes, v.n), v.mem.dictInts[:0]
+	clear(seen)
 	last, lastCode := int64(0), int32(-1)
 	for i, x := range v.ints {
 		if v.null != nil && v.null[i] {
@@ -239,7 +278,7 @@ func (v *vector) tryDict() {
 		}
 		codes[i], last, lastCode = k, x, k
 	}
-	if len(dict) > 0 {
+	if v.mem.dictInts = dict; len(dict) > 0 {
 		v.codes, v.dictInts = codes, dict
 	}
 }
