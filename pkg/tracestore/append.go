@@ -43,7 +43,7 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 		return rej, err
 	}
 	if ten.head == nil {
-		ten.head = &headPart{set: newRowset(), since: s.opts.Now()}
+		ten.head = &headPart{set: newRowsetFor(&ten.usual), since: s.opts.Now()}
 	}
 	observe := s.observer(t, pos)
 	taken := ten.head.add(spans, maxBytes, &rej, observe)
@@ -90,6 +90,7 @@ func (t *tenantStore) overloaded() error {
 
 // rotate hands the head to the flusher. It needs mu.
 func (t *tenantStore) rotate() {
+	t.usual = t.head.set.size()
 	t.waiting = append(t.waiting, t.head)
 	t.head = nil
 	select {

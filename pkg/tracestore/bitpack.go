@@ -82,15 +82,7 @@ func appendHybrid(dst []byte, v []int32, width uint) []byte {
 		}
 		groups := (n + 7) / 8
 		dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
-		w := bitWriter{b: dst}
-		for _, x := range v[litFrom:to] {
-			w.put(uint64(x), width)
-		}
-		for range groups*8 - n {
-			w.put(0, width)
-		}
-		w.flush()
-		dst = w.b
+		dst = appendGroups(dst, v[litFrom:to], width)
 		litFrom = to
 	}
 	for i := 0; i < len(v); {
@@ -111,6 +103,27 @@ func appendHybrid(dst []byte, v []int32, width uint) []byte {
 	}
 	flush(len(v))
 	return dst
+}
+
+// appendGroups packs numbers in groups of eight, the last filled up with zeros:
+// a group of width up to 8 is one word.
+func appendGroups(dst []byte, v []int32, width uint) []byte {
+	for ; width <= 8 && len(v) >= 8; v = v[8:] {
+		x := v[:8:8]
+		word := uint64(x[0]) | uint64(x[1])<<width | uint64(x[2])<<(2*width) | uint64(x[3])<<(3*width) |
+			uint64(x[4])<<(4*width) | uint64(x[5])<<(5*width) | uint64(x[6])<<(6*width) | uint64(x[7])<<(7*width)
+		dst = binary.LittleEndian.AppendUint64(dst, word)
+		dst = dst[:len(dst)-8+int(width)]
+	}
+	w := bitWriter{b: dst}
+	for _, x := range v {
+		w.put(uint64(x), width)
+	}
+	for range (8 - len(v)%8) % 8 {
+		w.put(0, width)
+	}
+	w.flush()
+	return w.b
 }
 
 // readHybrid fills dst and returns false when src does not hold enough.

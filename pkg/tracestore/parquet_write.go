@@ -99,7 +99,7 @@ func newParquetWriter(w io.Writer, cols []colDef) (*parquetWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a Parquet schema: %w", err)
 	}
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a compressor: %w", err)
@@ -246,13 +246,23 @@ func (p *parquetWriter) dataPage(d *colDef, v *vector, c *chunk, from, to int) (
 
 // levels writes which rows have a value, 4 bytes of length before it.
 func (p *parquetWriter) levels(v *vector, from, to int) {
-	p.codes = p.codes[:0]
-	for i := from; i < to; i++ {
-		x := int32(1)
-		if v.codes != nil && v.codes[i] < 0 || v.codes == nil && v.null != nil && v.null[i] {
-			x = 0
+	p.codes = grown(p.codes, to-from)
+	switch {
+	case v.codes != nil:
+		for i, x := range v.codes[from:to] {
+			p.codes[i] = int32(1 - uint32(x)>>31) // -1 is null
 		}
-		p.codes = append(p.codes, x)
+	case v.null != nil:
+		for i, null := range v.null[from:to] {
+			p.codes[i] = 1
+			if null {
+				p.codes[i] = 0
+			}
+		}
+	default:
+		for i := range p.codes {
+			p.codes[i] = 1
+		}
 	}
 	p.page = append(p.page, 0, 0, 0, 0)
 	p.page = appendHybrid(p.page, p.codes, 1)

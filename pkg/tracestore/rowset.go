@@ -58,8 +58,25 @@ type rowset struct {
 	scratch enc
 }
 
-func newRowset() *rowset {
-	return &rowset{tab: newTableBuilder(), text: newInterner(), traceOf: map[model.TraceID]uint32{}, spanOf: make([]uint32, 1024)}
+func newRowset() *rowset { return newRowsetFor(&rowsetSize{}) }
+
+// rowsetSize is how much a rowset holds.
+type rowsetSize struct{ rows, cells, blob, traces, slots, texts, textBytes, textSlots int }
+
+func (s *rowset) size() rowsetSize {
+	return rowsetSize{rows: len(s.rows.rows), cells: len(s.cells), blob: len(s.blob), traces: len(s.trs), slots: len(s.spanOf),
+		texts: len(s.text.ends), textBytes: len(s.text.data), textSlots: len(s.text.slots)}
+}
+
+// newRowsetFor returns an empty rowset with room for as much as another one
+// held: growing there costs copies and garbage.
+func newRowsetFor(z *rowsetSize) *rowset {
+	s := &rowset{tab: newTableBuilder(), text: newInterner(), traceOf: make(map[model.TraceID]uint32, z.traces), spanOf: make([]uint32, max(1024, z.slots))}
+	s.rows.rows, s.cells, s.blob, s.trs = make([]row, 0, z.rows), make([]uint64, 0, z.cells), make([]byte, 0, z.blob), make([]traceEntry, 0, z.traces)
+	t := s.text
+	t.ends, t.hashes, t.data = append(make([]uint32, 0, z.texts+1), t.ends...), append(make([]uint32, 0, z.texts+1), t.hashes...), make([]byte, 0, z.textBytes)
+	t.slots = make([]uint32, max(len(t.slots), z.textSlots))
+	return s
 }
 
 // snapshot returns the rows as they are now.

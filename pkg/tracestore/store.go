@@ -208,6 +208,7 @@ type tenantStore struct {
 	mu      sync.RWMutex
 	head    *headPart
 	waiting []*headPart // full, on their way to disk, oldest first
+	usual   rowsetSize  // what the last head held: the next one is made as large
 	set     *blockSet
 }
 
