@@ -31,7 +31,7 @@ func run() error {
 	spans := flag.Int("spans", 1_000_000, "spans to take")
 	dir := flag.String("dir", "", "folder for the store; removed before and after")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of taking the spans here; with -server several, beside profiles of its heap")
-	queryProfile := flag.String("queryprofile", "", "write a CPU profile of the questions here")
+	queryProfile := flag.String("queryprofile", "", "write a CPU profile of the questions here; with -server one a question, FILE.00 and so on")
 	batch := flag.Int("batch", 400, "spans a request")
 	flush := flag.Bool("flush", true, "write everything to disk before the questions; false asks the head")
 	rounds := flag.Int("rounds", 200, "times that each question is asked, within 4 s")
@@ -48,7 +48,7 @@ func run() error {
 	}
 	defer os.RemoveAll(*dir)
 	if *program != "" {
-		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, *profile, flag.Args())
+		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, *profile, *queryProfile, flag.Args())
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var counter *spanmetrics.Generator

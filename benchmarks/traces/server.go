@@ -30,15 +30,17 @@ type server struct {
 	bin, dir   string
 	http, otlp string
 	args       []string
-	cmd        *exec.Cmd
-	client     *http.Client
+	// queryProfile, when set, is where a profile of each question goes.
+	queryProfile string
+	cmd          *exec.Cmd
+	client       *http.Client
 }
 
 // benchServer measures the whole program: spans over OTLP/HTTP with gzip,
 // questions over its HTTP APIs, and a restart after kill -9. CPU and memory are
 // the server's, read from /proc.
-func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profile string, args []string) error {
-	s := &server{bin: bin, dir: dir, args: args, client: &http.Client{Timeout: 2 * time.Minute}}
+func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profile, queryProfile string, args []string) error {
+	s := &server{bin: bin, dir: dir, args: args, queryProfile: queryProfile, client: &http.Client{Timeout: 2 * time.Minute}}
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -320,7 +322,7 @@ func (s *server) questions(g *generator) []httpQuestion {
 // ask prints a table: CPU of the server and wall time as the client sees it.
 func (s *server) ask(title string, table []httpQuestion, rounds int) error {
 	fmt.Printf("\n%-52s %9s %9s %9s %7s %9s\n", title, "CPU ms", "p50 ms", "p99 ms", "times", "KiB")
-	for _, q := range table {
+	for n, q := range table {
 		var body string
 		var err error
 		if rounds > 1 {
@@ -329,6 +331,14 @@ func (s *server) ask(title string, table []httpQuestion, rounds int) error {
 			}
 		}
 		var walls []time.Duration
+		profiled := make(chan error, 1)
+		if s.queryProfile != "" && rounds > 1 {
+			go func() {
+				profiled <- s.save("/debug/pprof/profile?seconds=2", fmt.Sprintf("%s.%02d", s.queryProfile, n))
+			}()
+		} else {
+			profiled <- nil
+		}
 		c0, began := s.cpu(), time.Now()
 		for len(walls) < rounds && time.Since(began) < 4*time.Second || len(walls) == 0 {
 			t := time.Now()
@@ -338,6 +348,9 @@ func (s *server) ask(title string, table []httpQuestion, rounds int) error {
 			walls = append(walls, time.Since(t))
 		}
 		each := (s.cpu() - c0) / time.Duration(len(walls))
+		if err := <-profiled; err != nil {
+			return err
+		}
 		slices.Sort(walls)
 		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 		fmt.Printf("%-52s %9.2f %9.2f %9.2f %7d %9d\n", q.name, ms(each), ms(walls[len(walls)/2]), ms(walls[len(walls)*99/100]), len(walls), len(body)>>10)

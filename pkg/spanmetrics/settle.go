@@ -292,9 +292,21 @@ func (s *settler) putBack(d *due) bool {
 	return true
 }
 
+// compareSpans is the order in which calls are looked for.
+func compareSpans(a, b span) int {
+	if a.Start != b.Start {
+		return cmp.Compare(a.Start, b.Start)
+	}
+	return cmp.Or(bytes.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Duration, b.Duration), cmp.Compare(a.Kind, b.Kind))
+}
+
 // count adds a trace to the tally.
 func (s *settler) count(d *due) {
 	s.items = s.items[:0]
+	slices.Reverse(d.spans) // into the order of arrival, which is mostly that of time
+	if !slices.IsSortedFunc(d.spans, compareSpans) {
+		slices.SortFunc(d.spans, compareSpans)
+	}
 	for i := range d.spans {
 		x := &d.spans[i]
 		s.items = append(s.items, item{id: x.ID, parent: x.Parent, start: x.Start, duration: x.Duration, service: s.texts[x.Service],
@@ -309,9 +321,11 @@ func (s *settler) count(d *due) {
 		}
 		s.items = append(s.items, it)
 	}
-	slices.SortFunc(s.items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.duration, b.duration), cmp.Compare(a.kind, b.kind))
-	})
+	if len(d.old) > 0 {
+		slices.SortFunc(s.items, func(a, b item) int {
+			return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.duration, b.duration), cmp.Compare(a.kind, b.kind))
+		})
+	}
 	s.trace.Reset()
 	for i := range s.items {
 		it := &s.items[i]

@@ -23,7 +23,7 @@ import (
 // bytes big-endian, and the rest: a state as encoding/gob writes it.
 const (
 	stateFile  = "state"
-	stateMagic = "braid span metrics 1\n"
+	stateMagic = "braid span metrics 2\n"
 )
 
 // state is what is on disk.
@@ -42,7 +42,7 @@ type tenantState struct {
 	Texts   []string
 	Ops     []opState
 	Edges   []edgeState
-	Traces  []traceState
+	Waiting []byte // traces and their spans: see appendTraces
 }
 
 type opState struct {
@@ -53,12 +53,6 @@ type opState struct {
 type edgeState struct {
 	Edge   edge
 	Counts counts
-}
-
-type traceState struct {
-	ID        model.TraceID
-	Born, Hit int64
-	Spans     []span
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -107,15 +101,8 @@ func (g *Generator) save() error {
 }
 
 func (w *waiting) copy(t tenant.ID) tenantState {
-	st := tenantState{Tenant: string(t), Classes: slices.Clone(w.classes), Vacant: slices.Clone(w.vacant), Seen: slices.Clone(w.seen), Texts: w.texts}
-	for id, tr := range w.traces {
-		x := traceState{ID: id, Born: tr.born, Hit: tr.hit, Spans: make([]span, 0, tr.n)}
-		for at := tr.first; at != 0; at = w.spans[at-1].next {
-			x.Spans = append(x.Spans, w.spans[at-1])
-		}
-		st.Traces = append(st.Traces, x)
-	}
-	return st
+	return tenantState{Tenant: string(t), Classes: slices.Clone(w.classes), Vacant: slices.Clone(w.vacant), Seen: slices.Clone(w.seen),
+		Texts: w.texts, Waiting: w.appendTraces(make([]byte, 0, 40*len(w.traces)+48*w.held))}
 }
 
 func (ta *tally) copy(st *tenantState) {
@@ -244,29 +231,18 @@ func (w *waiting) adopt(x *tenantState) error {
 		return errors.New("tables of unequal length")
 	}
 	w.classes, w.vacant, w.seen = x.Classes, x.Vacant, x.Seen
-	for n, c := range w.classes {
-		if !slices.Contains(w.vacant, uint32(n)) {
-			w.numbers[c] = uint32(n)
-		}
-	}
 	if len(x.Texts) > 0 {
 		w.texts = x.Texts
 	}
 	for n, s := range w.texts {
 		w.textNo[s] = uint32(n)
 	}
-	for _, tr := range x.Traces {
-		for _, s := range tr.Spans {
-			if int(s.Class) >= len(w.classes) || int(s.Service) >= len(w.texts) || int(s.Peer) >= len(w.texts) || int(s.Typ) >= len(callTypes) {
-				return errors.New("a span points outside of the tables")
-			}
-			w.put(tr.ID, s, tr.Hit)
-		}
-		if t := w.traces[tr.ID]; t != nil {
-			t.born = tr.Born
+	for n, c := range w.classes {
+		if !slices.Contains(w.vacant, uint32(n)) {
+			w.numbers[classKey{w.text(c.Service), c.Name, c.Dims, c.Kind, c.Status}] = uint32(n)
 		}
 	}
-	return nil
+	return w.readTraces(x.Waiting)
 }
 
 // formatBound writes a bucket's bound as Prometheus does.

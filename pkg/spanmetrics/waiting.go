@@ -37,6 +37,13 @@ type class struct {
 	Kind, Status  uint8
 }
 
+// classKey is a class by the number of its service.
+type classKey struct {
+	service      uint32
+	name, dims   string
+	kind, status uint8
+}
+
 // openTrace is a trace some of whose spans wait. Times are Unix nanoseconds.
 type openTrace struct {
 	first     uint32 // span, +1
@@ -56,7 +63,7 @@ type waiting struct {
 	held   int    // spans that wait
 
 	classes []class
-	numbers map[class]uint32
+	numbers map[classKey]uint32
 	vacant  []uint32 // numbers that may be given again
 	seen    []int64  // by class: when it last came
 	texts   []string
@@ -70,7 +77,7 @@ type waiting struct {
 }
 
 func newWaiting(maxClasses int, dimensions []string) *waiting {
-	return &waiting{maxClasses: maxClasses, dimensions: dimensions, traces: map[model.TraceID]*openTrace{}, numbers: map[class]uint32{},
+	return &waiting{maxClasses: maxClasses, dimensions: dimensions, traces: map[model.TraceID]*openTrace{}, numbers: map[classKey]uint32{},
 		texts: []string{""}, textNo: map[string]uint32{"": 0}}
 }
 
@@ -79,7 +86,7 @@ func (w *waiting) add(r *model.Resource, s *model.Span, now int64) {
 	service := w.service(r)
 	x := span{ID: s.SpanID, Parent: s.ParentID, Start: s.Start, Duration: s.Duration(), Service: service,
 		Kind: uint8(s.Kind), Failed: s.Status == model.StatusError}
-	x.Class = w.class(class{Service: w.texts[service], Name: s.Name, Dims: w.dims(r, s), Kind: uint8(s.Kind), Status: uint8(s.Status)}, now)
+	x.Class = w.class(classKey{service, s.Name, w.dims(r, s), uint8(s.Kind), uint8(s.Status)}, now)
 	if calls.Calls(s.Kind) {
 		if name, typ := calls.Peer(s.Kind, s.Attrs); name != "" {
 			x.Peer, x.Typ = w.text(name), typeNumber(typ)
@@ -177,28 +184,29 @@ func (w *waiting) text(s string) uint32 {
 
 // class numbers what a span is labelled with. Beyond maxClasses the operations
 // of a service are one, and far beyond it all services.
-func (w *waiting) class(c class, now int64) uint32 {
-	n, ok := w.numbers[c]
+func (w *waiting) class(k classKey, now int64) uint32 {
+	n, ok := w.numbers[k]
 	if !ok {
-		if c.Name != other && len(w.numbers) >= w.maxClasses {
-			c.Name, c.Dims = other, ""
-			return w.class(c, now)
+		if k.name != other && len(w.numbers) >= w.maxClasses {
+			k.name, k.dims = other, ""
+			return w.class(k, now)
 		}
-		if c.Service != other && len(w.numbers) >= 2*w.maxClasses {
-			c.Service = other
-			return w.class(c, now)
+		if w.texts[k.service] != other && len(w.numbers) >= 2*w.maxClasses {
+			k.service = w.text(other)
+			return w.class(k, now)
 		}
-		c.Name, c.Dims = strings.Clone(c.Name), strings.Clone(c.Dims)
-		if k := len(w.vacant); k > 0 {
-			n = w.vacant[k-1]
-			w.vacant = w.vacant[:k-1]
+		k.name, k.dims = strings.Clone(k.name), strings.Clone(k.dims)
+		c := class{Service: w.texts[k.service], Name: k.name, Dims: k.dims, Kind: k.kind, Status: k.status}
+		if v := len(w.vacant); v > 0 {
+			n = w.vacant[v-1]
+			w.vacant = w.vacant[:v-1]
 			w.classes[n] = c
 		} else {
 			n = uint32(len(w.classes))
 			w.classes = append(w.classes, c)
 			w.seen = append(w.seen, 0)
 		}
-		w.numbers[c] = n
+		w.numbers[k] = n
 	}
 	w.seen[n] = now
 	return n
