@@ -187,11 +187,10 @@ func (m *MemTraces) AggregateSpans(ctx context.Context, a *predicate.Aggregation
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	step := a.Step
-	if step == 0 {
-		step = max(1, a.Range.End-a.Range.Start)
+	out := &model.Aggregate{Start: a.Range.Start, Step: a.Step, Buckets: 1}
+	if a.Step > 0 {
+		out.Buckets = int((a.Range.End - a.Range.Start + a.Step - 1) / a.Step)
 	}
-	out := &model.Aggregate{Start: a.Range.Start, Step: a.Step, Buckets: int((a.Range.End - a.Range.Start + step - 1) / step)}
 	maxGroups := cmp.Or(a.MaxGroups, 10_000)
 	index := map[string]int{}
 	for _, x := range m.traces(a.Tenant) {
@@ -212,7 +211,11 @@ func (m *MemTraces) AggregateSpans(ctx context.Context, a *predicate.Aggregation
 				index[text] = g
 				out.Groups = append(out.Groups, model.AggGroup{Key: key, Cells: make([]model.Cell, out.Buckets)})
 			}
-			addTo(&out.Groups[g], a, row, int((row.Start-a.Range.Start)/step))
+			bucket := 0
+			if a.Step > 0 {
+				bucket = int((row.Start - a.Range.Start) / a.Step)
+			}
+			addTo(&out.Groups[g], a, row, bucket)
 		}
 	}
 	return out, nil

@@ -38,8 +38,8 @@ func (s *Store) aggregate(ctx context.Context, q *predicate.Aggregation, each bo
 	v := ten.view(q.Stats)
 	defer v.release()
 	v.prepare()
-	for _, h := range v.heads {
-		a.head(v, h)
+	for i := range v.heads {
+		a.head(v, i)
 	}
 	if err := a.blocks(ctx, v); err != nil {
 		return nil, err
@@ -375,25 +375,40 @@ func (a *aggregator) isNumber(v model.Value) bool {
 	return ok
 }
 
-func (a *aggregator) head(v *view, h *rows) {
-	v.stats.AddRows(int64(len(h.rows)))
+// head adds up head i.
+func (a *aggregator) head(v *view, i int) {
+	h := v.heads[i]
 	c := a.bindTo(&h.tables)
 	if !c.b.any {
 		return
 	}
-	cur := &headCursor{s: h}
-	skip := map[uint32]bool{}
-	for t := range h.trs {
-		if v.isSplit(h.trs[t].id) {
-			skip[uint32(t)] = true
-		}
+	shared := v.sharedTraces(i)
+	if a.headShortcut(c, h, shared) {
+		return
 	}
+	v.stats.AddRows(int64(len(h.rows)))
+	cur := &headCursor{s: h}
 	for n := range h.rows {
 		r := &h.rows[n]
-		if a.q.Range.Contains(r.start) && !skip[r.trace] {
+		if a.q.Range.Contains(r.start) && !shared[r.trace] {
 			c.count(cur, uint32(n), r.class, r.start)
 		}
 	}
+}
+
+// sharedTraces returns the traces of head i that other parts have too.
+func (v *view) sharedTraces(i int) map[uint32]bool {
+	if v.maxSplit() == 0 {
+		return nil
+	}
+	out := map[uint32]bool{}
+	h := v.heads[i]
+	for t := range h.trs {
+		if v.isSplit(h.trs[t].id) {
+			out[uint32(t)] = true
+		}
+	}
+	return out
 }
 
 func (a *aggregator) page(v *view, c *groupCounter, cur *pageCursor, page int, skip []bool) {

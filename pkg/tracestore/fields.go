@@ -83,17 +83,8 @@ func (s *Store) fieldNames(ctx context.Context, ten *tenantStore, q *predicate.F
 	v.prepare()
 	prog := compile(q.Filter, s.opts.KeySpec())
 	counts := map[fieldKey]int64{}
-	for _, h := range v.heads {
-		b, perClass := prog.bind(&h.tables), make([]int64, len(h.classes))
-		cur := &headCursor{s: h}
-		for n := range h.rows {
-			r := &h.rows[n]
-			if q.Range.Contains(r.start) && !v.isSplit(h.trs[r.trace].id) && b.matches(cur, uint32(n), r.class) {
-				perClass[r.class]++
-				countParts(counts, &h.tables, r.class, cur, uint32(n))
-			}
-		}
-		countKeys(counts, &h.tables, perClass)
+	for i := range v.heads {
+		v.headFields(i, prog, q.Range, counts)
 	}
 	for _, b := range v.blocks {
 		if err := ctx.Err(); err != nil {
@@ -114,6 +105,34 @@ func (s *Store) fieldNames(ctx context.Context, ten *tenantStore, q *predicate.F
 		}
 	}
 	return out, nil
+}
+
+// headFields counts the attributes of head i: by class, where that decides, and
+// else row by row.
+func (v *view) headFields(i int, prog *program, in model.TimeRange, counts map[fieldKey]int64) {
+	h := v.heads[i]
+	b, shared, cur := prog.bind(&h.tables), v.sharedTraces(i), &headCursor{s: h}
+	whole := len(shared) == 0 && (in.All() || h.lo >= in.Start && h.hi < in.End) && !slices.Contains(b.verdict, maybe)
+	perClass := make([]int64, len(h.classes))
+	parts := !whole
+	if whole {
+		for c, n := range h.classRows {
+			if b.verdict[c] == yes {
+				perClass[c] = int64(n)
+				parts = parts || n > 0 && h.classes[c].bits&(hasEvents|hasLinks) != 0
+			}
+		}
+	}
+	for n := 0; parts && n < len(h.rows); n++ {
+		r := &h.rows[n]
+		if whole && b.verdict[r.class] == yes {
+			countParts(counts, &h.tables, r.class, cur, uint32(n))
+		} else if !whole && in.Contains(r.start) && !shared[r.trace] && b.matches(cur, uint32(n), r.class) {
+			perClass[r.class]++
+			countParts(counts, &h.tables, r.class, cur, uint32(n))
+		}
+	}
+	countKeys(counts, &h.tables, perClass)
 }
 
 func (b *binding) matches(cur cursor, n, class uint32) bool {

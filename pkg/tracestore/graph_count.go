@@ -52,20 +52,28 @@ func (l *latencyCount) add(d, sign int64) {
 }
 
 func (l *latencyCount) at(bucket int32) *int64 {
-	const slack = 16
-	if i := int(bucket) - int(l.low); i >= 0 && i < len(l.counts) {
-		return &l.counts[i]
+	if i := int(bucket) - int(l.low); i < 0 || i >= len(l.counts) {
+		l.cover(bucket, bucket+1)
 	}
-	lo, hi := bucket-slack, bucket+slack
-	if len(l.counts) > 0 {
-		lo, hi = min(lo, l.low), max(hi, l.low+int32(len(l.counts)))
+	return &l.counts[bucket-l.low]
+}
+
+// cover makes room for the buckets [lo, hi), and for some beside them.
+func (l *latencyCount) cover(lo, hi int32) {
+	const slack = 16
+	n := int32(len(l.counts))
+	if n > 0 && lo >= l.low && hi <= l.low+n {
+		return
+	}
+	lo, hi = lo-slack, hi+slack
+	if n > 0 {
+		lo, hi = min(lo, l.low), max(hi, l.low+n)
 	}
 	wider := make([]int64, hi-lo)
-	if len(l.counts) > 0 {
+	if n > 0 {
 		copy(wider[l.low-lo:], l.counts)
 	}
 	l.low, l.counts = lo, wider
-	return &l.counts[bucket-lo]
 }
 
 func (l *latencyCount) merge(o *latencyCount) {
@@ -73,10 +81,10 @@ func (l *latencyCount) merge(o *latencyCount) {
 	if len(o.counts) == 0 {
 		return
 	}
-	l.at(o.low)
-	l.at(o.low + int32(len(o.counts)) - 1)
+	l.cover(o.low, o.low+int32(len(o.counts)))
+	to := l.counts[o.low-l.low:][:len(o.counts)]
 	for i, n := range o.counts {
-		l.counts[o.low-l.low+int32(i)] += n
+		to[i] += n
 	}
 }
 

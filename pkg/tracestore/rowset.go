@@ -46,6 +46,9 @@ type rows struct {
 	cells []uint64
 	blob  []byte
 	trs   []traceEntry
+	// classRows counts the rows by class; their starts lie in [lo, hi].
+	classRows []uint32
+	lo, hi    int64
 }
 
 // rowset appends to rows.
@@ -85,6 +88,7 @@ func (s *rowset) snapshot() *rows {
 	r.tables = s.tab.snapshot()
 	r.texts = s.text.strtab
 	r.trs = slices.Clone(s.rows.trs)
+	r.classRows = slices.Clone(s.rows.classRows)
 	return &r
 }
 
@@ -123,6 +127,14 @@ func (s *rowset) push(r row) uint32 {
 	n := uint32(len(s.rows.rows))
 	tr.last = n
 	tr.rows++
+	for int(r.class) >= len(s.classRows) {
+		s.classRows = append(s.classRows, 0)
+	}
+	s.classRows[r.class]++
+	if n == 1 {
+		s.lo, s.hi = r.start, r.start
+	}
+	s.lo, s.hi = min(s.lo, r.start), max(s.hi, r.start)
 	return n
 }
 
@@ -139,6 +151,7 @@ func (s *rowset) empty() {
 	s.rows.rows, s.cells, s.blob, s.trs = s.rows.rows[:0], s.cells[:0], s.blob[:0], s.trs[:0]
 	s.text.empty()
 	clear(s.traceOf)
+	clear(s.classRows)
 }
 
 // encode turns a span into a row and puts its parts into the arenas.

@@ -1,6 +1,8 @@
 package tracestore
 
 import (
+	"slices"
+
 	"braid/pkg/model"
 	"braid/pkg/predicate"
 )
@@ -8,46 +10,83 @@ import (
 // shortcut adds up a block that lies in the range as a whole without looking at
 // its rows, when the question allows it; false when it does not.
 func (a *aggregator) shortcut(j *blockJob) bool {
-	if a.out.Step != 0 || a.q.Measure != predicate.CountOnly || a.q.Exemplars > 0 || a.each ||
-		!a.q.Range.All() && (j.b.MinTime < a.q.Range.Start || j.b.MaxTime >= a.q.Range.End) {
+	if !a.countsOnly(j.b.MinTime, j.b.MaxTime) {
 		return false
 	}
 	return a.byClasses(j) || a.byStatistics(j)
 }
 
-// byClasses counts by what classes say alone: operations of a service, spans by
-// status.
-func (a *aggregator) byClasses(j *blockJob) bool {
-	for c, verdict := range j.c.b.verdict {
-		if verdict == maybe {
-			return false
-		}
-		for i := range j.c.by {
-			if verdict == yes && j.c.by[i].places[c].src != 0 {
-				return false
+// countsOnly reports whether the question only counts spans, all of those whose
+// times lie in [lo, hi].
+func (a *aggregator) countsOnly(lo, hi int64) bool {
+	return a.out.Step == 0 && a.q.Measure == predicate.CountOnly && a.q.Exemplars == 0 && !a.each &&
+		(a.q.Range.All() || lo >= a.q.Range.Start && hi < a.q.Range.End)
+}
+
+// headShortcut is shortcut for a head.
+func (a *aggregator) headShortcut(c *groupCounter, h *rows, shared map[uint32]bool) bool {
+	if !a.countsOnly(h.lo, h.hi) || !c.byClassesOnly() {
+		return false
+	}
+	counts := h.classRows
+	if len(shared) > 0 {
+		counts = slices.Clone(counts)
+		for t := range shared {
+			for n := h.trs[t].last; n != 0; n = h.rows[n-1].prev {
+				counts[h.rows[n-1].class]--
 			}
 		}
 	}
+	a.addClasses(c, counts)
+	return true
+}
+
+// byClasses counts by what classes say alone: operations of a service, spans by
+// status.
+func (a *aggregator) byClasses(j *blockJob) bool {
+	if !j.c.byClassesOnly() {
+		return false
+	}
 	counts := j.side.classRows
 	if j.skip != nil {
-		counts = append([]uint32(nil), counts...)
+		counts = slices.Clone(counts)
 		for n, skip := range j.skip {
 			if skip {
 				counts[j.side.class[n]]--
 			}
 		}
 	}
-	for c, n := range counts {
-		if n == 0 || j.c.b.verdict[c] == no {
+	a.addClasses(j.c, counts)
+	return true
+}
+
+// byClassesOnly reports whether the class of a span tells whether it counts and
+// in which group.
+func (c *groupCounter) byClassesOnly() bool {
+	for n, verdict := range c.b.verdict {
+		if verdict == maybe {
+			return false
+		}
+		for i := range c.by {
+			if verdict == yes && c.by[i].places[n].src != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (a *aggregator) addClasses(c *groupCounter, counts []uint32) {
+	for n, rows := range counts {
+		if rows == 0 || c.b.verdict[n] == no {
 			continue
 		}
 		a.keys = a.keys[:0]
-		for i := range j.c.by {
-			a.keys = append(a.keys, j.c.by[i].places[c].value)
+		for i := range c.by {
+			a.keys = append(a.keys, c.by[i].places[n].value)
 		}
-		a.addMany(uint64(n))
+		a.addMany(uint64(rows))
 	}
-	return true
 }
 
 // byStatistics counts the values of one attribute of all spans of the block out

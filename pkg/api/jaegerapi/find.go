@@ -199,18 +199,21 @@ func (a *API) operationsOf(ctx context.Context, t tenant.ID, service, kind strin
 		return nil, invalid("parameter 'service' is required")
 	}
 	kind = strings.TrimPrefix(strings.ToLower(kind), "span_kind_")
+	agg, err := a.opts.Source.AggregateSpans(ctx, &predicate.Aggregation{Tenant: t, Filter: serviceIs(service), MaxGroups: maxNames,
+		By: []predicate.Field{predicate.Intrinsic(predicate.Name), predicate.Intrinsic(predicate.Kind)}})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the operations of %q: %w", service, err)
+	}
 	out := []operation{}
 	for _, k := range kinds {
 		if kind != "" && kind != k.String() {
 			continue
 		}
-		filter := predicate.AllOf(serviceIs(service), predicate.Compare{Field: predicate.Intrinsic(predicate.Kind), Value: model.String(k.String())})
-		names, err := a.values(ctx, t, predicate.Intrinsic(predicate.Name), filter)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			out = append(out, operation{n, kindWord(k)})
+		for i := range agg.Groups {
+			g := &agg.Groups[i]
+			if name := g.Key[0].Text(); name != "" && g.Key[1].Text() == k.String() && g.Cells[0].Count > 0 {
+				out = append(out, operation{name, kindWord(k)})
+			}
 		}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Name < out[j].Name })
