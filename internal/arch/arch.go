@@ -29,10 +29,11 @@ var rooms = map[string][]string{
 	"pkg/block":          {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/otlp":           {"pkg/model"},
 	"pkg/calls":          {"pkg/model"},
-	"pkg/alert/rule":     {"pkg/model", "pkg/tenant", "internal/vfs"},
+	"pkg/alert/rule":     {"pkg/model", "pkg/tenant", "pkg/alert/shared", "internal/vfs"},
 	"pkg/alert/evidence": {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
 	"pkg/alert/journal":  {"internal/vfs"},
-	"pkg/alert/notify":   {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
+	"pkg/alert/shared":   {},
+	"pkg/alert/notify":   {"pkg/model", "pkg/tenant", "pkg/alert/journal", "pkg/alert/shared", "internal/vfs"},
 
 	// Floor 3: the three stores, which do not know each other nor who asks; the
 	// contract, the languages over it; the way in.

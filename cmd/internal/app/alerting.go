@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
 
+	"braid/cmd/internal/config"
 	"braid/pkg/alert/evidence"
 	"braid/pkg/alert/notify"
 	"braid/pkg/alert/rule"
@@ -38,6 +40,8 @@ type alerting struct {
 	external *url.URL
 	outside  *notify.Outside // nil when the built-in one pages
 	peers    *notify.Peers   // nil when this alerter is alone
+	name     string          // among the peers
+	policy   atomic.Pointer[notify.Policy]
 
 	mu      sync.Mutex // guards below
 	tenants map[tenant.ID]*tenantAlerts
@@ -58,6 +62,11 @@ func (a *App) openAlerting(ctx context.Context) error {
 	}
 	al := &alerting{a: a, external: external, tenants: map[tenant.ID]*tenantAlerts{}}
 	al.api = http.HandlerFunc(al.serveAlertmanager)
+	policy, err := policyOf(c)
+	if err != nil {
+		return err
+	}
+	al.policy.Store(policy)
 	log := a.log.With("part", "alerting")
 	al.store, err = rule.OpenStore(rule.StoreOptions{Dir: filepath.Join(a.dir("alerting"), "rules"), Parser: a.engines.parser, Logger: log})
 	if err != nil {
@@ -76,6 +85,7 @@ func (a *App) openAlerting(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("alerting.cluster: %w", err)
 		}
+		al.name = al.peers.Name()
 		a.onStop("gossip of alerters", func(context.Context) error { return al.peers.Leave() })
 	}
 	a.onStop("alerting", func(context.Context) error { return al.close() })
@@ -85,13 +95,13 @@ func (a *App) openAlerting(ctx context.Context) error {
 		return err
 	}
 	a.onStop("evidence", func(context.Context) error { return al.history.Close() })
-	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Logger: log})
+	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Pager: settings{al}, Logger: log})
 	a.alerts = al
 	stored, err := al.store.Tenants()
 	if err != nil {
 		return err
 	}
-	for _, t := range append([]tenant.ID{tenant.Default}, stored...) {
+	for _, t := range append(append([]tenant.ID{tenant.Default}, stored...), al.withSettings()...) {
 		if _, err := al.tenant(t); err != nil {
 			return fmt.Errorf("tenant %q: %w", t, err)
 		}
@@ -107,13 +117,13 @@ func (al *alerting) tenant(t tenant.ID) (*tenantAlerts, error) {
 		return x, nil
 	}
 	a, c := al.a, al.a.cfg.Load()
-	dir := filepath.Join(a.dir("alerting"), "tenants", string(t))
+	dir := al.tenantDir(string(t))
 	reg := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": string(t)}, a.reg)
 	log := a.log.With("part", "alerting", "tenant", string(t))
 	x := &tenantAlerts{}
 	var err error
 	x.manager, err = notify.New(context.Background(), notify.Options{ConfigFile: c.Alerting.AlertmanagerConfig, Dir: dir, ExternalURL: al.external,
-		Peers: al.peers, Name: string(t), Observe: func(o notify.Outcome) { al.observe(t, o) }, Logger: log, Registerer: reg})
+		Policy: func() notify.Policy { return *al.policy.Load() }, Peers: al.peers, Name: string(t), Observe: func(o notify.Outcome) { al.observe(t, o) }, Logger: log, Registerer: reg})
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +184,7 @@ func (al *alerting) register(mux *http.ServeMux) { al.rulesAPI.Register(mux) }
 // alertingPaths are what an alerter answers beside Alertmanager's API: a
 // querier without one hands them on.
 func alertingPaths() []string {
-	out := []string{"/api/braid/v1/alerts/"}
+	out := []string{"/api/braid/v1/alerts/", alertapi.SettingsPath}
 	for prefix := range alertapi.RulePrefixes {
 		out = append(out, prefix, prefix+"/")
 	}
@@ -239,7 +249,18 @@ func (a *App) startRules(context.Context) error {
 }
 
 // reload reads rules and Alertmanager's configuration again, for all tenants.
-func (al *alerting) reload() error {
+// What the operator allows does not change when they cannot be read.
+func (al *alerting) reload(c *config.Config) (err error) {
+	policy, err := policyOf(c)
+	if err != nil {
+		return err
+	}
+	before := al.policy.Swap(policy)
+	defer func() {
+		if err != nil {
+			al.policy.Store(before)
+		}
+	}()
 	var errs []error
 	for _, x := range al.all() {
 		errs = append(errs, x.rules.Reload(), x.manager.Reload())

@@ -233,7 +233,7 @@ func (a *App) Reload() error {
 		return err
 	}
 	if a.alerts != nil {
-		if err := a.alerts.reload(); err != nil {
+		if err := a.alerts.reload(cfg); err != nil {
 			return err
 		}
 	}

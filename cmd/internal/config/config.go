@@ -141,7 +141,15 @@ type Alerting struct {
 	Interval           Duration `yaml:"evaluation_interval" doc:"Interval of rule groups that name none."`
 	AlertmanagerConfig string   `yaml:"alertmanager_config" doc:"An alertmanager.yml: pages go out from here. Empty: alerts are shown, nobody is paged."`
 	AlertmanagerURLs   []string `yaml:"alertmanager_urls" doc:"Alertmanagers elsewhere, which then page instead of the built-in one."`
+	Receivers          Reach    `yaml:"receivers" doc:"What the API may set, and where pages may go."`
 	Peers              Gossip   `yaml:"cluster" doc:"Several alerters of which one pages."`
+}
+
+// Reach of receivers.
+type Reach struct {
+	API       bool     `yaml:"api" doc:"Allow each tenant to set its Alertmanager configuration, receivers included, by the API: whoever reaches the API then says where Braid sends pages."`
+	Allow     []string `yaml:"allow" doc:"Networks (10.1.0.0/16) or addresses that receivers set by the API may reach beside public ones. Private, loopback, link-local and other special addresses are refused when a connection is made, after names are resolved, and after redirects."`
+	GuardFile bool     `yaml:"guard_file" doc:"Hold the receivers of alertmanager_config to the same addresses."`
 }
 
 // Gossip of alerters.

@@ -43,6 +43,7 @@ func TestErrorsNameTheWayOut(t *testing.T) {
 		"traces: {retention: 0s}":              "traces.retention must be more than 0",
 		"http: {tls: {cert_file: a}}":          "http.tls: cert_file and key_file go together",
 		"external_url: ftp://x":                `"ftp://x" is no http(s) address`,
+		"alerting: {receivers: {allow: [x]}}":  `alerting.receivers.allow: "x" is no network`,
 	} {
 		_, err := Parse([]byte(in))
 		require.ErrorContains(t, err, want, in)

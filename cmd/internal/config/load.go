@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"braid/pkg/alert/notify"
 	"braid/pkg/tenant"
 )
 
@@ -186,6 +187,9 @@ func (c *Config) Validate() error {
 		if _, err := tenant.Parse(name); err != nil {
 			bad("%s: %v", key, err)
 		}
+	}
+	if _, err := notify.ParseAllow(c.Alerting.Receivers.Allow); err != nil {
+		bad("alerting.receivers.allow: %v", err)
 	}
 	if g := c.Alerting.Peers; g.Listen == "" && len(g.Peers) > 0 {
 		bad("alerting.cluster.peers needs alerting.cluster.listen: the address of this alerter's own gossip")

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/common/route"
 
 	"braid/internal/vfs"
+	"braid/pkg/alert/shared"
 )
 
 // Options of an Alertmanager.
@@ -48,6 +49,9 @@ type Options struct {
 	// Maintenance is how often the notification log is written to disk; 0
 	// means 15 s. What is not yet there at a crash is paged again.
 	Maintenance time.Duration
+	// Policy is asked at every change and reload; nil allows the API nothing and
+	// guards nothing.
+	Policy func() Policy
 	// Observe learns what became of every notification; it must not block.
 	Observe func(Outcome)
 	// Peers are other alerters, of which one pages; nil means alone. Name tells
@@ -84,13 +88,15 @@ type Alertmanager struct {
 	handler   http.Handler
 	recorder  eventrecorder.Recorder
 	stop      chan struct{}
-	logged    shared  // saves of the notification log
+	logged    joint   // saves of the notification log
 	flying    flights // notifications at a receiver, not yet logged
 	wg        sync.WaitGroup
 	saving    sync.Mutex // one snapshot at a time
 
-	reloading  sync.Mutex             // one reload at a time
-	original   atomic.Pointer[string] // the configuration as the API shows it
+	changing   sync.Mutex                    // one change of the configuration at a time; before reloading
+	set        atomic.Pointer[shared.Record] // what came by the API
+	reloading  sync.Mutex                    // while the parts that a configuration decides are replaced
+	original   atomic.Pointer[string]        // the configuration as the API shows it
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
 	inhibitor  atomic.Pointer[inhibit.Inhibitor]
 }
@@ -119,24 +125,52 @@ func New(ctx context.Context, o Options) (*Alertmanager, error) {
 	if err := vfs.MkdirAllDurable(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("cannot make the folder for silences: %w", err)
 	}
-	conf, err := readConfig(o.ConfigFile)
-	if err != nil {
-		return nil, err
-	}
 	o.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "braid_alert_state_failures_total",
 		Help: "Times that alerts, or that they were paged, could not be written to disk."})
 	if err := o.Registerer.Register(o.failures); err != nil {
 		return nil, err
 	}
 	a := &Alertmanager{o: o, groups: marker.NewGroupMarker(), stop: make(chan struct{})}
+	src, err := a.first()
+	if err != nil {
+		return nil, err
+	}
 	if err := a.build(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.apply(conf); err != nil {
-		_ = a.Close()
-		return nil, err
+	err = a.apply(src, nil)
+	if err != nil && src.byAPI {
+		a.o.Logger.Error(insteadOfSettings, "err", err)
+		if src, err = a.fromFile(); err == nil {
+			err = a.apply(src, nil)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+const insteadOfSettings = "the configuration that was set through the API cannot be loaded: the operator's is in force instead"
+
+// first returns the configuration to start with. One that came by the API and
+// cannot be read any more must not keep the operator's from paging.
+func (a *Alertmanager) first() (source, error) {
+	if err := a.loadSettings(); err != nil {
+		return source{}, err
+	}
+	src, err := a.current()
+	if s, _ := a.settings(); s == nil {
+		return src, err
+	}
+	switch {
+	case err != nil && a.policy().API:
+		a.o.Logger.Error(insteadOfSettings, "err", err)
+		return a.fromFile()
+	case !src.byAPI:
+		a.o.Logger.Warn("a configuration was set through the API, which alerting.receivers.api does not allow any more: the operator's is in force")
+	}
+	return src, err
 }
 
 func readConfig(file string) (*config.Config, error) {

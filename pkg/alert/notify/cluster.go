@@ -86,6 +86,9 @@ func Join(o ClusterOptions) (*Peers, error) {
 // Members returns how many there are that answer, this one included.
 func (p *Peers) Members() int { return len(p.peer.Peers()) }
 
+// Name is this one's among the members.
+func (p *Peers) Name() string { return p.peer.Name() }
+
 // Address is where this one gossips.
 func (p *Peers) Address() string { return p.peer.Self().Address() }
 

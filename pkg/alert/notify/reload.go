@@ -2,7 +2,9 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/alertmanager/alert"
@@ -16,28 +18,32 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Reload reads the configuration file again. A broken file changes nothing.
+// Reload reads the configuration again: what the API has set, where the operator
+// allows that, else the file. A broken one changes nothing.
 func (a *Alertmanager) Reload() error {
-	conf, err := readConfig(a.o.ConfigFile)
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	src, err := a.current()
 	if err != nil {
 		return err
 	}
-	return a.apply(conf)
+	return a.apply(src, nil)
 }
 
-// apply builds all that can fail first, and only then stops what runs. The
-// inhibitor must know the alerts before the dispatcher starts, or something
-// inhibited would be paged.
-func (a *Alertmanager) apply(conf *config.Config) error {
+// apply builds all that can fail first, and only then, and after keep, stops
+// what runs. The inhibitor must know the alerts before the dispatcher starts, or
+// something inhibited would be paged.
+func (a *Alertmanager) apply(src source, keep func() error) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
-	tmpl, err := template.FromGlobs(conf.Templates)
+	conf := src.conf
+	tmpl, err := src.parse()
 	if err != nil {
-		return fmt.Errorf("alertmanager templates: %w", err)
+		return err
 	}
 	tmpl.ExternalURL = a.o.ExternalURL
 	routes := dispatch.NewRoute(conf.Route, nil)
-	receivers, err := a.receivers(conf, routes, tmpl)
+	receivers, err := a.receivers(src, routes, tmpl)
 	if err != nil {
 		return err
 	}
@@ -49,6 +55,11 @@ func (a *Alertmanager) apply(conf *config.Config) error {
 		intervals[ti.Name] = ti.TimeIntervals
 	}
 
+	if keep != nil {
+		if err := keep(); err != nil {
+			return err
+		}
+	}
 	a.quiesce()
 	if old := a.inhibitor.Load(); old != nil {
 		old.Stop()
@@ -60,7 +71,7 @@ func (a *Alertmanager) apply(conf *config.Config) error {
 	inhibitor := inhibit.NewInhibitor(a.alerts, conf.InhibitRules, a.o.Logger, a.recorder)
 	pipeline := a.pipelines.New(receivers, a.turn, inhibitor, a.silencer,
 		timeinterval.NewIntervener(intervals), a.groups, pageLog{a}, a.settled())
-	shown := original(a.o.text(), conf)
+	shown := original(src.text, conf)
 	a.original.Store(&shown)
 	a.api.Update(conf, func(ctx context.Context, ls model.LabelSet) {
 		a.inhibitor.Load().Mutes(ctx, ls)
@@ -78,20 +89,21 @@ func (a *Alertmanager) apply(conf *config.Config) error {
 }
 
 // receivers builds those that some route uses.
-func (a *Alertmanager) receivers(conf *config.Config, routes *dispatch.Route, tmpl *template.Template) (map[string][]amnotify.Integration, error) {
+func (a *Alertmanager) receivers(src source, routes *dispatch.Route, tmpl *template.Template) (map[string][]amnotify.Integration, error) {
 	used := map[string]bool{}
 	routes.Walk(func(r *dispatch.Route) { used[r.RouteOpts.Receiver] = true })
+	build := a.o.integrations
+	if p := a.policy(); build == nil {
+		build = a.free
+		if src.byAPI || p.GuardFile {
+			build = a.guarded(egress{p.Allow})
+		}
+	}
 	out := map[string][]amnotify.Integration{}
-	for _, rc := range conf.Receivers {
+	for _, rc := range src.conf.Receivers {
 		if !used[rc.Name] {
 			a.o.Logger.Warn("receiver is used by no route", "receiver", rc.Name)
 			continue
-		}
-		build := a.o.integrations
-		if build == nil {
-			build = func(rc config.Receiver, tmpl *template.Template) ([]amnotify.Integration, error) {
-				return receiver.BuildReceiverIntegrations(rc, tmpl, a.o.Logger)
-			}
 		}
 		list, err := build(rc, tmpl)
 		if err != nil {
@@ -100,6 +112,30 @@ func (a *Alertmanager) receivers(conf *config.Config, routes *dispatch.Route, tm
 		out[rc.Name] = a.watch(rc.Name, list)
 	}
 	return out, nil
+}
+
+// free builds receivers that reach everything.
+func (a *Alertmanager) free(rc config.Receiver, tmpl *template.Template) ([]amnotify.Integration, error) {
+	return receiver.BuildReceiverIntegrations(rc, tmpl, a.o.Logger)
+}
+
+// guarded builds receivers that reach what they may.
+func (a *Alertmanager) guarded(e egress) func(config.Receiver, *template.Template) ([]amnotify.Integration, error) {
+	return func(rc config.Receiver, tmpl *template.Template) ([]amnotify.Integration, error) {
+		for _, c := range rc.SNSConfigs {
+			if c.UseAWSHTTPClient || os.Getenv("AWS_CA_BUNDLE") != "" {
+				return nil, errors.New("sns_configs: with use_aws_http_client, or AWS_CA_BUNDLE in the environment, addresses cannot be checked as alerting.receivers.guard_file asks")
+			}
+		}
+		mails := rc.EmailConfigs
+		rc.EmailConfigs = nil
+		out, err := receiver.BuildReceiverIntegrations(rc, tmpl, a.o.Logger, e.http())
+		for i, c := range mails {
+			log := a.o.Logger.With("integration", "email")
+			out = append(out, amnotify.NewIntegration(&guardedEmail{conf: c, tmpl: tmpl, log: log, egress: e}, c, "email", i, rc.Name))
+		}
+		return out, err
+	}
 }
 
 // tend mends what the dispatcher has missed and forgets what is over. While the

@@ -161,15 +161,15 @@ func logAt(log *nflog.Log, r *nflogpb.Receiver, group string, firing, resolved [
 	return log.Merge(b.Bytes())
 }
 
-// shared runs a function so that each caller's run begins after the call, and
+// joint runs a function so that each caller's run begins after the call, and
 // callers of the same moment share one.
-type shared struct {
+type joint struct {
 	mu      sync.Mutex // one run at a time
 	asked   atomic.Int64
 	covered int64 // guarded by mu
 }
 
-func (s *shared) wait(run func() error) error {
+func (s *joint) wait(run func() error) error {
 	me := s.asked.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"braid/pkg/alert/evidence"
+	"braid/pkg/alert/notify"
 	"braid/pkg/alert/rule"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
@@ -26,7 +27,16 @@ type Options struct {
 	History *evidence.Keeper
 	// States returns a tenant's rules.
 	States func(t tenant.ID) []rule.State
+	// Pager keeps the Alertmanager configurations that came by the API. Optional.
+	Pager  Pager
 	Logger *slog.Logger
+}
+
+// Pager keeps an Alertmanager configuration for each tenant.
+type Pager interface {
+	Settings(t tenant.ID) (notify.Settings, error)
+	Set(t tenant.ID, s notify.Settings) error
+	Unset(t tenant.ID) error
 }
 
 // API answers requests. Safe for concurrent use.
@@ -61,6 +71,11 @@ func (a *API) Register(mux *http.ServeMux) {
 		mux.HandleFunc("DELETE "+prefix+"/{namespace}", a.tenant(a.remove(d)))
 		mux.HandleFunc("DELETE "+prefix+"/{namespace}/{group}", a.tenant(a.remove(d)))
 	}
+	if a.o.Pager != nil {
+		mux.HandleFunc("GET "+SettingsPath, a.tenant(a.settings))
+		mux.HandleFunc("POST "+SettingsPath, a.tenant(a.setSettings))
+		mux.HandleFunc("DELETE "+SettingsPath, a.tenant(a.unsetSettings))
+	}
 	mux.HandleFunc("GET /api/braid/v1/alerts/{fingerprint}/evidence", a.tenant(a.evidence))
 	mux.HandleFunc("GET /api/braid/v1/alerts/request", a.tenant(a.request))
 	mux.HandleFunc("GET /api/braid/v1/alerts/history", a.tenant(a.history))
@@ -85,6 +100,8 @@ func (a *API) tenant(h handler) http.HandlerFunc {
 			status, kind = http.StatusBadRequest, "bad_data"
 		case errors.Is(err, model.ErrNotFound):
 			status, kind = http.StatusNotFound, "not_found"
+		case errors.Is(err, notify.ErrForbidden):
+			status, kind = http.StatusForbidden, "forbidden"
 		default:
 			a.o.Logger.Error("alerting API failed", "method", r.Method, "path", r.URL.Path, "tenant", t, "err", err)
 		}
