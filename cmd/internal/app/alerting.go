@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ import (
 	"braid/pkg/alert/evidence"
 	"braid/pkg/alert/notify"
 	"braid/pkg/alert/rule"
+	"braid/pkg/alert/shared"
 	"braid/pkg/api/alertapi"
 	"braid/pkg/correlation"
 	"braid/pkg/model"
@@ -40,7 +42,7 @@ type alerting struct {
 	external *url.URL
 	outside  *notify.Outside // nil when the built-in one pages
 	peers    *notify.Peers   // nil when this alerter is alone
-	name     string          // among the peers
+	sharing                  // what the API has set, with the peers
 	policy   atomic.Pointer[notify.Policy]
 
 	mu      sync.Mutex // guards below
@@ -68,7 +70,8 @@ func (a *App) openAlerting(ctx context.Context) error {
 	}
 	al.policy.Store(policy)
 	log := a.log.With("part", "alerting")
-	al.store, err = rule.OpenStore(rule.StoreOptions{Dir: filepath.Join(a.dir("alerting"), "rules"), Parser: a.engines.parser, Logger: log})
+	al.share(log)
+	al.store, err = rule.OpenStore(rule.StoreOptions{Dir: filepath.Join(a.dir("alerting"), "rules"), Parser: a.engines.parser, By: al.name, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -81,11 +84,10 @@ func (a *App) openAlerting(ctx context.Context) error {
 	}
 	if g := c.Alerting.Peers; g.Listen != "" {
 		al.peers, err = notify.Join(notify.ClusterOptions{Listen: g.Listen, Advertise: g.Advertise, Peers: g.Peers, PeerTimeout: g.Timeout.Std(),
-			TLSConfig: g.TLSConfig, Logger: log, Registerer: a.reg})
+			TLSConfig: g.TLSConfig, Shared: map[string]*shared.Set{"rules": al.groups, "receivers": al.receivers}, Logger: log, Registerer: a.reg})
 		if err != nil {
 			return fmt.Errorf("alerting.cluster: %w", err)
 		}
-		al.name = al.peers.Name()
 		a.onStop("gossip of alerters", func(context.Context) error { return al.peers.Leave() })
 	}
 	a.onStop("alerting", func(context.Context) error { return al.close() })
@@ -95,7 +97,8 @@ func (a *App) openAlerting(ctx context.Context) error {
 		return err
 	}
 	a.onStop("evidence", func(context.Context) error { return al.history.Close() })
-	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Pager: settings{al}, Logger: log})
+	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Pager: settings{al},
+		Try: al.trier(), Logger: log})
 	a.alerts = al
 	stored, err := al.store.Tenants()
 	if err != nil {
@@ -106,6 +109,9 @@ func (a *App) openAlerting(ctx context.Context) error {
 			return fmt.Errorf("tenant %q: %w", t, err)
 		}
 	}
+	al.groups.Start()
+	al.receivers.Start()
+	a.onStop("sharing of rules", func(context.Context) error { al.groups.Close(); al.receivers.Close(); return nil })
 	return nil
 }
 
@@ -162,8 +168,21 @@ func (al *alerting) all() (out []*tenantAlerts) {
 	return out
 }
 
-// changed loads a tenant's rules again after the API has changed them.
+// changed loads a tenant's rules again after the API has changed them, and tells
+// the other alerters.
 func (al *alerting) changed(_ context.Context, t tenant.ID) error {
+	changes, err := al.store.Touched(t)
+	if err != nil {
+		return err
+	}
+	if err := al.load(t); err != nil {
+		return err
+	}
+	al.groups.Tell(changes)
+	return nil
+}
+
+func (al *alerting) load(t tenant.ID) error {
 	x, err := al.tenant(t)
 	if err != nil {
 		return err
@@ -294,13 +313,22 @@ func (noRules) AlertingRules() []*rules.AlertingRule { return nil }
 // alertsDuring names the alerts that were firing while a request ran.
 type alertsDuring struct{ a *App }
 
-// AlertsDuring implements correlation.AlertSource.
-func (d alertsDuring) AlertsDuring(_ context.Context, t tenant.ID, r model.TimeRange) ([]correlation.Alert, error) {
-	if d.a.alerts == nil {
-		return nil, nil
+// AlertsDuring implements correlation.AlertSource. A querier asks its alerter.
+func (d alertsDuring) AlertsDuring(ctx context.Context, t tenant.ID, r model.TimeRange) ([]correlation.Alert, error) {
+	var list []evidence.Episode
+	if d.a.alerts != nil {
+		list = d.a.alerts.history.Firing(t, r)
+	} else {
+		var got struct{ Alerts []evidence.Episode }
+		seconds := func(ns int64) string { return strconv.FormatFloat(float64(ns)/1e9, 'f', 3, 64) }
+		err := d.a.askAlerter(ctx, t, "/api/braid/v1/alerts/history", url.Values{"start": {seconds(r.Start)}, "end": {seconds(r.End)}, "limit": {"1000"}}, &got)
+		if err != nil {
+			return nil, err
+		}
+		list = got.Alerts
 	}
 	var out []correlation.Alert
-	for _, e := range d.a.alerts.history.Firing(t, r) {
+	for _, e := range list {
 		out = append(out, correlation.Alert{Fingerprint: e.Fingerprint, Labels: e.Labels, State: e.State(), Starts: e.PendingAt.UnixNano()})
 	}
 	return out, nil

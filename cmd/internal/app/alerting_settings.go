@@ -62,7 +62,7 @@ func (s settings) Set(t tenant.ID, c notify.Settings) error {
 	if err != nil {
 		return err
 	}
-	return x.manager.Set(c, s.al.name)
+	return s.al.told(t, x, x.manager.Set(c, s.al.name))
 }
 
 // Unset implements alertapi.Pager.
@@ -74,7 +74,7 @@ func (s settings) Unset(t tenant.ID) error {
 	if err != nil {
 		return err
 	}
-	return x.manager.Unset(s.al.name)
+	return s.al.told(t, x, x.manager.Unset(s.al.name))
 }
 
 // pager returns a tenant's parts. What is not allowed must not make any.

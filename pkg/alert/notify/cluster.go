@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/alertmanager/cluster"
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"braid/pkg/alert/shared"
 )
 
 // ClusterOptions of Join. Listen is required.
@@ -26,7 +28,10 @@ type ClusterOptions struct {
 	TLSConfig string
 	// Settle is how long to wait for the others' state at the start before
 	// anything is paged; 0 means one minute at most.
-	Settle     time.Duration
+	Settle time.Duration
+	// Shared is what members tell each other beside silences and what was paged,
+	// by name: all members give the same names.
+	Shared     map[string]*shared.Set
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -70,6 +75,12 @@ func Join(o ClusterOptions) (*Peers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot begin the gossip of alerters on %s: %w", o.Listen, err)
 	}
+	// The Alertmanagers' channels are counted by tenant; these belong to none, and
+	// one metric must have the same labels everywhere.
+	reg := prometheus.WrapRegistererWith(prometheus.Labels{"tenant": ""}, o.Registerer)
+	for name, set := range o.Shared { // before the first exchange
+		set.Sends(peer.AddState("braid:"+name, set, reg).Broadcast)
+	}
 	p := &Peers{peer: peer, timeout: o.PeerTimeout, settled: make(chan struct{})}
 	if err := peer.Join(cluster.DefaultReconnectInterval, cluster.DefaultReconnectTimeout); err != nil {
 		o.Logger.Warn("cannot reach other alerters yet; tried again", "err", err)
@@ -85,9 +96,6 @@ func Join(o ClusterOptions) (*Peers, error) {
 
 // Members returns how many there are that answer, this one included.
 func (p *Peers) Members() int { return len(p.peer.Peers()) }
-
-// Name is this one's among the members.
-func (p *Peers) Name() string { return p.peer.Name() }
 
 // Address is where this one gossips.
 func (p *Peers) Address() string { return p.peer.Self().Address() }

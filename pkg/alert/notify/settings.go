@@ -289,6 +289,9 @@ func (a *Alertmanager) Take(r shared.Record) error {
 	if !a.policy().API {
 		return errNotByAPI
 	}
+	if now := a.set.Load(); now != nil && !r.After(now.Stamp) {
+		return nil
+	}
 	var src source
 	var err error
 	if r.Gone {

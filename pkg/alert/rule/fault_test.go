@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,8 @@ type world struct {
 	ask func(ctx context.Context, expr string, at time.Time) (promql.Vector, error)
 
 	mu       sync.Mutex // guards below
+	clock    func() (time.Time, time.Duration)
+	valid    map[string]int64 // Unix ns
 	firing   map[string]int
 	resolved map[string]int
 	recorded map[string]float64
@@ -38,8 +41,9 @@ func (w *world) manager(t *testing.T, text string, reg prometheus.Registerer) *M
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rules.yml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	w.valid = map[string]int64{}
 	w.firing, w.resolved, w.recorded, w.asked = map[string]int{}, map[string]int{}, map[string]float64{}, map[string][]time.Time{}
-	m := New(context.Background(), Options{Files: []string{path}, Parser: parser.NewParser(parser.Options{}), Registerer: reg,
+	m := New(context.Background(), Options{Files: []string{path}, Parser: parser.NewParser(parser.Options{}), Registerer: reg, clock: w.clock,
 		Query: func(ctx context.Context, expr string, at time.Time) (promql.Vector, error) {
 			w.mu.Lock()
 			w.asked[expr] = append(w.asked[expr], at)
@@ -65,6 +69,7 @@ func (w *world) manager(t *testing.T, text string, reg prometheus.Registerer) *M
 			for _, a := range list {
 				if a.ResolvedAt.IsZero() {
 					w.firing[a.Labels.Get("alertname")]++
+					w.valid[a.Labels.Get("alertname")] = a.ValidUntil.UnixNano()
 				} else {
 					w.resolved[a.Labels.Get("alertname")]++
 				}
@@ -79,6 +84,12 @@ func (w *world) said(name string) (firing, resolved int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.firing[name], w.resolved[name]
+}
+
+func (w *world) validUntil(name string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.valid[name]
 }
 
 func (w *world) times(expr string) int {
@@ -106,8 +117,10 @@ func TestFaultsOfRules(t *testing.T) {
 		require.Positive(t, fired)
 		down.Store(true)
 		time.Sleep(10 * time.Minute)
-		_, resolved := w.said("A")
+		still, resolved := w.said("A")
 		require.Zero(t, resolved, "nothing says that it is over")
+		require.GreaterOrEqual(t, still, fired+9, "it is sent all the while, or an Alertmanager would end it")
+		require.Greater(t, w.validUntil("A"), time.Now().Add(2*time.Minute).UnixNano())
 		s := m.States()[0]
 		require.Equal(t, "err", s.Health)
 		require.Contains(t, s.LastError, "connection refused")
@@ -118,6 +131,55 @@ func TestFaultsOfRules(t *testing.T) {
 		require.Zero(t, resolved)
 		require.Equal(t, "ok", m.States()[0].Health)
 		m.Stop()
+	})
+	for name, step := range map[string]time.Duration{"forward": time.Hour, "back": -time.Hour} {
+		run("a clock that is set "+name+" ends nothing that fires", func(t *testing.T) {
+			var offset atomic.Int64
+			base := time.Now()
+			w := &world{clock: func() (time.Time, time.Duration) {
+				return time.Now().Add(time.Duration(offset.Load())), time.Since(base)
+			}}
+			var empty atomic.Bool // there is no data of the new time
+			w.ask = func(_ context.Context, _ string, at time.Time) (promql.Vector, error) {
+				if empty.Load() {
+					return nil, nil
+				}
+				return sample(at), nil
+			}
+			m := w.manager(t, "groups:\n- {name: g, interval: 1m, rules: [{alert: A, expr: up > 0}]}\n", nil)
+			time.Sleep(3 * time.Minute)
+			fired, _ := w.said("A")
+			require.Positive(t, fired)
+			asked := w.times("up > 0")
+			offset.Store(int64(step))
+			empty.Store(true)
+			time.Sleep(4 * time.Minute)
+			require.Equal(t, asked, w.times("up > 0"), "nobody asks for what cannot be there")
+			require.Contains(t, m.States()[0].LastError, "the clock was set by "+step.String())
+			empty.Store(false)
+			time.Sleep(4 * time.Minute)
+			_, resolved := w.said("A")
+			require.Zero(t, resolved)
+			require.Equal(t, "ok", m.States()[0].Health)
+			require.Greater(t, w.times("up > 0"), asked)
+			empty.Store(true) // over in earnest
+			time.Sleep(3 * time.Minute)
+			_, resolved = w.said("A")
+			require.Positive(t, resolved)
+			m.Stop()
+		})
+	}
+	run("small corrections of the clock are none", func(t *testing.T) {
+		var offset atomic.Int64
+		base := time.Now()
+		c := newClock(func() (time.Time, time.Duration) {
+			return time.Now().Add(time.Duration(offset.Load())), time.Since(base)
+		}, slog.New(slog.DiscardHandler))
+		for range 600 {
+			require.NoError(t, c.check())
+			offset.Add(int64(time.Second))
+			time.Sleep(time.Minute)
+		}
 	})
 	run("a slow rule delays no other group, and what it misses is counted", func(t *testing.T) {
 		w := &world{ask: func(ctx context.Context, expr string, at time.Time) (promql.Vector, error) {

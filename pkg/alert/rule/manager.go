@@ -46,6 +46,8 @@ type Options struct {
 	Registerer  prometheus.Registerer
 	// MaxConcurrent bounds the rules evaluated at once; 0 means 8.
 	MaxConcurrent int64
+
+	clock func() (day time.Time, steady time.Duration) // nil means the system's
 }
 
 // Manager runs the rules of one tenant. Safe for concurrent use.
@@ -90,6 +92,8 @@ func New(ctx context.Context, o Options) *Manager {
 		o.ExternalURL = &url.URL{Scheme: "http", Host: "localhost:4320"}
 	}
 	o.Queryable = fresh{o.Queryable}
+	c := newClock(o.clock, o.Logger)
+	o.Query = c.guard(o.Query)
 	m := &Manager{o: o, blind: newBlindness(o)}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	m.about.Store(&map[string]About{})
@@ -99,11 +103,11 @@ func New(ctx context.Context, o Options) *Manager {
 		// An outage shorter than the tolerance does not restart "for". There is no
 		// grace period: with one, Prometheus restores nothing for rules whose "for"
 		// is shorter, and what was firing would resolve and fire again.
-		OutageTolerance: time.Hour, ForGracePeriod: 0, ResendDelay: time.Minute,
+		OutageTolerance: time.Hour, ForGracePeriod: 0, ResendDelay: resendDelay,
 		MaxConcurrentEvals: o.MaxConcurrent, ConcurrentEvalsEnabled: o.MaxConcurrent > 1, RestoreNewRuleGroups: true,
 	})
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(m.blind)
+		o.Registerer.MustRegister(m.blind, c.stepped)
 	}
 	return m
 }
@@ -120,7 +124,11 @@ func (m *Manager) notify(ctx context.Context, expr string, alerts ...*rules.Aler
 // Start begins to evaluate. Call it once sources answer.
 func (m *Manager) Start() {
 	m.run.Do(func() {
-		m.wg.Add(2)
+		m.wg.Add(3)
+		go func() {
+			defer m.wg.Done()
+			m.hold()
+		}()
 		go func() {
 			defer m.wg.Done()
 			m.m.Run()
@@ -187,7 +195,7 @@ func Check(files []string, p parser.Parser, log *slog.Logger, virtual ...func(la
 		}
 		for _, g := range groups.Groups {
 			for _, r := range g.Rules {
-				if err := checkVirtual(p, r.Expr, virtual[0]); err != nil {
+				if err := CheckVirtual(p, r.Expr, virtual[0]); err != nil {
 					errs = append(errs, fmt.Errorf("rule file %s: group %q, rule %q: %w", f, g.Name, r.Record+r.Alert, err))
 				}
 			}
@@ -199,8 +207,8 @@ func Check(files []string, p parser.Parser, log *slog.Logger, virtual ...func(la
 // The labels that make a selector virtual, and the languages they speak.
 var languages = map[string]string{"__logql__": "logql", "__traceql__": "traceql"}
 
-// checkVirtual tries the queries in an expression's virtual selectors.
-func checkVirtual(p parser.Parser, expr string, virtual func(language, expr string) error) error {
+// CheckVirtual tries the queries in an expression's virtual selectors.
+func CheckVirtual(p parser.Parser, expr string, virtual func(language, expr string) error) error {
 	e, err := p.ParseExpr(expr)
 	if err != nil {
 		return nil // reported already

@@ -50,3 +50,31 @@ func TestReplayHonoursForAndGaps(t *testing.T) {
 	_, err = Replay(context.Background(), parser.NewParser(parser.Options{}), rulefmt.Rule{Alert: "A", Expr: "("}, nil, w, ask)
 	require.Error(t, err)
 }
+
+func TestTryEndsAtANumberOfTimes(t *testing.T) {
+	start := time.Unix(1_700_000_040, 0).UTC()
+	ask := func(_ context.Context, _ string, from, to time.Time, step time.Duration) (promql.Matrix, error) {
+		s := promql.Series{Metric: labels.FromStrings("job", "j")}
+		for i, ts := 0, from; !ts.After(to); i, ts = i+1, ts.Add(step) {
+			if i%2 == 0 {
+				s.Floats = append(s.Floats, promql.FPoint{T: ts.UnixMilli(), F: 1})
+			}
+		}
+		return promql.Matrix{s}, nil
+	}
+	r := rulefmt.Rule{Alert: "A", Expr: "x"}
+	w := Window{Start: start, End: start.Add(time.Hour), Interval: time.Minute}
+	got, err := Try(context.Background(), parser.NewParser(parser.Options{}), r, w, 10, ask)
+	require.NoError(t, err)
+	require.True(t, got.More)
+	require.Len(t, got.Times, 10)
+	require.Equal(t, start, got.Times[0].Fired)
+	got, err = Try(context.Background(), parser.NewParser(parser.Options{}), r, w, 100, ask)
+	require.NoError(t, err)
+	require.False(t, got.More)
+	require.Len(t, got.Times, 31)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = Try(ctx, parser.NewParser(parser.Options{}), r, w, 100, ask)
+	require.ErrorIs(t, err, context.Canceled)
+}

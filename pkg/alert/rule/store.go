@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,13 +11,14 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
-	"go.yaml.in/yaml/v3"
 
 	"braid/internal/vfs"
+	"braid/pkg/alert/shared"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -44,16 +46,20 @@ type StoreOptions struct {
 	FS     vfs.FS
 	Dir    string
 	Parser parser.Parser
+	// By tells this alerter from others with which it shares the groups.
+	By     string
 	Logger *slog.Logger
 }
 
 // Store keeps the rule groups that came by the API: a YAML file a namespace,
 // under the tenant and the dialect. A file is a Prometheus rule file, which
-// promtool takes. A change is on disk, whole, when it is answered for. Safe for
+// promtool takes; comments at its head say when each group was changed, and
+// which are gone. A change is on disk, whole, when it is answered for. Safe for
 // concurrent use.
 type Store struct {
-	o  StoreOptions
-	mu sync.Mutex // one change at a time
+	o       StoreOptions
+	mu      sync.Mutex                   // one change at a time
+	touched map[tenant.ID]map[place]bool // guarded by mu
 }
 
 // OpenStore makes a store.
@@ -67,7 +73,7 @@ func OpenStore(o StoreOptions) (*Store, error) {
 	if err := vfs.MkdirAllDurable(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of rules %s: %w", o.Dir, err)
 	}
-	return &Store{o: o}, nil
+	return &Store{o: o, touched: map[tenant.ID]map[place]bool{}}, nil
 }
 
 func (s *Store) dir(t tenant.ID, d Dialect) string {
@@ -112,6 +118,28 @@ func (s *Store) Files(t tenant.ID) ([]string, error) {
 
 // Namespaces lists a tenant's namespaces, sorted.
 func (s *Store) Namespaces(t tenant.ID, d Dialect) ([]string, error) {
+	all, err := s.known(t, d)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, n := range all {
+		text, err := s.o.FS.ReadFile(s.file(t, d, n))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("cannot read namespace %q: %w", n, err)
+		}
+		if err == nil && !bytes.HasSuffix(text, []byte(noGroups)) {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// noGroups is how a file ends that only says what is gone.
+const noGroups = "\ngroups: []\n"
+
+// known lists the namespaces that have groups or had some.
+func (s *Store) known(t tenant.ID, d Dialect) ([]string, error) {
 	entries, err := s.o.FS.ReadDir(s.dir(t, d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -134,18 +162,14 @@ func (s *Store) Namespaces(t tenant.ID, d Dialect) ([]string, error) {
 // Groups returns the groups of a namespace; model.ErrNotFound when it is not
 // there.
 func (s *Store) Groups(t tenant.ID, d Dialect, namespace string) ([]rulefmt.RuleGroup, error) {
-	b, err := s.o.FS.ReadFile(s.file(t, d, namespace))
-	if errors.Is(err, fs.ErrNotExist) {
+	n, err := s.read(t, d, namespace)
+	if err != nil {
+		return nil, err
+	}
+	if len(n.groups) == 0 {
 		return nil, fmt.Errorf("no rule groups in namespace %q: %w", namespace, model.ErrNotFound)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read namespace %q: %w", namespace, err)
-	}
-	parsed, errs := rulefmt.Parse(b, false, commonmodel.UTF8Validation, s.o.Parser, s.o.Logger)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("cannot read namespace %q: %w", namespace, errors.Join(errs...))
-	}
-	return parsed.Groups, nil
+	return n.groups, nil
 }
 
 // Group returns one group; model.ErrNotFound when it is not there.
@@ -170,51 +194,49 @@ func (s *Store) SetGroup(t tenant.ID, d Dialect, namespace string, g rulefmt.Rul
 	if err := s.admit(t, d, namespace, &g); err != nil {
 		return nil, err
 	}
-	groups, err := s.Groups(t, d, namespace)
-	if err != nil && !errors.Is(err, model.ErrNotFound) {
+	n, err := s.read(t, d, namespace)
+	if err != nil {
 		return nil, err
 	}
-	next := make([]rulefmt.RuleGroup, 0, len(groups)+1)
-	for _, old := range groups {
-		if old.Name != g.Name {
-			next = append(next, old)
-		}
-	}
-	next = append(next, g)
-	if len(next) > maxGroups {
-		return nil, fmt.Errorf("%w: namespace %q has %d groups already: delete some, or use another namespace", model.ErrInvalid, namespace, maxGroups)
-	}
-	return s.replace(t, d, namespace, next)
+	n.set(g, shared.Next(time.Now(), s.o.By, n.changed[g.Name].Stamp))
+	s.touch(t, place{d, namespace, g.Name})
+	return s.replace(t, d, namespace, n)
 }
 
 // DeleteGroup removes a group; model.ErrNotFound when it is not there.
 func (s *Store) DeleteGroup(t tenant.ID, d Dialect, namespace, name string) (undo func() error, err error) {
+	return s.remove(t, d, namespace, name)
+}
+
+// DeleteNamespace removes all groups of a namespace.
+func (s *Store) DeleteNamespace(t tenant.ID, d Dialect, namespace string) (undo func() error, err error) {
+	return s.remove(t, d, namespace, "")
+}
+
+// remove removes a group, or all of them when none is named.
+func (s *Store) remove(t tenant.ID, d Dialect, namespace, name string) (undo func() error, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	groups, err := s.Groups(t, d, namespace)
 	if err != nil {
 		return nil, err
 	}
-	var next []rulefmt.RuleGroup
-	for _, g := range groups {
-		if g.Name != name {
-			next = append(next, g)
-		}
-	}
-	if len(next) == len(groups) {
-		return nil, fmt.Errorf("no rule group %q in namespace %q: %w", name, namespace, model.ErrNotFound)
-	}
-	return s.replace(t, d, namespace, next)
-}
-
-// DeleteNamespace removes all groups of a namespace.
-func (s *Store) DeleteNamespace(t tenant.ID, d Dialect, namespace string) (undo func() error, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := s.Groups(t, d, namespace); err != nil {
+	n, err := s.read(t, d, namespace)
+	if err != nil {
 		return nil, err
 	}
-	return s.replace(t, d, namespace, nil)
+	gone := 0
+	for _, g := range groups {
+		if name == "" || g.Name == name {
+			n.drop(g.Name, shared.Next(time.Now(), s.o.By, n.changed[g.Name].Stamp))
+			s.touch(t, place{d, namespace, g.Name})
+			gone++
+		}
+	}
+	if gone == 0 {
+		return nil, fmt.Errorf("no rule group %q in namespace %q: %w", name, namespace, model.ErrNotFound)
+	}
+	return s.replace(t, d, namespace, n)
 }
 
 func (s *Store) admit(t tenant.ID, d Dialect, namespace string, g *rulefmt.RuleGroup) error {
@@ -239,19 +261,25 @@ func (s *Store) admit(t tenant.ID, d Dialect, namespace string, g *rulefmt.RuleG
 }
 
 // replace writes a namespace anew. What a namespace was is in the undo.
-func (s *Store) replace(t tenant.ID, d Dialect, namespace string, groups []rulefmt.RuleGroup) (func() error, error) {
+func (s *Store) replace(t tenant.ID, d Dialect, namespace string, n *content) (func() error, error) {
+	if len(n.groups) > maxGroups {
+		return nil, fmt.Errorf("%w: namespace %q has %d groups already: delete some, or use another namespace", model.ErrInvalid, namespace, maxGroups)
+	}
 	path := s.file(t, d, namespace)
 	old, err := s.o.FS.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read namespace %q: %w", namespace, err)
 	}
-	var text []byte
-	if len(groups) > 0 {
-		if text, err = yaml.Marshal(rulefmt.RuleGroups{Groups: groups}); err != nil {
-			return nil, fmt.Errorf("cannot encode namespace %q: %w", namespace, err)
-		}
-		if _, errs := rulefmt.Parse(text, false, commonmodel.UTF8Validation, s.o.Parser, s.o.Logger); len(errs) > 0 {
-			return nil, fmt.Errorf("%w: %w", model.ErrInvalid, errors.Join(errs...))
+	text, err := n.text(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode namespace %q: %w", namespace, err)
+	}
+	if _, errs := rulefmt.Parse(text, false, commonmodel.UTF8Validation, s.o.Parser, s.o.Logger); len(text) > 0 && len(errs) > 0 {
+		return nil, fmt.Errorf("%w: %w", model.ErrInvalid, errors.Join(errs...))
+	}
+	if old == nil {
+		if err := s.tidy(t, d); err != nil {
+			return nil, err
 		}
 	}
 	if err := s.write(path, text); err != nil {

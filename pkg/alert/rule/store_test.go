@@ -150,6 +150,6 @@ func TestCheckReadsVirtualQueries(t *testing.T) {
 		}
 		return nil
 	}
-	require.NoError(t, checkVirtual(p, `{__logql__="good"} > 1`, bad))
-	require.ErrorIs(t, checkVirtual(p, `sum({__traceql__="bad"}) > 1`, bad), model.ErrInvalid)
+	require.NoError(t, CheckVirtual(p, `{__logql__="good"} > 1`, bad))
+	require.ErrorIs(t, CheckVirtual(p, `sum({__traceql__="bad"}) > 1`, bad), model.ErrInvalid)
 }

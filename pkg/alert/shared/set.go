@@ -37,7 +37,7 @@ type Set struct {
 	send func([]byte) // guarded by mu; nil before Sends
 }
 
-// New makes a set and begins to take.
+// New makes a set. What is told before Start waits.
 func New(o Options) *Set {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -48,6 +48,11 @@ func New(o Options) *Set {
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(s.dropped)
 	}
+	return s
+}
+
+// Start begins to take.
+func (s *Set) Start() {
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -56,11 +61,10 @@ func New(o Options) *Set {
 			case <-s.stop:
 				return
 			case records := <-s.came:
-				o.Take(records)
+				s.o.Take(records)
 			}
 		}
 	}()
-	return s
 }
 
 // Sends says how to tell the others at once.

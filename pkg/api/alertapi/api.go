@@ -28,7 +28,9 @@ type Options struct {
 	// States returns a tenant's rules.
 	States func(t tenant.ID) []rule.State
 	// Pager keeps the Alertmanager configurations that came by the API. Optional.
-	Pager  Pager
+	Pager Pager
+	// Try answers for rules that are not there yet. Optional.
+	Try    *Trier
 	Logger *slog.Logger
 }
 
@@ -76,6 +78,9 @@ func (a *API) Register(mux *http.ServeMux) {
 		mux.HandleFunc("POST "+SettingsPath, a.tenant(a.setSettings))
 		mux.HandleFunc("DELETE "+SettingsPath, a.tenant(a.unsetSettings))
 	}
+	if a.o.Try != nil {
+		mux.HandleFunc("POST /api/braid/v1/alerts/try", a.tenant(a.try))
+	}
 	mux.HandleFunc("GET /api/braid/v1/alerts/{fingerprint}/evidence", a.tenant(a.evidence))
 	mux.HandleFunc("GET /api/braid/v1/alerts/request", a.tenant(a.request))
 	mux.HandleFunc("GET /api/braid/v1/alerts/history", a.tenant(a.history))
@@ -95,6 +100,7 @@ func (a *API) tenant(h handler) http.HandlerFunc {
 			return
 		}
 		status, kind := http.StatusInternalServerError, "internal"
+		var over *model.OverloadError
 		switch {
 		case errors.Is(err, model.ErrInvalid), errors.Is(err, tenant.ErrInvalid):
 			status, kind = http.StatusBadRequest, "bad_data"
@@ -102,6 +108,9 @@ func (a *API) tenant(h handler) http.HandlerFunc {
 			status, kind = http.StatusNotFound, "not_found"
 		case errors.Is(err, notify.ErrForbidden):
 			status, kind = http.StatusForbidden, "forbidden"
+		case errors.As(err, &over):
+			w.Header().Set("Retry-After", strconv.Itoa(int(over.RetryAfter.Seconds()+1)))
+			status, kind = http.StatusTooManyRequests, "too_many_requests"
 		default:
 			a.o.Logger.Error("alerting API failed", "method", r.Method, "path", r.URL.Path, "tenant", t, "err", err)
 		}
