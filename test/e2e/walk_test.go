@@ -57,7 +57,9 @@ func sendTrace(t *testing.T, exporter *otlptrace.Exporter, requestID string) che
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "checkout"))))
 	ctx, root := tp.Tracer("e2e").Start(ctx, "POST /checkout", trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.StringSlice("http.request.header.x-request-id", []string{requestID}), attribute.Int("http.response.status_code", 502)))
-	_, child := tp.Tracer("e2e").Start(ctx, "charge", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("peer.service", "bank")))
+	_, child := tp.Tracer("e2e").Start(ctx, "charge", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("peer.service", "bank")),
+		trace.WithLinks(trace.Link{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{0xca, 0xfe}, SpanID: trace.SpanID{7}})}))
+	child.AddEvent("bank asked again", trace.WithAttributes(attribute.Int("attempt", 2)))
 	child.SetStatus(codes.Error, "card declined")
 	child.End()
 	root.SetStatus(codes.Error, "checkout failed")

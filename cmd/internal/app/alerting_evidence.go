@@ -233,10 +233,17 @@ func (s *evidenceSource) Requests(ctx context.Context, q evidence.Question, limi
 	switch {
 	case sub.logs != nil:
 		ids, err := s.tracesOfLogs(ctx, q, sub, limit)
-		if err != nil || len(ids) == 0 {
+		if err != nil {
 			return nil, err
 		}
-		asks = append(asks, correlation.BehindRequest{Filter: ids})
+		if len(ids) > 0 {
+			asks = append(asks, correlation.BehindRequest{Filter: ids})
+		}
+		lines, _, err := s.logFilter(q, sub, nil) // of requests without spans
+		if err != nil {
+			return nil, err
+		}
+		asks = append(asks, correlation.BehindRequest{Filter: lines, Logs: true})
 	case sub.spans != nil:
 		asks = append(asks, correlation.BehindRequest{Filter: predicate.AllOf(sub.spans, labelFilter(q.Series))}, correlation.BehindRequest{Filter: sub.spans})
 	case sub.promql != "":
@@ -245,17 +252,32 @@ func (s *evidenceSource) Requests(ctx context.Context, q evidence.Question, limi
 	if len(sub.service) > 0 && sub.logs == nil {
 		asks = append(asks, correlation.BehindRequest{Filter: services(sub.service)})
 	}
+	var list []correlation.Behind
+	seen := map[string]bool{}
 	for _, ask := range asks {
+		if len(list) >= limit || len(list) > 0 && !ask.Logs {
+			break // what follows is for when there is nothing, but log lines add to what there is
+		}
 		ask.Range, ask.Limit = q.Range, limit
 		found, err := s.a.engines.finder.RequestsBehind(ctx, q.Tenant, ask)
 		if err != nil {
 			return nil, err
 		}
-		if len(found.Requests) > 0 {
-			return s.requests(ctx, q.Tenant, found.Requests), nil
+		for _, b := range found.Requests {
+			id := b.Request.RequestID
+			if !b.Request.TraceID.IsZero() {
+				id = b.Request.TraceID.String()
+			}
+			if !seen[id] && len(list) < limit {
+				seen[id] = true
+				list = append(list, b)
+			}
 		}
 	}
-	return nil, nil
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return s.requests(ctx, q.Tenant, list), nil
 }
 
 func (s *evidenceSource) requests(ctx context.Context, t tenant.ID, list []correlation.Behind) []evidence.Request {
@@ -265,15 +287,26 @@ func (s *evidenceSource) requests(ctx context.Context, t tenant.ID, list []corre
 		r := &list[i].Request
 		out[i] = evidence.Request{TraceID: r.TraceID.String(), RequestID: r.RequestID, Service: r.Service, Route: r.Route, Status: r.Status, Error: r.Error,
 			Start: time.Unix(0, r.Start).UTC(), DurationNs: r.Duration, Reason: list[i].Reason}
+		var carried predicate.Or // by lines of the request
 		if r.TraceID.IsZero() {
 			out[i].TraceID = ""
+		} else {
+			carried = append(carried, predicate.Correlated{Kind: model.KeyTrace, ID: r.TraceID.String()})
+		}
+		if r.RequestID != "" {
+			carried = append(carried, predicate.Correlated{Kind: model.KeyRequest, ID: r.RequestID})
+		}
+		if len(carried) == 0 {
 			continue
 		}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			out[i].Spans = s.keptSpans(ctx, t, r.TraceID)
-			out[i].Lines = s.keptLines(ctx, t, r.TraceID)
+			out[i].Lines = s.keptLines(ctx, t, carried)
+			if !r.TraceID.IsZero() {
+				out[i].Spans = s.keptSpans(ctx, t, r.TraceID)
+				out[i].Exemplars = s.keptExemplars(ctx, t, r.TraceID)
+			}
 		}()
 	}
 	wg.Wait()

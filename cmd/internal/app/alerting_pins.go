@@ -30,26 +30,54 @@ const (
 	keptLines     = 100
 	keptAttrs     = 40 // of a span or a line
 	keptAttrBytes = 512
-	keptTextBytes = 4096 // of a line
+	keptTextBytes = 4096 // of a line, and of an exception's stack
+
+	keptEvents    = 20 // of a span
+	keptLinks     = 20 // of a span
+	keptExemplars = 50
 )
 
-func keptAttributes(list model.Attrs) map[string]any {
+// keptAttributes keeps attributes that carry correlation ids before others: by
+// them the request is found.
+func (s *evidenceSource) keptAttributes(list model.Attrs) map[string]any {
 	if len(list) == 0 {
 		return nil
 	}
 	out := make(map[string]any, min(len(list), keptAttrs))
+	if spec := s.a.keySpec(); len(list) > keptAttrs {
+		ids, rest := model.Attrs{}, model.Attrs{}
+		for _, a := range list {
+			if _, ok := spec.Kind(a.Key); ok {
+				ids = append(ids, a)
+			} else {
+				rest = append(rest, a)
+			}
+		}
+		list = append(ids, rest...)
+	}
 	for _, a := range list[:min(len(list), keptAttrs)] {
+		most := keptAttrBytes
+		if a.Key == "exception.stacktrace" {
+			most = keptTextBytes
+		}
 		switch v := a.Value; v.Kind() {
 		case model.KindBool:
 			out[a.Key] = v.AsBool()
 		case model.KindInt:
 			out[a.Key] = v.AsInt()
+		case model.KindArray, model.KindMap: // an id may be one of several
+			var x any
+			if text := v.Text(); len(text) > most || json.Unmarshal([]byte(text), &x) != nil {
+				out[a.Key] = cutText(text, most)
+			} else {
+				out[a.Key] = x
+			}
 		default:
 			if f, ok := v.Float(); ok && !math.IsNaN(f) && !math.IsInf(f, 0) {
 				out[a.Key] = f
 				continue
 			}
-			out[a.Key] = cutText(v.Text(), keptAttrBytes)
+			out[a.Key] = cutText(v.Text(), most)
 		}
 	}
 	return out
@@ -71,12 +99,18 @@ func (s *evidenceSource) keptSpans(ctx context.Context, t tenant.ID, id model.Tr
 			r := &rows[i]
 			x := evidence.Span{SpanID: r.SpanID.String(), Service: r.Resource.Service(), Name: r.Name, Kind: r.Kind.String(), Status: r.Status.String(),
 				Message: cutText(r.StatusMessage, keptAttrBytes), Start: time.Unix(0, r.Start).UTC(), DurationNs: r.Duration(),
-				Attributes: keptAttributes(r.Attrs)}
+				Attributes: s.keptAttributes(r.Attrs)}
 			if r.Resource != nil {
-				x.Resource = keptAttributes(r.Resource.Attrs)
+				x.Resource = s.keptAttributes(r.Resource.Attrs)
 			}
 			if !r.ParentID.IsZero() {
 				x.ParentID = r.ParentID.String()
+			}
+			for _, e := range r.Events[:min(len(r.Events), keptEvents)] {
+				x.Events = append(x.Events, evidence.Event{Time: time.Unix(0, e.Time).UTC(), Name: cutText(e.Name, keptAttrBytes), Attributes: s.keptAttributes(e.Attrs)})
+			}
+			for _, l := range r.Links[:min(len(r.Links), keptLinks)] {
+				x.Links = append(x.Links, evidence.SpanLink{TraceID: l.TraceID.String(), SpanID: l.SpanID.String(), Attributes: s.keptAttributes(l.Attrs)})
 			}
 			if out = append(out, x); len(out) >= keptSpans {
 				return out
@@ -86,8 +120,8 @@ func (s *evidenceSource) keptSpans(ctx context.Context, t tenant.ID, id model.Tr
 	return out
 }
 
-func (s *evidenceSource) keptLines(ctx context.Context, t tenant.ID, id model.TraceID) (out []evidence.Line) {
-	q := &predicate.LogQuery{Tenant: t, Filter: predicate.Correlated{Kind: model.KeyTrace, ID: id.String()}, Order: predicate.OldestFirst, Limit: keptLines}
+func (s *evidenceSource) keptLines(ctx context.Context, t tenant.ID, carried predicate.Expr) (out []evidence.Line) {
+	q := &predicate.LogQuery{Tenant: t, Filter: carried, Order: predicate.OldestFirst, Limit: keptLines}
 	for rows, err := range s.a.sources.logs.SelectLogs(ctx, q) {
 		if err != nil {
 			return out
@@ -95,7 +129,34 @@ func (s *evidenceSource) keptLines(ctx context.Context, t tenant.ID, id model.Tr
 		for i := range rows {
 			r := &rows[i]
 			x := evidence.Line{Time: time.Unix(0, r.Time).UTC(), Service: r.Resource.Service(), Level: r.Severity.Level(), Text: cutText(r.Body.Text(), keptTextBytes),
-				TraceID: id.String(), Attributes: keptAttributes(r.Attrs)}
+				Attributes: s.keptAttributes(r.Attrs)}
+			if !r.TraceID.IsZero() {
+				x.TraceID = r.TraceID.String()
+			}
+			if !r.SpanID.IsZero() {
+				x.SpanID = r.SpanID.String()
+			}
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (s *evidenceSource) keptExemplars(ctx context.Context, t tenant.ID, id model.TraceID) (out []evidence.Exemplar) {
+	q := &query.ExemplarQuery{Tenant: t, Kind: model.KeyTrace, ID: id.String(), Limit: keptExemplars}
+	for rows, err := range s.a.sources.metrics.Exemplars(ctx, q) {
+		if err != nil {
+			return out
+		}
+		for i := range rows {
+			r := &rows[i]
+			if len(out) >= keptExemplars || math.IsNaN(r.Value) || math.IsInf(r.Value, 0) {
+				continue
+			}
+			x := evidence.Exemplar{Series: map[string]string{}, Value: r.Value, Time: time.Unix(0, r.Time).UTC(), Attributes: s.keptAttributes(r.Attrs)}
+			for _, l := range r.Series {
+				x.Series[l.Name] = l.Value
+			}
 			if !r.SpanID.IsZero() {
 				x.SpanID = r.SpanID.String()
 			}
@@ -114,42 +175,39 @@ func (a *App) pinned(ctx context.Context, t tenant.ID, id string) *evidence.Requ
 		}
 		return nil
 	}
+	var out struct{ Request *evidence.Request }
+	if err := a.askAlerter(ctx, t, "/api/braid/v1/alerts/request", url.Values{"id": {id}}, &out); err != nil {
+		a.log.Warn("cannot ask the alerter for a kept request", "err", err)
+	}
+	return out.Request
+}
+
+// askAlerter asks the alerter elsewhere, if there is one; it must not hold a
+// look-up up for long. What is not there leaves out as it is.
+func (a *App) askAlerter(ctx context.Context, t tenant.ID, path string, params url.Values, out any) error {
 	to := a.cfg.Load().Cluster.Alerter
 	if to == "" {
 		return nil
 	}
-	r, err := askPinned(ctx, to, t, id)
-	if err != nil {
-		a.log.Warn("cannot ask the alerter for a kept request", "err", err)
-	}
-	return r
-}
-
-// askPinned asks an alerter elsewhere; it must not hold a look-up up for long.
-func askPinned(ctx context.Context, to string, t tenant.ID, id string) (*evidence.Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(to, "/")+"/api/braid/v1/alerts/request?id="+url.QueryEscape(id), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(to, "/")+path+"?"+params.Encode(), nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.Header.Set(tenant.Header, string(t))
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, nil
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		return nil
+	case http.StatusOK:
+		return json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(out)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", to, resp.Status)
-	}
-	var out struct{ Request *evidence.Request }
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&out); err != nil {
-		return nil, err
-	}
-	return out.Request, nil
+	return fmt.Errorf("the alerter at %s answers %s", to, resp.Status)
 }
 
 // pinTraces looks kept requests up when the traces have them no more.
@@ -188,6 +246,80 @@ func (p pinnedTraces) Trace(ctx context.Context, t tenant.ID, id model.TraceID, 
 	}
 }
 
+// SelectSpans implements query.TraceSource. Of questions other than for one id it
+// knows nothing.
+func (p pinnedTraces) SelectSpans(ctx context.Context, q *predicate.SpanQuery) iter.Seq2[*model.TraceMatch, error] {
+	var key predicate.Correlated
+	byID := false
+	if len(q.Filters) == 1 {
+		key, byID = q.Filters[0].(predicate.Correlated)
+	}
+	if !byID || key.Kind == model.KeyTrace { // a trace is looked up by Trace as well
+		return p.TraceSource.SelectSpans(ctx, q)
+	}
+	return func(yield func(*model.TraceMatch, error) bool) {
+		some := false
+		for m, err := range p.TraceSource.SelectSpans(ctx, q) {
+			some = true
+			if !yield(m, err) {
+				return
+			}
+		}
+		if some {
+			return
+		}
+		r := p.a.pinned(ctx, q.Tenant, key.ID)
+		if r == nil {
+			return
+		}
+		if m := matchOf(spanRows(r), func(s *model.SpanRow) bool {
+			return carries(key, func(yield func(model.CorrelationKey)) { predicate.EachSpanKey(p.a.keySpec(), s, yield) })
+		}); m != nil {
+			yield(m, nil)
+		}
+	}
+}
+
+// carries reports whether one of a row's keys is the one asked for.
+func carries(want predicate.Correlated, each func(yield func(model.CorrelationKey))) bool {
+	found := false
+	each(func(k model.CorrelationKey) {
+		found = found || k.ID == want.ID && (want.Kind == "" || k.Kind == want.Kind)
+	})
+	return found
+}
+
+// matchOf is what a store answers of a trace of which some spans are asked for.
+func matchOf(rows []model.SpanRow, asked func(*model.SpanRow) bool) *model.TraceMatch {
+	m := &model.TraceMatch{Facts: model.TraceFacts{Services: map[string]model.ServiceStats{}}}
+	for i := range rows {
+		r := &rows[i]
+		f := &m.Facts
+		if f.Spans == 0 || r.Start < f.Start {
+			f.Start = r.Start
+		}
+		f.ID, f.End, f.Spans = r.TraceID, max(f.End, r.End), f.Spans+1
+		s := f.Services[r.Resource.Service()]
+		s.Spans++
+		if r.Status == model.StatusError {
+			f.Errors++
+			s.Errors++
+		}
+		f.Services[r.Resource.Service()] = s
+		if r.ParentID.IsZero() {
+			f.RootService, f.RootName, f.RootStart, f.RootDuration = r.Resource.Service(), r.Name, r.Start, r.Duration()
+		}
+		if asked(r) {
+			r.Match = 1
+			m.Spans = append(m.Spans, *r)
+		}
+	}
+	if m.Matched = len(m.Spans); m.Matched == 0 {
+		return nil
+	}
+	return m
+}
+
 // pinnedLogs does the same for log records.
 type pinnedLogs struct {
 	query.LogSource
@@ -197,7 +329,7 @@ type pinnedLogs struct {
 // SelectLogs implements query.LogSource.
 func (p pinnedLogs) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq2[[]model.LogRow, error] {
 	key, byID := q.Filter.(predicate.Correlated)
-	if !byID || key.Kind != model.KeyTrace {
+	if !byID {
 		return p.LogSource.SelectLogs(ctx, q)
 	}
 	return func(yield func([]model.LogRow, error) bool) {
@@ -211,14 +343,57 @@ func (p pinnedLogs) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.
 		if some {
 			return
 		}
-		if r := p.a.pinned(ctx, q.Tenant, key.ID); r != nil && len(r.Lines) > 0 {
-			rows := logRows(r)
-			if q.Order != predicate.OldestFirst {
-				slices.Reverse(rows)
+		r := p.a.pinned(ctx, q.Tenant, key.ID)
+		if r == nil {
+			return
+		}
+		rows := slices.DeleteFunc(logRows(r), func(l model.LogRow) bool {
+			return !carries(key, func(yield func(model.CorrelationKey)) { predicate.EachLogKey(p.a.keySpec(), &l, yield) })
+		})
+		if len(rows) == 0 {
+			return
+		}
+		if q.Order != predicate.OldestFirst {
+			slices.Reverse(rows)
+		}
+		if q.Limit > 0 {
+			rows = rows[:min(len(rows), q.Limit)]
+		}
+		yield(rows, nil)
+	}
+}
+
+// pinnedMetrics does the same for exemplars.
+type pinnedMetrics struct {
+	query.MetricSource
+	a *App
+}
+
+// Exemplars implements query.MetricSource.
+func (p pinnedMetrics) Exemplars(ctx context.Context, q *query.ExemplarQuery) iter.Seq2[[]model.ExemplarRow, error] {
+	if q.ID == "" {
+		return p.MetricSource.Exemplars(ctx, q)
+	}
+	return func(yield func([]model.ExemplarRow, error) bool) {
+		some := false
+		for rows, err := range p.MetricSource.Exemplars(ctx, q) {
+			some = some || len(rows) > 0 || err != nil
+			if !yield(rows, err) {
+				return
 			}
-			if q.Limit > 0 {
-				rows = rows[:min(len(rows), q.Limit)]
-			}
+		}
+		if some {
+			return
+		}
+		r := p.a.pinned(ctx, q.Tenant, q.ID)
+		if r == nil {
+			return
+		}
+		key := predicate.Correlated{Kind: q.Kind, ID: q.ID}
+		rows := slices.DeleteFunc(exemplarRows(r), func(e model.ExemplarRow) bool {
+			return !carries(key, func(yield func(model.CorrelationKey)) { predicate.EachExemplarKey(p.a.keySpec(), &e, yield) })
+		})
+		if len(rows) > 0 {
 			yield(rows, nil)
 		}
 	}
@@ -233,6 +408,14 @@ func attrsOf(m map[string]any) (out model.Attrs) {
 			out = append(out, model.Attr{Key: k, Value: model.Bool(x)})
 		case int64:
 			out = append(out, model.Attr{Key: k, Value: model.Int(x)})
+		case []any:
+			if b, err := json.Marshal(x); err == nil {
+				out = append(out, model.Attr{Key: k, Value: model.ArrayJSON(string(b))})
+			}
+		case map[string]any:
+			if b, err := json.Marshal(x); err == nil {
+				out = append(out, model.Attr{Key: k, Value: model.MapJSON(string(b))})
+			}
 		case float64: // as JSON has numbers
 			if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
 				out = append(out, model.Attr{Key: k, Value: model.Int(int64(x))})
@@ -261,6 +444,15 @@ func spanRows(r *evidence.Request) []model.SpanRow {
 			End: x.Start.UnixNano() + x.DurationNs, StatusMessage: x.Message, Attrs: attrsOf(x.Attributes)}}
 		row.SpanID, _ = model.ParseSpanID(x.SpanID)
 		row.ParentID, _ = model.ParseSpanID(x.ParentID)
+		for _, e := range x.Events {
+			row.Events = append(row.Events, model.SpanEvent{Time: e.Time.UnixNano(), Name: e.Name, Attrs: attrsOf(e.Attributes)})
+		}
+		for _, l := range x.Links {
+			link := model.SpanLink{Attrs: attrsOf(l.Attributes)}
+			link.TraceID, _ = model.ParseTraceID(l.TraceID)
+			link.SpanID, _ = model.ParseSpanID(l.SpanID)
+			row.Links = append(row.Links, link)
+		}
 		for k := model.SpanKind(0); k <= model.SpanKindConsumer; k++ {
 			if k.String() == x.Kind {
 				row.Kind = k
@@ -277,12 +469,12 @@ func spanRows(r *evidence.Request) []model.SpanRow {
 }
 
 func logRows(r *evidence.Request) []model.LogRow {
-	trace, _ := model.ParseTraceID(r.TraceID)
 	out := make([]model.LogRow, 0, len(r.Lines))
 	for i := range r.Lines {
 		x := &r.Lines[i]
 		row := model.LogRow{Resource: resourceOf(nil, x.Service), LogRecord: model.LogRecord{Time: x.Time.UnixNano(), SeverityText: x.Level,
-			Body: model.String(x.Text), TraceID: trace, Attrs: attrsOf(x.Attributes)}}
+			Body: model.String(x.Text), Attrs: attrsOf(x.Attributes)}}
+		row.TraceID, _ = model.ParseTraceID(x.TraceID)
 		row.SpanID, _ = model.ParseSpanID(x.SpanID)
 		for n := model.SeverityNumber(1); n <= 24; n++ {
 			if n.Level() == x.Level {
@@ -290,6 +482,22 @@ func logRows(r *evidence.Request) []model.LogRow {
 				break
 			}
 		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func exemplarRows(r *evidence.Request) []model.ExemplarRow {
+	trace, _ := model.ParseTraceID(r.TraceID)
+	out := make([]model.ExemplarRow, 0, len(r.Exemplars))
+	for i := range r.Exemplars {
+		x := &r.Exemplars[i]
+		row := model.ExemplarRow{Exemplar: model.Exemplar{Time: x.Time.UnixNano(), Value: x.Value, TraceID: trace, Attrs: attrsOf(x.Attributes)}}
+		row.SpanID, _ = model.ParseSpanID(x.SpanID)
+		for name, value := range x.Series {
+			row.Series = append(row.Series, model.Label{Name: name, Value: value})
+		}
+		slices.SortFunc(row.Series, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
 		out = append(out, row)
 	}
 	return out

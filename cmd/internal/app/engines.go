@@ -52,7 +52,7 @@ func (a *App) openEngines(context.Context) error {
 	}
 	e.promql, e.prom.Engine = eng, eng
 	a.onStop("PromQL engine", func(context.Context) error { return eng.Close() })
-	e.finder = correlation.New(correlation.Options{Metrics: a.sources.metrics, Logs: pinnedLogs{a.sources.logs, a}, Traces: pinTraces(a.sources.traces, a), KeySpec: a.keySpec,
+	e.finder = correlation.New(correlation.Options{Metrics: pinnedMetrics{a.sources.metrics, a}, Logs: pinnedLogs{a.sources.logs, a}, Traces: pinTraces(a.sources.traces, a), KeySpec: a.keySpec,
 		Alerts:       alertsDuring{a},
 		Retention:    func(tenant.ID) time.Duration { return a.cfg.Load().Traces.Retention.Std() },
 		LogRetention: func(tenant.ID) time.Duration { return a.cfg.Load().Logs.Retention.Std() }})

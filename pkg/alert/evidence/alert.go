@@ -102,9 +102,19 @@ type Request struct {
 	// Reason says why it is here: exemplar, failed, slow, log.
 	Reason string `json:"reason"`
 	Link   string `json:"link"`
-	// Spans and Lines outlive the stores' retention with the pack.
-	Spans []Span `json:"spans,omitempty"`
-	Lines []Line `json:"lines,omitempty"`
+	// Spans, Lines and Exemplars outlive the stores' retention with the pack.
+	Spans     []Span     `json:"spans,omitempty"`
+	Lines     []Line     `json:"lines,omitempty"`
+	Exemplars []Exemplar `json:"exemplars,omitempty"`
+}
+
+// Exemplar is a metric's value that names a kept request.
+type Exemplar struct {
+	Series     map[string]string `json:"series"`
+	Value      float64           `json:"value"`
+	Time       time.Time         `json:"time"`
+	SpanID     string            `json:"spanId,omitempty"`
+	Attributes map[string]any    `json:"attributes,omitempty"`
 }
 
 // Span is one step of a kept request.
@@ -121,6 +131,22 @@ type Span struct {
 	// Attributes and Resource are strings, numbers and booleans by name.
 	Attributes map[string]any `json:"attributes,omitempty"`
 	Resource   map[string]any `json:"resource,omitempty"`
+	Events     []Event        `json:"events,omitempty"`
+	Links      []SpanLink     `json:"links,omitempty"`
+}
+
+// Event is something that happened during a kept span.
+type Event struct {
+	Time       time.Time      `json:"time"`
+	Name       string         `json:"name"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// SpanLink is another span that a kept one names.
+type SpanLink struct {
+	TraceID    string         `json:"traceId"`
+	SpanID     string         `json:"spanId,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
 }
 
 // Line is a log line. Count is how many lines it stands for.
