@@ -28,7 +28,7 @@ done
 url=$(awk '/UI and every query API/ {print $NF}' "$dir/out")
 otlp=$(awk '/Send OTLP\/HTTP to/ {print $NF}' "$dir/out")
 bin/braid generate --endpoint "$otlp" --seed 7 --backfill 65m --backfill-only --incident --hostile >"$dir/generate"
-bin/braid generate --endpoint "$otlp" --seed 8 --duration 30m >"$dir/live" &
+bin/braid generate --endpoint "$otlp" --seed 8 --duration 6h >"$dir/live" &
 live=$!
 
 if [ "${1:-}" = pictures ]; then

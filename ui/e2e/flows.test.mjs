@@ -1,23 +1,19 @@
 // The main flows, on the real server fed by braid generate (with --hostile).
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, base, launch, open, settled, visit } from "./browser.mjs";
+import { base, copied, drag, failedCheckout, launch, open, param, params, settled, until, visit } from "./browser.mjs";
 
 let browser;
 let failed;
 before(async () => {
   browser = await launch();
-  const end = Math.floor(Date.now() / 1000);
-  failed = (
-    await ask(`/api/search?q=${encodeURIComponent("{ status = error }")}&limit=5&start=${end - 3600}&end=${end}`)
-  ).traces?.[0]?.traceID;
-  assert.ok(failed, "the server holds no failed trace: is braid generate running?");
+  failed = await failedCheckout();
 });
 after(() => browser?.close());
 
 /** A test with a page of its own; an error in the console fails it. */
 function flow(name, run, options = {}) {
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 240_000 }, async () => {
     const o = await open(browser, options);
     try {
       await run(o.page, o);
@@ -28,8 +24,6 @@ function flow(name, run, options = {}) {
   });
 }
 
-const params = (page) => new URL(page.url()).searchParams;
-
 flow("any spelling of an id leads to the whole request", async (page) => {
   await visit(page, "/");
   for (const text of [
@@ -39,15 +33,18 @@ flow("any spelling of an id leads to the whole request", async (page) => {
     `https://elsewhere.example/trace/${failed}?x=1`,
     `00-${failed}-00f067aa0ba902b7-01`,
   ]) {
-    await page.keyboard.press("Escape");
     await page.locator("main").click({ position: { x: 2, y: 2 } });
     await page.keyboard.press("/");
     await page.keyboard.insertText(text);
+    await page
+      .getByRole("option", { name: /request ·/ })
+      .first()
+      .waitFor();
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/request\//);
-    await page.getByRole("tree", { name: "Spans and logs" }).waitFor();
-    assert.ok((await page.getByRole("treeitem").count()) > 0);
+    await page.getByRole("tree", { name: "Spans and logs" }).getByRole("treeitem").first().waitFor();
     await page.goBack();
+    await page.waitForURL((url) => url.pathname === "/");
     await settled(page);
   }
 });
@@ -72,11 +69,14 @@ flow("a service name leads to the service, free text to all logs", async (page) 
 flow("waterfall: details, find, fold, errors", async (page) => {
   await visit(page, `/request/${failed}`);
   const rows = page.getByRole("treeitem");
+  await rows.first().waitFor();
+  await settled(page);
   const before = await rows.count();
   await rows.first().click();
   await page.getByRole("complementary", { name: "Details" }).waitFor();
-  assert.ok(params(page).get("span"));
+  await param(page, "span", Boolean);
   await page.keyboard.press("Escape");
+  await page.getByRole("complementary", { name: "Details" }).waitFor({ state: "detached" });
   await page.getByRole("checkbox", { name: "Errors only" }).check();
   await page.waitForFunction((n) => document.querySelectorAll('[role="treeitem"]').length < n, before);
   await page.getByRole("checkbox", { name: "Errors only" }).uncheck();
@@ -90,7 +90,7 @@ flow("a value in a span becomes a search", async (page) => {
   await page.locator(".detail section").filter({ hasText: "Attributes" }).locator("dd .value").first().click();
   await page.getByRole("menuitem", { name: "Only with this value" }).click();
   await page.waitForURL(/\/explore\/traces/);
-  assert.match(params(page).get("q") ?? "", /(span|resource)\./);
+  await param(page, "q", /(span|resource)\./);
   await page.getByRole("table", { name: "Traces" }).waitFor();
 });
 
@@ -98,76 +98,96 @@ flow("logs: filter by a field, exclude, open a record, back undoes", async (page
   await visit(page, "/explore/logs");
   await page.locator(".facet").filter({ hasText: "checkout" }).first().hover();
   await page.getByRole("button", { name: "Only checkout" }).first().click();
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes('service_name="checkout"'));
+  await param(page, "q", /service_name="checkout"/);
+  // The records before stay until those that match are here.
+  await page.waitForFunction(() => {
+    const services = [...document.querySelectorAll(".logrow .svc")].map((e) => e.textContent.trim());
+    return services.length > 0 && services.every((s) => s === "checkout");
+  });
   await settled(page);
-  const services = await page.locator(".logrow .svc").allInnerTexts();
-  assert.ok(services.length > 0 && services.every((s) => s.trim() === "checkout"), String(services));
   await page.locator(".logrow .fold").first().click();
   await page.locator(".logrow .more").first().waitFor();
   await page.getByRole("button", { name: "Lines around" }).first().click();
   await page.getByText("Lines around it").waitFor();
   await page.goBack();
-  await page.waitForFunction(() => !new URL(location.href).searchParams.get("q"));
+  await param(page, "q", null);
 });
 
 flow("logs: the histogram zooms and back undoes", async (page) => {
   await visit(page, "/explore/logs");
-  const box = await page.locator(".hist").boundingBox();
-  await page.mouse.move(box.x + 200, box.y + 50);
-  await page.mouse.down();
-  await page.mouse.move(box.x + 400, box.y + 50, { steps: 5 });
-  await page.mouse.up();
-  await page.waitForFunction(() => /^\d+$/.test(new URL(location.href).searchParams.get("from") ?? ""));
-  await page.goBack();
-  await page.waitForFunction(() => !new URL(location.href).searchParams.get("from"));
+  await until(
+    () => drag(page, page.locator(".hist"), [200, 50], [400, 50]),
+    () => /^\d+$/.test(params(page).get("from") ?? ""),
+  );
+  // As often as it zoomed: a slow page may have been asked twice.
+  await until(
+    () => page.goBack(),
+    () => params(page).get("from") === null,
+  );
 });
 
 flow("logs: thousands of records by scrolling, only some of them in the page", async (page) => {
   await visit(page, "/explore/logs");
   const list = page.locator(".loglist");
-  for (let i = 0; i < 12; i++) {
-    await list.evaluate((e) => e.scrollTo(0, e.scrollHeight));
-    await settled(page);
-  }
-  const label = await list.getAttribute("aria-label");
-  assert.ok(Number.parseInt(label, 10) >= 3000, label);
+  await page.locator(".logrow").first().waitFor();
+  await until(
+    () => list.evaluate((e) => e.scrollTo(0, e.scrollHeight)),
+    async () => Number.parseInt(await list.getAttribute("aria-label"), 10) >= 3000,
+    60,
+  );
   assert.ok((await page.locator(".logrow").count()) < 120);
 });
 
 flow("logs: live records come and pause", async (page) => {
   await visit(page, "/explore/logs?live=on");
-  await page.locator(".logrow").first().waitFor({ timeout: 30_000 });
+  await page.locator(".logrow").first().waitFor();
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByText("Paused").waitFor();
+  await page.getByText(/new ones? waiting/).waitFor();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByText("Live", { exact: true }).last().waitFor();
 });
 
 flow("logs: patterns filter", async (page) => {
   await visit(page, "/explore/logs?view=patterns");
-  await page.getByRole("button", { name: "Only" }).first().click();
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("|>"));
-  await settled(page);
+  const table = page.getByRole("table", { name: "Patterns" });
+  await table.getByRole("button", { name: "Only", exact: true }).first().click();
+  await param(page, "q", /\|>/);
+  await table.getByRole("button", { name: "Only", exact: true }).first().waitFor();
 });
 
 flow("traces: a region of the heatmap says what is different", async (page) => {
   await visit(page, "/explore/traces");
-  const box = await page.locator(".heat").boundingBox();
-  await page.mouse.move(box.x + 90, box.y + 5);
-  await page.mouse.down();
-  await page.mouse.move(box.x + box.width - 5, box.y + box.height * 0.3, { steps: 6 });
-  await page.mouse.up();
-  await page.getByRole("heading", { name: "What is different" }).waitFor();
-  await page.getByText(/spans? selected against/).waitFor({ timeout: 30_000 });
+  await page.getByText("spans a cell").waitFor();
+  await until(
+    () => drag(page, page.locator(".heat"), [90, 5], [0.99, 0.3]),
+    () => page.getByRole("heading", { name: "What is different" }).isVisible(),
+  );
+  await page.getByText(/spans? selected against/).waitFor();
   await page.getByRole("button", { name: "Show only these requests" }).click();
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("duration >="));
+  await param(page, "q", /duration >=/);
 });
 
 flow("traces: the form and the query say the same", async (page) => {
   await visit(page, "/explore/traces");
   await page.getByLabel("Service", { exact: true }).selectOption("checkout");
+  await param(page, "q", '{ resource.service.name = "checkout" }');
   await page.getByLabel("Status").selectOption("error");
-  await page.waitForFunction(
-    () => new URL(location.href).searchParams.get("q") === '{ resource.service.name = "checkout" && status = error }',
-  );
+  await param(page, "q", '{ resource.service.name = "checkout" && status = error }');
+});
+
+flow("traces: what a search matches becomes an alert", async (page) => {
+  await visit(page, `/explore/traces?q=${encodeURIComponent("{ kind = server }")}`);
+  await page.getByRole("button", { name: "Make alert" }).click();
+  await page.getByRole("menuitem", { name: "Matching spans per second" }).click();
+  await page.waitForURL(/\/alerting\?/);
+  await param(page, "expr", "{ kind = server } | rate()");
+  assert.equal(await page.getByLabel("Language").inputValue(), "traceql");
+  await page.getByLabel("Threshold").fill("0");
+  await page.getByText(/would have fired [1-9]\d* times?/).waitFor();
+  await visit(page, `/explore/traces?q=${encodeURIComponent("{ kind = server } | count_over_time()")}`);
+  await page.getByRole("link", { name: "Make alert" }).click();
+  await param(page, "expr", "{ kind = server } | count_over_time()");
 });
 
 flow("metrics: browse, builder, requests behind a point", async (page) => {
@@ -177,29 +197,25 @@ flow("metrics: browse, builder, requests behind a point", async (page) => {
     .getByRole("button", { name: /http_server_request_duration_seconds_bucket/ })
     .first()
     .click();
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile"));
+  await param(page, "q", /histogram_quantile/);
   await page.getByRole("button", { name: "Builder" }).click();
   await page.getByLabel("Quantile", { exact: true }).selectOption("0.5");
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("q")?.includes("histogram_quantile(0.5"));
+  await param(page, "q", /histogram_quantile\(0\.5/);
+  // Without the dots of exemplars, which lead to a request of their own.
+  await page.getByRole("checkbox", { name: /exemplars/ }).uncheck();
   await settled(page);
-  const box = await page.locator(".u-over").first().boundingBox();
-  // A click on an exemplar's dot opens its request, and one while fresh data
-  // redraws the chart hits nothing: another place is tried.
   const dialog = page.getByRole("dialog", { name: "Requests behind this point" });
-  for (let tries = 0; tries < 20 && !(await dialog.isVisible()); tries++) {
-    if (page.url().includes("/request/")) {
-      await page.goBack();
-      await page.locator(".u-over").first().waitFor();
-      await settled(page);
-    }
-    const x = box.x + box.width * (0.4 + 0.023 * tries);
-    const y = box.y + box.height * (0.12 + 0.07 * (tries % 5));
-    await page.mouse.move(x, y);
-    await page.mouse.click(x, y);
-    await dialog.waitFor({ timeout: 1500 }).catch(() => {});
-  }
-  await dialog.waitFor();
-  await page.getByRole("dialog").getByRole("link").first().waitFor({ timeout: 30_000 });
+  await until(
+    async (i) => {
+      const box = await page.locator(".u-over").first().boundingBox();
+      const [x, y] = [box.x + box.width * (0.4 + 0.02 * i), box.y + box.height / 2];
+      await page.mouse.move(x - 3, y);
+      await page.mouse.move(x, y);
+      await page.mouse.click(x, y);
+    },
+    () => dialog.isVisible(),
+  );
+  await dialog.getByRole("table", { name: "Requests" }).getByRole("link").first().waitFor();
 });
 
 flow("metrics: an exemplar leads to its request", async (page) => {
@@ -208,18 +224,26 @@ flow("metrics: an exemplar leads to its request", async (page) => {
     `/explore/metrics?q=${encodeURIComponent("histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[1m])))")}`,
   );
   await page.locator(".exemplar").first().waitFor();
+  await settled(page);
   await page.locator(".exemplar").first().dispatchEvent("click");
   await page.waitForURL(/\/request\//);
-  await page.getByRole("tree").waitFor();
+  await page.getByRole("treeitem").first().waitFor();
 });
 
 flow("time: typed ranges and time zone", async (page) => {
   await visit(page, "/explore/logs");
   await page.locator("main").click({ position: { x: 2, y: 2 } });
   await page.keyboard.press("t");
+  // The field that has just opened takes what is typed.
+  const field = page.getByLabel("Type a range");
+  await page.waitForFunction(() => document.activeElement?.matches(".popover input"));
   await page.keyboard.insertText("last 20 minutes");
-  await page.keyboard.press("Enter");
-  await page.waitForFunction(() => new URL(location.href).searchParams.get("from") === "now-20m");
+  await field.press("Enter");
+  await param(page, "from", "now-20m");
+  await page.getByRole("button", { name: "Last 20m" }).click();
+  await page.getByRole("radio", { name: "UTC", exact: true }).check();
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: /Last 20m.*UTC/ }).waitFor();
 });
 
 flow("a silence is previewed, made and ended", async (page) => {
@@ -239,7 +263,8 @@ flow("a query becomes a rule that was tried on the past", async (page) => {
   await page.locator(".cm-content").click();
   await page.keyboard.insertText("sum(rate(http_server_request_duration_seconds_count[5m])) > 0");
   await page.keyboard.press("Control+Enter");
-  await page.getByText(/would have fired 1 time/).waitFor();
+  // Once, or once more when the machine made a pause between past and present.
+  await page.getByText(/would have fired [1-9]\d* times?/).waitFor();
   assert.match(await page.locator("pre").textContent(), /- alert:/);
 });
 
@@ -307,12 +332,13 @@ flow("hostile data stays text", async (page) => {
     void d.dismiss();
   });
   await visit(page, "/request/req-hostile");
-  assert.ok((await page.getByText("<script>").count()) > 0, "the hostile trace is there: braid generate --hostile");
+  await page.getByText("<script>").first().waitFor();
   const rows = page.getByRole("treeitem");
   for (let i = 0; i < Math.min(12, await rows.count()); i++) await rows.nth(i).click();
   for (const view of ["flame", "spans", "logs", "metrics"]) await visit(page, `/request/req-hostile?view=${view}`);
   await visit(page, `/explore/logs?q=${encodeURIComponent('{service_name=~"hostile.*"}')}`);
   const folds = page.locator(".logrow .fold");
+  await folds.first().waitFor();
   for (let i = 0; i < Math.min(5, await folds.count()); i++) await folds.nth(i).click();
   await visit(page, "/map");
   assert.equal(dialogs, 0);
@@ -329,46 +355,48 @@ flow("the keyboard alone reaches everything", async (page) => {
   await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-  await page.keyboard.press("g");
-  await page.keyboard.press("l");
-  await page.waitForURL(/\/explore\/logs/);
+  await until(
+    async () => {
+      await page.keyboard.press("g");
+      await page.keyboard.press("l");
+    },
+    () => /\/explore\/logs/.test(page.url()),
+  );
   await page.locator(".logrow").first().waitFor();
-  // A key pressed while the list is being replaced moves nothing: it is pressed again.
-  const focused = page.locator('.logrow[data-focus="true"]');
-  for (let tries = 0; tries < 20 && !(await focused.isVisible()); tries++) {
-    await page.keyboard.press("j");
-    await focused.waitFor({ timeout: 2000 }).catch(() => {});
-  }
-  await focused.waitFor();
+  await settled(page);
+  await until(
+    () => page.keyboard.press("j"),
+    () => page.locator('.logrow[data-focus="true"]').isVisible(),
+  );
   await page.keyboard.press("Enter");
-  await page.locator(".logrow .more").waitFor();
+  await page.locator(".logrow .more").first().waitFor();
 });
 
-flow("an incident, from the alert to its cause", async (page) => {
-  await visit(page, "/alerting");
-  const silent =
-    (await page.getByText("Nothing fires").count()) + (await page.getByText("There are no rules yet").count());
-  // Without a firing rule the incident starts at the map.
-  await visit(page, "/map");
-  if (silent === 0) await visit(page, "/alerting");
+flow("from the failed requests of a service to the error", async (page) => {
   await visit(
     page,
     `/explore/traces?q=${encodeURIComponent('{ resource.service.name = "checkout" && status = error }')}`,
   );
   await page.getByRole("table", { name: "Traces" }).getByRole("link").first().click();
   await page.waitForURL(/\/request\//);
-  await page.getByRole("tree").waitFor();
-  await page.keyboard.press("e");
-  await page.getByRole("complementary", { name: "Details" }).waitFor();
-  assert.ok((await page.locator(".detail").textContent()).length > 50);
+  await page.getByRole("treeitem").first().waitFor();
+  const detail = page.getByRole("complementary", { name: "Details" });
+  await until(
+    () => page.keyboard.press("e"),
+    () => detail.isVisible(),
+  );
+  await detail.getByText("error", { exact: true }).first().waitFor();
 });
 
-test("what is shared can be asked by a shell", { timeout: 60_000 }, async () => {
-  const { context, page } = await open(browser);
+flow("what is shared can be asked by a shell", async (page) => {
   await visit(page, "/explore/logs");
-  await page.getByRole("button", { name: "Share" }).first().click();
-  await page.getByRole("menuitem", { name: "Copy as curl" }).click();
-  const text = await page.evaluate(() => navigator.clipboard.readText());
+  const text = await copied(
+    page,
+    async () => {
+      await page.getByRole("button", { name: "Share" }).first().click();
+      await page.getByRole("menuitem", { name: "Copy as curl" }).click();
+    },
+    "curl command copied",
+  );
   assert.match(text, new RegExp(`^curl -G '${base}/loki/api/v1/query_range'`));
-  await context.close();
 });

@@ -1,7 +1,7 @@
 // Speed that a user feels, measured in Chromium on the real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, base, launch, open, settled, visit } from "./browser.mjs";
+import { ask, base, failedCheckout, launch, open, settled, until, visit } from "./browser.mjs";
 
 let browser;
 before(async () => {
@@ -31,7 +31,7 @@ async function watched() {
   return o;
 }
 
-test("the first page is usable within a second", { timeout: 60_000 }, async () => {
+test("the first page is usable within a second", { timeout: 120_000 }, async () => {
   const { context, page } = await watched();
   const client = await context.newCDPSession(page);
   await client.send("Performance.enable");
@@ -46,11 +46,8 @@ test("the first page is usable within a second", { timeout: 60_000 }, async () =
   await context.close();
 });
 
-test("nothing moves while a page fills", { timeout: 180_000 }, async () => {
-  const end = Math.floor(Date.now() / 1000);
-  const found = await ask(
-    `/api/search?q=${encodeURIComponent("{ status = error }")}&limit=1&start=${end - 3900}&end=${end}`,
-  );
+test("nothing moves while a page fills", { timeout: 300_000 }, async () => {
+  const failed = await failedCheckout();
   const moved = [];
   for (const path of [
     "/",
@@ -58,7 +55,7 @@ test("nothing moves while a page fills", { timeout: 180_000 }, async () => {
     "/explore/logs",
     "/explore/traces",
     "/explore/traces?view=breakdown",
-    `/request/${found.traces?.[0]?.traceID}`,
+    `/request/${failed}`,
     "/map",
     "/service/checkout",
     "/alerting",
@@ -139,7 +136,7 @@ function judge(what, { work, ms }) {
   assert.ok(at(0.9) < frameBudget * allowance * 1.5, `${what}: one frame of ten takes ${at(0.9)} ms of work or more`);
 }
 
-test("a trace of many thousand spans scrolls", { timeout: 240_000 }, async (t) => {
+test("a trace of many thousand spans scrolls", { timeout: 300_000 }, async (t) => {
   const huge = await ask("/api/braid/v1/correlate/req-huge?limit=100000");
   if (!huge.spans?.length) return t.diagnostic("no huge trace: start braid generate with --hostile");
   const { context, page } = await open(browser);
@@ -161,11 +158,13 @@ test("ten thousand log records scroll", { timeout: 300_000 }, async () => {
   const { context, page } = await open(browser);
   await visit(page, "/explore/logs");
   const list = page.locator(".loglist");
-  for (let i = 0; i < 40; i++) {
-    await list.evaluate((e) => e.scrollTo(0, e.scrollHeight));
-    await settled(page);
-    if (Number.parseInt(await list.getAttribute("aria-label"), 10) >= 10_000) break;
-  }
+  await page.locator(".logrow").first().waitFor();
+  await until(
+    () => list.evaluate((e) => e.scrollTo(0, e.scrollHeight)),
+    async () => Number.parseInt(await list.getAttribute("aria-label"), 10) >= 10_000,
+    120,
+  );
+  await settled(page);
   await list.evaluate((e) => e.scrollTo(0, 0));
   judge(`list of ${await list.getAttribute("aria-label")}`, await scrollFrames(list));
   await context.close();
@@ -205,11 +204,16 @@ test("a hundred thousand spans scroll", { timeout: 300_000 }, async () => {
   await page.getByRole("treeitem").first().waitFor({ timeout: 120_000 });
   await page.getByText("100,000 rows").waitFor();
   judge("waterfall of 100,000 spans", await scrollFrames(page.locator(".wf-scroll")));
-  const started = Date.now();
+  const client = await context.newCDPSession(page);
+  await client.send("Performance.enable");
+  const worked = async () =>
+    (await client.send("Performance.getMetrics")).metrics.find((m) => m.name === "ThreadTime").value * 1000;
+  const [started, before] = [Date.now(), await worked()];
   await page.getByLabel("Find spans").fill("step 42 of call 777");
   await page.getByText("1 span found").waitFor();
-  console.log(`found one of 100,000 spans ${Date.now() - started} ms after typing`);
-  assert.ok(Date.now() - started < 5000);
+  const cpu = (await worked()) - before;
+  console.log(`found one of 100,000 spans ${Date.now() - started} ms after typing, ${Math.round(cpu)} ms of work`);
+  assert.ok(cpu < 3000, `finding a span took ${cpu} ms of work`);
   for (const view of ["Flame graph", "Spans"]) {
     const from = Date.now();
     await page.getByRole("tab", { name: new RegExp(view) }).click();

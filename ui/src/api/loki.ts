@@ -1,8 +1,9 @@
 /** The Loki HTTP API. */
+import type { Spent } from "@/lib/format";
 import type { Range } from "@/lib/time";
 import { msToNs } from "@/lib/time";
 import { getJSON, headers, postForm, withParams } from "./http";
-import type { Answer, Labels, Series } from "./prom";
+import type { Labels, Series } from "./prom";
 
 /** One log record as the pages use it. */
 export interface LogLine {
@@ -70,6 +71,13 @@ export interface LogPage {
   ms: number;
 }
 
+/** What pages of records took: one after the other. */
+export const logSpent = (pages: readonly LogPage[]): Spent => ({
+  ms: pages.reduce((n, p) => n + p.ms, 0),
+  bytes: pages.reduce((n, p) => n + (p.stats.summary?.totalBytesProcessed ?? 0), 0),
+  rows: pages.reduce((n, p) => n + (p.stats.summary?.totalLinesProcessed ?? 0), 0),
+});
+
 const categorize = { "X-Loki-Response-Encoding-Flags": "categorize-labels" };
 
 const flat = (o: unknown): Labels => {
@@ -136,7 +144,7 @@ export async function queryLogMetric(
   r: Range,
   step: number,
   signal?: AbortSignal,
-): Promise<Answer<Series[]> & { bytes?: number }> {
+): Promise<{ data: Series[]; warnings: string[]; spent: Spent }> {
   const t = performance.now();
   const s = step * 1000;
   const p = {
@@ -149,9 +157,11 @@ export async function queryLogMetric(
   return {
     data: e.data.resultType === "matrix" ? (e.data.result ?? []) : [],
     warnings: e.warnings ?? [],
-    ms: performance.now() - t,
-    bytes: e.data.stats?.summary?.totalBytesProcessed ?? 0,
-    samples: e.data.stats?.summary?.totalLinesProcessed ?? 0,
+    spent: {
+      ms: performance.now() - t,
+      bytes: e.data.stats?.summary?.totalBytesProcessed ?? 0,
+      rows: e.data.stats?.summary?.totalLinesProcessed ?? 0,
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 /** The Tempo HTTP API. */
+import type { Spent } from "@/lib/format";
 import type { Range } from "@/lib/time";
 import { getJSON } from "./http";
 import type { Labels } from "./prom";
@@ -43,8 +44,7 @@ export function anyText(v: AnyValue | undefined): string {
 
 export interface SearchAnswer {
   traces: TraceSummary[];
-  metrics: Record<string, unknown>;
-  ms: number;
+  spent: Spent;
 }
 
 const sec = (r: Range) => ({ start: Math.floor(r.fromMs / 1000), end: Math.ceil(r.toMs / 1000) });
@@ -52,9 +52,13 @@ const sec = (r: Range) => ({ start: Math.floor(r.fromMs / 1000), end: Math.ceil(
 export const searchParams = (q: string, r: Range, limit: number) => ({ q, limit, spss: 3, ...sec(r) });
 
 export async function searchTraces(q: string, r: Range, limit: number, signal?: AbortSignal): Promise<SearchAnswer> {
-  const t = performance.now();
-  const a = await getJSON<Partial<SearchAnswer>>("/api/search", searchParams(q, r, limit), signal);
-  return { traces: a.traces ?? [], metrics: a.metrics ?? {}, ms: performance.now() - t };
+  const started = performance.now();
+  const a = await getJSON<{ traces?: TraceSummary[]; metrics?: Metrics }>(
+    "/api/search",
+    searchParams(q, r, limit),
+    signal,
+  );
+  return { traces: a.traces ?? [], spent: spentOf(a.metrics, started) };
 }
 
 export async function searchTags(r: Range, signal?: AbortSignal): Promise<{ scope: string; tags: string[] }[]> {
@@ -93,27 +97,51 @@ interface RawSeries {
   exemplars?: { labels?: { key: string; value: AnyValue }[]; value?: number; timestampMs?: string }[];
 }
 
+export interface TraceNumbers {
+  series: TraceSeries[];
+  spent: Spent;
+}
+
+interface Metrics {
+  inspectedBytes?: string | number;
+  inspectedSpans?: string | number;
+}
+
+/** What a search or a query for numbers took. */
+export const spentOf = (m: Metrics | undefined, started: number): Spent => ({
+  ms: performance.now() - started,
+  bytes: Number(m?.inspectedBytes ?? 0),
+  rows: Number(m?.inspectedSpans ?? 0),
+  of: "span",
+});
+
+export const numberParams = (q: string, r: Range, step: number) => ({ q, ...sec(r), step: `${step}s`, exemplars: 100 });
+
 /** TraceQL metrics: the points of every series, in milliseconds. */
-export async function traceMetrics(q: string, r: Range, step: number, signal?: AbortSignal): Promise<TraceSeries[]> {
-  const a = await getJSON<{ series?: RawSeries[] }>(
+export async function traceMetrics(q: string, r: Range, step: number, signal?: AbortSignal): Promise<TraceNumbers> {
+  const started = performance.now();
+  const a = await getJSON<{ series?: RawSeries[]; metrics?: Metrics }>(
     "/api/metrics/query_range",
-    { q, ...sec(r), step: `${step}s`, exemplars: 100 },
+    numberParams(q, r, step),
     signal,
   );
   const labels = (l: RawSeries["labels"]) => Object.fromEntries((l ?? []).map((x) => [x.key, anyText(x.value)]));
-  return (a.series ?? []).map((s) => ({
-    labels: labels(s.labels),
-    points: (s.samples ?? []).map((p) => [Number(p.timestampMs), Number(p.value ?? 0)]),
-    exemplars: (s.exemplars ?? []).map((e) => {
-      const l = labels(e.labels);
-      return {
-        ms: Number(e.timestampMs ?? 0),
-        value: Number(e.value ?? 0),
-        traceId: l["trace:id"] ?? l.traceID ?? l.trace_id ?? "",
-        labels: l,
-      };
+  const series = (a.series ?? []).map(
+    (s): TraceSeries => ({
+      labels: labels(s.labels),
+      points: (s.samples ?? []).map((p) => [Number(p.timestampMs), Number(p.value ?? 0)]),
+      exemplars: (s.exemplars ?? []).map((e) => {
+        const l = labels(e.labels);
+        return {
+          ms: Number(e.timestampMs ?? 0),
+          value: Number(e.value ?? 0),
+          traceId: l["trace:id"] ?? l.traceID ?? l.trace_id ?? "",
+          labels: l,
+        };
+      }),
     }),
-  }));
+  );
+  return { series, spent: spentOf(a.metrics, started) };
 }
 
 /** One number a series, over the whole range. */
@@ -122,14 +150,20 @@ export interface InstantTrace {
   value: number;
 }
 
-export async function traceInstant(q: string, r: Range, signal?: AbortSignal): Promise<InstantTrace[]> {
-  const a = await getJSON<{ series?: { labels?: RawSeries["labels"]; value?: number }[] }>(
+export async function traceInstant(
+  q: string,
+  r: Range,
+  signal?: AbortSignal,
+): Promise<{ series: InstantTrace[]; spent: Spent }> {
+  const started = performance.now();
+  const a = await getJSON<{ series?: { labels?: RawSeries["labels"]; value?: number }[]; metrics?: Metrics }>(
     "/api/metrics/query",
     { q, ...sec(r) },
     signal,
   );
-  return (a.series ?? []).map((s) => ({
+  const series = (a.series ?? []).map((s) => ({
     labels: Object.fromEntries((s.labels ?? []).map((x) => [x.key, anyText(x.value)])),
     value: Number(s.value ?? 0),
   }));
+  return { series, spent: spentOf(a.metrics, started) };
 }

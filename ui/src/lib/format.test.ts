@@ -11,6 +11,8 @@ import {
   perSecond,
   plural,
   shortId,
+  spentText,
+  sumSpent,
 } from "./format";
 
 test.each([
@@ -71,4 +73,13 @@ test("long things are cut and say so", () => {
   expect(shortId("4bf92f3577b34da6a3ce929d0e0e4736")).toBe("4bf92f35…4736");
   expect(shortId("short")).toBe("short");
   expect(clip("x".repeat(3000), 10)).toBe("xxxxxxxxxx… (2.93 KiB in all)");
+});
+
+test("what an answer took and read", () => {
+  expect(spentText({ ms: 12 })).toBe("12 ms");
+  expect(spentText({ ms: 1500, bytes: 2048, rows: 1, of: "span" })).toBe("1.5 s, read 2 KiB, 1 span");
+  expect(spentText(sumSpent([{ ms: 5, rows: 2, of: "sample" }, undefined, { ms: 9, rows: 1, of: "sample" }])!)).toBe(
+    "9 ms, read 3 samples",
+  );
+  expect(sumSpent([undefined])).toBeUndefined();
 });

@@ -72,6 +72,34 @@ export function perSecond(n: number): string {
 
 export const whole = (n: number) => n.toLocaleString("en-GB", { maximumFractionDigits: 0 });
 
+/** What an answer took, as far as the server says it. */
+export interface Spent {
+  ms: number;
+  bytes?: number;
+  rows?: number;
+  /** What the rows are: "sample", "span", "row". */
+  of?: string;
+}
+
+/** 120 ms, read 1.5 MiB, 3,400 rows. */
+export function spentText(s: Spent): string {
+  const read = [...(s.bytes ? [bytes(s.bytes)] : []), ...(s.rows ? [plural(s.rows, s.of ?? "row")] : [])];
+  return [durationMs(s.ms), ...(read.length ? [`read ${read.join(", ")}`] : [])].join(", ");
+}
+
+/** Several answers of one panel: as long as the longest, all that they read. */
+export function sumSpent(list: readonly (Spent | undefined)[]): Spent | undefined {
+  const all = list.filter((s) => s !== undefined);
+  if (all.length === 0) return undefined;
+  const of = all.find((s) => s.of)?.of;
+  return {
+    ms: Math.max(...all.map((s) => s.ms)),
+    bytes: all.reduce((n, s) => n + (s.bytes ?? 0), 0),
+    rows: all.reduce((n, s) => n + (s.rows ?? 0), 0),
+    ...(of ? { of } : {}),
+  };
+}
+
 export function percent(part: number): string {
   if (!Number.isFinite(part)) return "–";
   const p = part * 100;

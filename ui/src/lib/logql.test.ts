@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { addFilter, allLogs, searchedTexts, selectorOf, topValuesQuery, volumeQuery, contextScopes } from "./logql";
+import {
+  addFilter,
+  allLogs,
+  countable,
+  searchedTexts,
+  selectorOf,
+  topValuesQuery,
+  volumeQuery,
+  contextScopes,
+} from "./logql";
 
 describe("addFilter", () => {
   const labels = ["service_name", "env"];
@@ -23,10 +32,18 @@ describe("addFilter", () => {
 test("queries made from queries", () => {
   expect(volumeQuery('{a="b"}', 15)).toBe('sum by (detected_level) (count_over_time({a="b"} [15s]))');
   expect(topValuesQuery('{a="b"}', "user.id", "json", 3600, 5)).toBe(
-    'topk(5, sum by (user_id) (count_over_time({a="b"} | json | user_id!="" [3600s])))',
+    'topk(5, sum by (user_id) (count_over_time({a="b"} | json | drop __error__, __error_details__ | user_id!="" [3600s])))',
   );
   expect(topValuesQuery('{a="b"} | json', "x", "json", 1, 5)).not.toContain("json | json");
   expect(selectorOf({ a: "b", level: "x", "c.d": "e", f: 'g"' })).toBe('{a="b", f="g\\""}');
+});
+
+test("a query with a parser counts lines that it cannot read", () => {
+  const q = '{service_name="a"}';
+  expect(countable(q)).toBe(q);
+  expect(countable(`${q} |= "| json"`)).toBe(`${q} |= "| json"`);
+  expect(countable(`${q} | json | x="1"`)).toBe(`${q} | json | x="1" | drop __error__, __error_details__`);
+  expect(countable(countable(`${q} | logfmt`))).toBe(countable(`${q} | logfmt`));
 });
 
 test("searchedTexts", () => {

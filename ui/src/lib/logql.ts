@@ -106,9 +106,25 @@ export function contextScopes(line: {
   return out;
 }
 
+/** Whether a query reads lines by a parser, or rewrites them: what the store cannot count by itself. */
+export const hasParser = (query: string) =>
+  /\|\s*(json|logfmt|regexp|pattern|unpack|line_format|label_format)\b/.test(
+    query.replace(/"(?:[^"\\]|\\.)*"|`[^`]*`/g, '""'),
+  );
+
+/** A query whose records can be counted: lines that its parser cannot read count too, instead of failing it. */
+export const countable = (query: string) =>
+  hasParser(query) && !/\|\s*drop\b[^|]*__error__/.test(query)
+    ? `${query.trimEnd()} | drop __error__, __error_details__`
+    : query;
+
 /** Counts by severity over time. */
 export const volumeQuery = (query: string, step: number) =>
-  `sum by (detected_level) (count_over_time(${query} [${step}s]))`;
+  `sum by (detected_level) (count_over_time(${countable(query)} [${step}s]))`;
+
+/** How many records match in all. */
+export const totalQuery = (query: string, seconds: number) =>
+  `sum(count_over_time(${countable(query)} [${Math.max(1, Math.ceil(seconds))}s]))`;
 
 /** Counts by the values of a field over the whole range; a field inside the line needs its parser. */
 export function topValuesQuery(
@@ -119,7 +135,7 @@ export function topValuesQuery(
   k: number,
 ): string {
   const parsed = parser && !new RegExp(`\\|\\s*${parser}\\b`).test(query) ? `${query} | ${parser}` : query;
-  return `topk(${k}, sum by (${labelName(field)}) (count_over_time(${parsed} | ${labelName(field)}!="" [${Math.max(1, Math.ceil(seconds))}s])))`;
+  return `topk(${k}, sum by (${labelName(field)}) (count_over_time(${countable(parsed)} | ${labelName(field)}!="" [${Math.max(1, Math.ceil(seconds))}s])))`;
 }
 
 /** The texts that a query looks for in lines: what to mark in them. */

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { addCondition, condition, emptyForm, isTraceMetric, spanFilter, toForm, toQuery } from "./traceql";
+import { addCondition, condition, countable, emptyForm, isTraceMetric, spanFilter, toForm, toQuery } from "./traceql";
+
+test.each([
+  ["{ kind = server } | select(span.a)", "{ kind = server }"],
+  ["", "{ }"],
+  ["{ a = 1 } >> { b = 2 }", "{ a = 1 } >> { b = 2 }"],
+  ["{ a = 1 } || { b = 2 }", "{ a = 1 } || { b = 2 }"],
+  ["{ a = 1 } && { b = 2 } | count() > 2", "{ a = 1 } && { b = 2 }"],
+])("numbers of %s are of %s", (q, want) => expect(countable(q)).toBe(want));
 
 test.each([
   ["{ }", "status = error", "{ status = error }"],

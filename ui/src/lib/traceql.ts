@@ -90,6 +90,12 @@ export function spanFilter(query: string): string {
   return q.inside ? `{ ${q.inside} }` : "{ }";
 }
 
+/** What a function for numbers can stand behind: the selection of spans, without what a search does with whole traces. */
+export function countable(query: string): string {
+  const q = insideOf(query);
+  return q ? spanFilter(query) : query.replace(/\s*\|(?![|])[^"`{}]*$/, "").trim() || "{ }";
+}
+
 export function toQuery(f: TraceForm): string {
   const parts: string[] = [];
   if (f.service) parts.push(condition("resource.service.name", "=", f.service).replace(/= (\d)/, '= "$1'));

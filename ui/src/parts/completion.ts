@@ -98,6 +98,26 @@ const lately = (r: Range): Range => ({ fromMs: Math.max(r.fromMs, r.toMs - 1_800
 /** How long counts may take; the names alone come sooner. */
 const patience = 1500;
 
+/** How long counts are good for, and how many are kept. */
+const fresh = 60_000;
+const mostKept = 50;
+
+/** Counts by what was asked: those that came too late for one list are there for the next. */
+const kept = new Map<string, { at: number; answer: Promise<Counted[]> }>();
+
+function keptCounts(key: string, ask: () => Promise<Counted[]>): Promise<Counted[]> {
+  const had = kept.get(key);
+  if (had && Date.now() - had.at < fresh) return had.answer;
+  const answer = ask().catch((): Counted[] => {
+    kept.delete(key);
+    return [];
+  });
+  kept.delete(key);
+  kept.set(key, { at: Date.now(), answer });
+  for (const old of kept.keys()) if (kept.size > mostKept) kept.delete(old);
+  return answer;
+}
+
 async function valuesOf(
   language: "logql" | "traceql",
   field: string,
@@ -109,30 +129,27 @@ async function valuesOf(
     language === "logql"
       ? logLabelValues(labelName(field), range, undefined, signal)
       : tagValues(field, range, undefined, signal).then((l) => l.map((v) => v.value));
-  const counted = countsOf(language, field, base, lately(range), signal).catch((): Counted[] => []);
+  // Not ended with the list that asks: whoever types on wants the same counts a moment later.
+  const counted = keptCounts(`${language}\0${field}\0${base}\0${range.toMs - range.fromMs}`, () =>
+    countsOf(language, field, base, lately(range)),
+  );
   const late = new Promise<Counted[]>((done) => setTimeout(() => done([]), patience));
   const [known, top] = await Promise.all([names.catch(() => []), Promise.race([counted, late])]);
   const have = new Set(top.map((t) => t.value));
   return [...top, ...known.filter((v) => !have.has(v)).map((value) => ({ value }))];
 }
 
-async function countsOf(
-  language: "logql" | "traceql",
-  field: string,
-  base: string,
-  r: Range,
-  signal: AbortSignal,
-): Promise<Counted[]> {
+async function countsOf(language: "logql" | "traceql", field: string, base: string, r: Range): Promise<Counted[]> {
   const seconds = Math.max(1, Math.ceil((r.toMs - r.fromMs) / 1000));
   const most = 200;
   let list: Counted[];
   if (language === "logql") {
     const name = labelName(field);
-    const rows = await instantLogMetric(topValuesQuery(base, name, undefined, seconds, most), r.toMs, signal);
+    const rows = await instantLogMetric(topValuesQuery(base, name, undefined, seconds, most), r.toMs);
     list = rows.map((s) => ({ value: s.metric[name] ?? "", count: s.value }));
   } else {
     const q = `${base} | count_over_time() by (${field}) | topk(${most})`;
-    const rows = await traceMetrics(q, r, seconds, signal);
+    const rows = (await traceMetrics(q, r, seconds)).series;
     list = rows.map((s) => ({
       value: s.labels[field] ?? Object.values(s.labels)[0] ?? "",
       count: s.points.reduce((n, p) => n + p[1], 0),

@@ -1,20 +1,21 @@
 /** One panel over any query. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { SquareArrowOutUpRight } from "lucide-react";
-import { type ReactNode, useState } from "react";
-import { queryLogMetric, queryLogs } from "@/api/loki";
-import { query as instant } from "@/api/prom";
+import { type ReactNode, useEffect, useState } from "react";
+import { logSpent, queryLogMetric, queryLogs } from "@/api/loki";
+import { type Labels, query as instant } from "@/api/prom";
 import { searchTraces, traceMetrics } from "@/api/tempo";
-import { byUnit, durationMs, guessUnit, unitOfBuckets } from "@/lib/format";
+import { byUnit, durationMs, guessUnit, type Spent, spentText, unitOfBuckets } from "@/lib/format";
 import { interpolate, type Panel } from "@/lib/dashboards";
 import { isLogQuery } from "@/lib/logql";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep, nsToMs } from "@/lib/time";
 import { isTraceMetric } from "@/lib/traceql";
 import { type Line, type Style, TimeChart } from "@/parts/chart";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { ErrorNotice, Warnings } from "@/parts/feedback";
 import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
+import { Progress, useRun } from "@/parts/progress";
 import { RequestLink, Service, Time } from "@/parts/show";
 import { Spark } from "@/parts/spark";
 import { Table } from "@/parts/table";
@@ -45,6 +46,7 @@ const headPx = 34;
 
 export function PanelView({ panel: p, values, height, header, folded = false, onFold }: Props) {
   const { range, carry } = useRange();
+  const [spent, setSpent] = useState<Spent>();
   const step = chooseStep(range, 200);
   const ask = (expr: string) => interpolate(expr, values, step, (range.toMs - range.fromMs) / 1000);
   // A title says the values, not the expression that they are in a query.
@@ -89,6 +91,11 @@ export function PanelView({ panel: p, values, height, header, folded = false, on
           <h3 className="cut grow">
             <bdi>{titled(p.title)}</bdi>
           </h3>
+          {spent && !header && (
+            <span className="faint small num nowrap" title={spentText(spent)}>
+              {durationMs(spent.ms)}
+            </span>
+          )}
           {header ??
             (first?.expr && (
               <A
@@ -120,39 +127,60 @@ export function PanelView({ panel: p, values, height, header, folded = false, on
       ) : !first?.expr ? (
         <p className="body muted">This panel has no query.</p>
       ) : p.type === "logs" ? (
-        <LogsPanel expr={first.expr} />
+        <LogsPanel expr={first.expr} onSpent={setSpent} />
       ) : p.type === "traces" ? (
-        <TracesPanel expr={first.expr} />
+        <TracesPanel expr={first.expr} onSpent={setSpent} />
       ) : first.language === "promql" ? (
-        <PromPanel panel={p} queries={queries} height={inner} />
+        <PromPanel panel={p} queries={queries} height={inner} onSpent={setSpent} />
       ) : (
-        <OtherPanel panel={p} expr={first.expr} language={first.language} legend={first.legend} height={inner} />
+        <OtherPanel
+          panel={p}
+          expr={first.expr}
+          language={first.language}
+          legend={first.legend}
+          height={inner}
+          onSpent={setSpent}
+        />
       )}
     </section>
   );
+}
+
+/** Tells the head of the panel what its queries took. */
+type OnSpent = (s: Spent | undefined) => void;
+
+function useSpent(spent: Spent | undefined, onSpent: OnSpent) {
+  const text = spent && spentText(spent);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what reads the same is the same
+  useEffect(() => onSpent(spent), [text, onSpent]);
 }
 
 function PromPanel({
   panel: p,
   queries,
   height,
+  onSpent,
 }: {
   panel: Panel;
   queries: { expr: string; legend?: string }[];
   height: number;
+  onSpent: OnSpent;
 }) {
   const { range } = useRange();
   const m = useMetricLines(
     queries.map((q, i) => ({ slot: "abcdefgh"[i] ?? "h", query: q.expr, ...(q.legend ? { legend: q.legend } : {}) })),
     range,
   );
+  const run = useRun(...m.asked);
+  useSpent(m.spent, onSpent);
   const lines = m.lines.map((l) => ({ ...l, name: queries.length > 1 ? l.name.replace(/^\$\w /, "") : l.name }));
   return (
     <>
-      <Loading on={m.fetching} />
+      {p.type !== "table" && <Progress run={run} />}
       {m.errors.slice(0, 1).map((e) => (
-        <ErrorNotice key={e.slot} error={e.error} />
+        <ErrorNotice key={e.slot} error={e.error} retry={e.retry} />
       ))}
+      <Warnings list={m.warnings} />
       {p.type === "table" ? (
         <TablePanel expr={queries[0]!.expr} />
       ) : (
@@ -175,31 +203,58 @@ function OtherPanel({
   language,
   legend,
   height,
+  onSpent,
 }: {
   panel: Panel;
   expr: string;
   language: "logql" | "traceql";
   legend: string | undefined;
   height: number;
+  onSpent: OnSpent;
+}) {
+  if (language === "logql" && isLogQuery(expr)) return <LogsPanel expr={expr} onSpent={onSpent} />;
+  if (language === "traceql" && !isTraceMetric(expr)) return <TracesPanel expr={expr} onSpent={onSpent} />;
+  return (
+    <NumbersPanel panel={panel} expr={expr} language={language} legend={legend} height={height} onSpent={onSpent} />
+  );
+}
+
+function NumbersPanel({
+  panel,
+  expr,
+  language,
+  legend,
+  height,
+  onSpent,
+}: {
+  panel: Panel;
+  expr: string;
+  language: "logql" | "traceql";
+  legend: string | undefined;
+  height: number;
+  onSpent: OnSpent;
 }) {
   const { range } = useRange();
   const step = chooseStep(range, 200);
+  const key = ["panel", language, expr, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["panel", language, expr, range.fromMs, range.toMs],
-    queryFn: async ({ signal }) => {
-      if (language === "traceql")
-        return (await traceMetrics(expr, range, step, signal)).map((s) => ({ labels: s.labels, points: s.points }));
+    queryKey: key,
+    queryFn: async ({
+      signal,
+    }): Promise<{ series: { labels: Labels; points: [number, number][] }[]; spent: Spent }> => {
+      if (language === "traceql") return traceMetrics(expr, range, step, signal);
       const a = await queryLogMetric(expr, range, step, signal);
-      return a.data.map((s) => ({
+      const series = a.data.map((s) => ({
         labels: s.metric,
         points: (s.values ?? []).map(([t, v]): [number, number] => [t * 1000, Number(v)]),
       }));
+      return { series, spent: a.spent };
     },
     placeholderData: keepPreviousData,
   });
-  if (language === "logql" && isLogQuery(expr)) return <LogsPanel expr={expr} />;
-  if (language === "traceql" && !isTraceMetric(expr)) return <TracesPanel expr={expr} />;
-  const data = q.data ?? [];
+  const run = useRun({ key, q });
+  useSpent(q.data?.spent, onSpent);
+  const data = q.data?.series ?? [];
   const keys = distinguishing(data.map((d) => d.labels));
   const lines = data.map((d, i) => ({
     name: legend
@@ -210,8 +265,8 @@ function OtherPanel({
   }));
   return (
     <>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Drawn
         panel={panel}
         lines={lines}
@@ -298,16 +353,20 @@ function Drawn({
 
 function TablePanel({ expr }: { expr: string }) {
   const { range } = useRange();
+  const key = ["instant", expr, range.toMs];
   const q = useQuery({
-    queryKey: ["instant", expr, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => instant(expr, range.toMs, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
   const rows = q.data?.data.resultType === "vector" ? q.data.data.result : [];
   const keys = [...new Set(rows.flatMap((r) => Object.keys(r.metric)))].filter((k) => k !== "__name__").slice(0, 8);
   const value = (r: (typeof rows)[number]) => Number(r.value?.[1] ?? Number.NaN);
   return (
     <div className="scroll">
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Table
         label={expr}
         rows={rows}
@@ -327,33 +386,40 @@ function TablePanel({ expr }: { expr: string }) {
   );
 }
 
-function LogsPanel({ expr }: { expr: string }) {
+function LogsPanel({ expr, onSpent }: { expr: string; onSpent: OnSpent }) {
   const { range } = useRange();
+  const key = ["panel-logs", expr, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["panel-logs", expr, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => queryLogs(expr, range, 200, "backward", signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
+  useSpent(q.data && logSpent([q.data]), onSpent);
   return (
     <>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      <Warnings list={q.data?.warnings} />
       <LogList lines={q.data?.lines ?? []} columns={[]} />
     </>
   );
 }
 
-function TracesPanel({ expr }: { expr: string }) {
+function TracesPanel({ expr, onSpent }: { expr: string; onSpent: OnSpent }) {
   const { range } = useRange();
+  const key = ["panel-traces", expr, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["panel-traces", expr, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => searchTraces(expr, range, 50, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
+  useSpent(q.data?.spent, onSpent);
   return (
     <div className="scroll">
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Table
         label={expr}
         rows={q.data?.traces ?? []}

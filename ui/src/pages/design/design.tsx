@@ -6,18 +6,26 @@ import { bytes, count, duration, percent } from "@/lib/format";
 import { seriesVar } from "@/lib/series";
 import { TimeChart } from "@/parts/chart";
 import { QueryEditor } from "@/parts/editor";
-import { Empty, ErrorNotice, Loading, Notice } from "@/parts/feedback";
-import { Heatmap, toHeat } from "@/parts/heatmap";
+import { AddToDashboard } from "@/parts/add-to-dashboard";
+import { Empty, ErrorNotice, Infos, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Heatmap, HeatScale, toHeat } from "@/parts/heatmap";
 import { Histogram } from "@/parts/histogram";
 import { JsonTree } from "@/parts/json";
+import { HowToSend } from "@/parts/how-to-send";
 import { Legend } from "@/parts/legend";
-import { Dialog, Menu, MenuCheck, MenuItem, MenuLine, Popover, Tabs } from "@/parts/overlay";
-import { LevelMark, levelColor, RequestLink, Service, StateBadge, Time } from "@/parts/show";
+import { ShareMenu } from "@/parts/menus";
+import { Notes } from "@/parts/notes";
+import { Cost, Progress, type Run } from "@/parts/progress";
+import { SavedMenu } from "@/parts/saved";
+import { Spark } from "@/parts/spark";
+import { Dialog, Menu, MenuCheck, MenuHead, MenuItem, MenuLine, Popover, Tabs } from "@/parts/overlay";
+import { Ago, LevelMark, levelColor, RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { Table } from "@/parts/table";
 import { toast } from "@/parts/toast";
 import { Attributes, Value } from "@/parts/value";
 import { useTitle } from "@/shell/shell";
 
+const still: Run = { running: false, cancelled: false, ms: 0, cancel: () => {}, again: () => {} };
 const range = { fromMs: 1_763_640_000_000, toMs: 1_763_643_600_000 };
 const wave = (phase: number, scale: number) =>
   Array.from(
@@ -153,6 +161,7 @@ export default function DesignPage() {
               </button>
             }
           >
+            <MenuHead>Head</MenuHead>
             <MenuItem icon={<Copy size={14} />} onSelect={() => toast("Chosen")}>
               Item
             </MenuItem>
@@ -194,7 +203,7 @@ export default function DesignPage() {
         <dl className="kv">
           <dt>Time</dt>
           <dd>
-            <Time ms={range.fromMs} />
+            <Time ms={range.fromMs} /> <Ago ms={range.fromMs} nowMs={range.fromMs + 185_000} />
           </dd>
           <dt>Duration</dt>
           <dd>{[850, 12_300, 4_560_000, 1_234_000_000, 125e9].map(duration).join("   ")}</dd>
@@ -237,12 +246,33 @@ export default function DesignPage() {
         </dl>
       </Part>
       <Part title="Loading, errors, emptiness">
-        <Loading on />
+        <div data-example>
+          <Loading on />
+        </div>
         <Notice>Something worth knowing.</Notice>
         <Notice kind="ok">It worked.</Notice>
         <Notice kind="warn">Part ingester-2 does not answer: results are partial.</Notice>
         <ErrorNotice error={new Error('parse error at 1:12: unexpected "}" in query')} retry={() => toast("Again")} />
+        <Warnings list={["Part ingester-2 does not answer: data to 12:01"]} />
+        <Infos list={["the metric might not be a counter"]} />
         <Empty title="Nothing matches">An empty page says what to do next.</Empty>
+        <HowToSend signal="logs" />
+      </Part>
+      <Part title="Queries: while they run, when they were ended, what they took">
+        <div className="panel" data-example style={{ minHeight: 40 }}>
+          <Progress run={{ ...still, running: true, ms: 4200 }} />
+        </div>
+        <Progress run={{ ...still, cancelled: true, ms: 4200 }} />
+        <div className="cost">
+          <span>12 series</span>
+          <Cost run={still} spent={{ ms: 120, bytes: 1_572_864, rows: 3400 }} />
+        </div>
+        <div className="row wrap">
+          <Notes />
+          <AddToDashboard type="line" queries={[{ language: "promql", expr: text }]} />
+          <SavedMenu page="metrics" query={text} onPick={setText} />
+          <ShareMenu data={{ name: "design", json: () => lines, ndjson: () => lines }} />
+        </div>
       </Part>
       <Part title="Charts">
         <TimeChart
@@ -286,6 +316,12 @@ export default function DesignPage() {
           label="Heatmap"
           onSelect={() => toast("Region")}
         />
+        <div className="row wrap">
+          <HeatScale data={heat} unit="spans a cell" />
+          <span className="row small muted">
+            A trend in a row <Spark points={wave(0, 1)} />
+          </span>
+        </div>
       </Part>
       <Part title="Tables and trees">
         <Table

@@ -4,8 +4,9 @@ import { alertHistory } from "@/api/evidence";
 import { health } from "@/api/native";
 import { rules } from "@/api/prom";
 import { plural } from "@/lib/format";
-import { ErrorNotice, Loading, Notice } from "@/parts/feedback";
+import { ErrorNotice, Notice } from "@/parts/feedback";
 import { HowToSend } from "@/parts/how-to-send";
+import { Progress } from "@/parts/progress";
 import { Ago, StateBadge } from "@/parts/show";
 import { ServiceTable, useServices } from "@/pages/services/services";
 import { ServiceMap } from "@/pages/services/map";
@@ -17,7 +18,7 @@ import { A, href } from "@/shell/url";
 export default function HomePage() {
   useTitle("");
   const { range, carry, nowMs } = useRange();
-  const map = useServices(range);
+  const { q: map, run } = useServices(range);
   const alerts = useQuery({ queryKey: ["rules"], queryFn: ({ signal }) => rules(signal), retry: false });
   const state = useQuery({ queryKey: ["health"], queryFn: ({ signal }) => health(signal), retry: false });
   const firing = (alerts.data ?? [])
@@ -67,7 +68,7 @@ export default function HomePage() {
         </section>
       )}
       <FiredBefore now={new Set(firing.map((f) => f.rule))} />
-      <Loading on={map.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={map.error} retry={() => void map.refetch()} />
       {map.isSuccess && nodes.length === 0 ? (
         <HowToSend signal="traces" />

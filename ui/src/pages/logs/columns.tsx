@@ -12,7 +12,7 @@ export function ColumnMenu({ query, columns }: { query: string; columns: readonl
   const [, setParams] = useParams();
   const [open, setOpen] = useState(false);
   const [find, setFind] = useState("");
-  const q = useLogFields(query, range, open);
+  const { q } = useLogFields(query, range, open);
   const set = (list: readonly string[]) => setParams({ cols: list.join(",") || undefined }, true);
   const move = (i: number, by: number) => {
     const list = [...columns];

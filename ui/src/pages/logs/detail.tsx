@@ -1,15 +1,17 @@
 /** One log record opened in place: its fields, its body as a tree, the lines around it. */
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Copy, ListTree, PanelRight, Waypoints } from "lucide-react";
 import { useState } from "react";
 import { asCurl } from "@/api/http";
-import { type LogLine, logParams, queryLogs } from "@/api/loki";
-import { bytes, duration } from "@/lib/format";
+import { type Level, levelOf, type LogLine, logParams } from "@/api/loki";
+import { type FoundRecord, logContext, textOf } from "@/api/search";
+import { bytes, duration, plural, whole } from "@/lib/format";
 import { contextScopes, selectorOf } from "@/lib/logql";
-import { formatTime } from "@/lib/time";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { formatTime, nsToMs } from "@/lib/time";
+import { ErrorNotice } from "@/parts/feedback";
 import { JsonTree, parseJson } from "@/parts/json";
 import { Menu, MenuItem } from "@/parts/overlay";
+import { Progress, useRun } from "@/parts/progress";
 import { levelColor, Service } from "@/parts/show";
 import { copy } from "@/parts/toast";
 import { Attributes } from "@/parts/value";
@@ -102,41 +104,35 @@ export function RowDetail({ line, context }: { line: LogLine; context: boolean }
   );
 }
 
+/** How far away a line around may be. */
+const reach = 86_400_000;
+
 function Around({ line }: { line: LogLine }) {
   const [n, setN] = useState(10);
   const scopes = contextScopes(line);
   const [chosen, setScope] = useState(scopes[0]?.id ?? "");
   const selector = (scopes.find((s) => s.id === chosen) ?? scopes[0])?.selector ?? "{}";
-  const hour = 3_600_000;
-  const r = { fromMs: line.ms - hour, toMs: line.ms + hour };
+  const key = ["around", selector, line.ns, n];
   const q = useQuery({
-    queryKey: ["around", selector, line.ns, n],
-    queryFn: async ({ signal }) => {
-      const [before, after] = await Promise.all([
-        queryLogs(selector, r, n, "backward", signal, { endNs: line.ns }),
-        queryLogs(selector, r, n + 1, "forward", signal, { startNs: line.ns }),
-      ]);
-      const later = after.lines.filter((l) => l.ns !== line.ns || l.line !== line.line);
-      return { before: before.lines.toReversed(), after: later.slice(0, n) };
-    },
+    queryKey: key,
+    queryFn: ({ signal }) =>
+      logContext(selector, { fromMs: line.ms - reach, toMs: line.ms + reach }, line.ns, n, signal),
+    placeholderData: keepPreviousData,
   });
-  const row = (l: LogLine, self = false) => (
-    <div
-      key={`${l.key}/${self}`}
-      className="row mono"
-      style={{
-        background: self ? "var(--accent-soft)" : undefined,
-        borderLeft: `3px solid ${levelColor(l.level)}`,
-        paddingLeft: 6,
-      }}
-    >
-      <span className="muted nowrap" title={formatTime(l.ms)}>
-        {self ? "this" : `${l.ms < line.ms ? "−" : "+"}${duration(Math.abs(l.ms - line.ms) * 1e6)}`}
-      </span>
-      {chosen !== "stream" && <Service name={l.service} />}
-      <bdi className="cut">{l.line.slice(0, 1000)}</bdi>
-    </div>
-  );
+  const run = useRun({ key, q });
+  const row = (r: FoundRecord) => {
+    const ms = nsToMs(r.time);
+    return (
+      <AroundRow
+        key={r.at}
+        level={levelOf(r.level)}
+        service={chosen === "stream" ? "" : String(r.resource?.["service.name"] ?? "")}
+        at={`${ms < line.ms ? "−" : "+"}${duration(Math.abs(Number(BigInt(r.time) - BigInt(line.ns))))}`}
+        title={formatTime(ms)}
+        text={textOf(r)}
+      />
+    );
+  };
   return (
     <div>
       <div className="row">
@@ -158,11 +154,51 @@ function Around({ line }: { line: LogLine }) {
           More
         </button>
       </div>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
-      {q.data?.before.map((l) => row(l))}
-      {q.data && row(line, true)}
-      {q.data?.after.map((l) => row(l))}
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      {q.data?.before.map(row)}
+      {q.data && (
+        <AroundRow
+          self
+          level={line.level}
+          service={chosen === "stream" ? "" : line.service}
+          at="this"
+          title={formatTime(line.ms)}
+          text={line.line}
+        />
+      )}
+      {q.data?.after.map(row)}
+      {q.data && (
+        <p className="faint small">
+          {plural(q.data.before.length, "record")} before, {whole(q.data.after.length)} after, within a day of it.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function AroundRow({
+  level,
+  service,
+  at,
+  title,
+  text,
+  self = false,
+}: {
+  level: Level;
+  service: string;
+  at: string;
+  title: string;
+  text: string;
+  self?: boolean;
+}) {
+  return (
+    <div className={self ? "row mono around self" : "row mono around"} style={{ borderLeftColor: levelColor(level) }}>
+      <span className="muted nowrap num" title={title}>
+        {at}
+      </span>
+      {service && <Service name={service} />}
+      <bdi className="cut">{text.slice(0, 1000)}</bdi>
     </div>
   );
 }

@@ -1,19 +1,20 @@
 /** Logs: a query, how many match when, and the records. */
-import { useQueryClient } from "@tanstack/react-query";
+import { hashKey } from "@tanstack/react-query";
 import { ArrowDownWideNarrow, BellPlus, PanelLeft, Play, Radio, Square, WrapText } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
-import { logParams } from "@/api/loki";
-import { bytes, count, durationMs, plural } from "@/lib/format";
-import { addFilter, allLogs, isLogQuery, searchedTexts } from "@/lib/logql";
+import { logParams, logSpent } from "@/api/loki";
+import { count, plural } from "@/lib/format";
+import { addFilter, allLogs, countable, isLogQuery, searchedTexts } from "@/lib/logql";
 import { settings, useSettings } from "@/lib/settings";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { QueryEditor } from "@/parts/editor";
-import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Warnings } from "@/parts/feedback";
 import { Histogram } from "@/parts/histogram";
 import { HowToSend } from "@/parts/how-to-send";
 import { ShareMenu } from "@/parts/menus";
 import { Tabs } from "@/parts/overlay";
 import { Notes } from "@/parts/notes";
+import { Cost, Progress } from "@/parts/progress";
 import { SavedMenu, useRemember } from "@/parts/saved";
 import { ValueActions } from "@/parts/value";
 import { useRange } from "@/shell/range";
@@ -61,7 +62,10 @@ export default function LogsPage() {
       exclude: (f: string, v: string) => filter(f, "!=", v),
       groupBy: (f: string) =>
         go(
-          href("/explore/logs", { ...carry, q: `sum by (${f.replace(/\W/g, "_")}) (count_over_time(${query} [1m]))` }),
+          href("/explore/logs", {
+            ...carry,
+            q: `sum by (${f.replace(/\W/g, "_")}) (count_over_time(${countable(query)} [1m]))`,
+          }),
         ),
     }),
     [filter, go, carry, query],
@@ -89,7 +93,7 @@ export default function LogsPage() {
               ...carry,
               tab: "make",
               lang: "logql",
-              expr: isLog ? `sum by (service_name) (count_over_time(${query} [5m]))` : query,
+              expr: isLog ? `sum by (service_name) (count_over_time(${countable(query)} [5m]))` : query,
             })}
           >
             <BellPlus size={14} /> <span className="hide-narrow">Make alert</span>
@@ -171,11 +175,12 @@ export default function LogsPage() {
 
 function Volume({ query, onZoom }: { query: string; onZoom: (a: number, b: number) => void }) {
   const { range } = useRange();
-  const v = useVolume(query, range, true);
+  const v = useVolume(query, range);
   return (
     <section className="panel" aria-label="Records over time">
-      <Loading on={v.isFetching} />
-      <ErrorNotice error={v.error} />
+      <Progress run={v.run} chip={false} />
+      <ErrorNotice error={v.q.error} retry={() => void v.q.refetch()} />
+      <Warnings list={v.q.data?.warnings} />
       <div style={{ padding: "6px 10px 2px" }}>
         <Histogram
           stacks={v.stacks}
@@ -188,13 +193,16 @@ function Volume({ query, onZoom }: { query: string; onZoom: (a: number, b: numbe
         />
       </div>
       <div className="cost" style={{ padding: "0 10px 5px" }}>
-        <b style={{ color: "var(--text)" }}>{v.data ? plural(v.total, "record") : "…"}</b>
+        <b style={{ color: "var(--text)" }}>{v.q.data ? plural(v.total, "record") : "…"}</b>
         {v.stacks.map((s) => (
           <span key={s.name} className="row" style={{ gap: 5 }}>
             <i className="swatch" style={{ background: s.color }} /> {s.name}{" "}
             {count(s.counts.reduce((a, b) => a + b, 0))}
           </span>
         ))}
+        <span className="push">
+          <Cost run={v.run} spent={v.q.data?.spent} />
+        </span>
       </div>
     </section>
   );
@@ -213,17 +221,25 @@ function Records({
 }) {
   const { range } = useRange();
   const [, setParams] = useParams();
-  const client = useQueryClient();
   const { wrap } = useSettings();
-  const q = useLogPages(query, range, newest, true);
+  const { q, lines, key, run } = useLogPages(query, range, newest);
   const { hasNextPage, isFetching, fetchNextPage } = q;
+  // Whoever ends the reading of a page wants no more of it, wherever the list stands.
+  const [stoppedAt, setStopped] = useState("");
+  const stopped = stoppedAt === hashKey(key) && q.isSuccess && !isFetching && hasNextPage;
   const more = useCallback(() => {
-    if (hasNextPage && !isFetching) void fetchNextPage();
-  }, [hasNextPage, isFetching, fetchNextPage]);
+    if (hasNextPage && !isFetching && !stopped) void fetchNextPage();
+  }, [hasNextPage, isFetching, stopped, fetchNextPage]);
+  const stop = () => {
+    setStopped(hashKey(key));
+    run.cancel();
+  };
+  const goOn = () => {
+    setStopped("");
+    void fetchNextPage();
+  };
   const pages = q.data?.pages ?? [];
-  const read = pages.reduce((n, p) => n + (p.stats.summary?.totalBytesProcessed ?? 0), 0);
-  const rows = pages.reduce((n, p) => n + (p.stats.summary?.totalLinesProcessed ?? 0), 0);
-  const empty = q.isSuccess && q.lines.length === 0;
+  const empty = q.isSuccess && lines.length === 0;
   return (
     <div
       className="panel"
@@ -238,21 +254,15 @@ function Records({
     >
       <div className="cost" style={{ padding: "3px 10px" }}>
         <span>
-          {plural(q.lines.length, "record")} loaded{q.hasNextPage ? ", more by scrolling" : ""}
+          {plural(lines.length, "record")} loaded
+          {stopped ? ", cancelled before the next" : q.hasNextPage ? ", more by scrolling" : ""}
         </span>
-        {q.isFetching ? (
-          <button type="button" className="btn small" onClick={() => void client.cancelQueries({ queryKey: ["logs"] })}>
-            <Square size={11} /> Cancel
+        {stopped && (
+          <button type="button" className="btn small" onClick={goOn}>
+            Go on
           </button>
-        ) : (
-          pages.length > 0 && (
-            <span>
-              {durationMs(pages.reduce((n, p) => n + p.ms, 0))}
-              {read > 0 && `, read ${bytes(read)}`}
-              {rows > 0 && `, ${plural(rows, "row")}`}
-            </span>
-          )
         )}
+        <Cost run={{ ...run, cancel: stop }} spent={pages.length > 0 ? logSpent(pages) : undefined} />
         <span className="push row">
           <button
             type="button"
@@ -286,11 +296,11 @@ function Records({
             small
             data={{
               name: "logs",
-              json: () => q.lines,
-              ndjson: () => q.lines.map(({ key: _, ...l }) => l),
+              json: () => lines.map(({ key: _, ...l }) => l),
+              ndjson: () => lines.map(({ key: _, ...l }) => l),
               table: () => ({
                 header: ["time", "level", "service", ...columns, "trace_id", "line"],
-                rows: q.lines.map((l) => [
+                rows: lines.map((l) => [
                   new Date(l.ms).toISOString(),
                   l.level,
                   l.service,
@@ -303,7 +313,7 @@ function Records({
           />
         </span>
       </div>
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={false} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={[...new Set(pages.flatMap((p) => p.warnings))]} />
       {empty ? (
@@ -320,7 +330,7 @@ function Records({
           </Empty>
         )
       ) : (
-        <LogList lines={q.lines} columns={columns} needles={needles} onEnd={more} context />
+        <LogList lines={lines} columns={columns} needles={needles} onEnd={more} context />
       )}
     </div>
   );

@@ -1,16 +1,16 @@
 /** A LogQL query for numbers, as a chart. */
-import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Square } from "lucide-react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo, useRef, useState } from "react";
 import { queryLogMetric } from "@/api/loki";
-import { byUnit, bytes, durationMs, plural } from "@/lib/format";
+import { byUnit, plural } from "@/lib/format";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep } from "@/lib/time";
 import { type Style, TimeChart } from "@/parts/chart";
-import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Notice, Warnings } from "@/parts/feedback";
 import { Legend } from "@/parts/legend";
 import { ShareMenu } from "@/parts/menus";
 import { Notes } from "@/parts/notes";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { Table } from "@/parts/table";
 import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
@@ -28,16 +28,17 @@ const most = 300;
 export function LogMetric({ query }: { query: string }) {
   const { range, zoomTo } = useRange();
   const [params, setParams] = useParams();
-  const client = useQueryClient();
   const host = useRef<HTMLElement>(null);
   const style = params.style ?? "line";
   const step = chooseStep(range, 240);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+  const key = ["log-metric", query, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["log-metric", query, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => queryLogMetric(query, range, step, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
   const lines = useMemo(() => {
     const data = q.data?.data ?? [];
     const keys = distinguishing(data.map((s) => s.metric));
@@ -50,7 +51,6 @@ export function LogMetric({ query }: { query: string }) {
   }, [q.data]);
   const dropped = (q.data?.data.length ?? 0) - lines.length;
   const empty = q.isSuccess && lines.length === 0;
-  const read = q.data?.bytes ?? 0;
   return (
     <section className="panel" ref={host} aria-label="Chart">
       <header style={{ flexWrap: "wrap" }}>
@@ -86,7 +86,7 @@ export function LogMetric({ query }: { query: string }) {
           />
         </span>
       </header>
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={false} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />
       {dropped > 0 && (
@@ -117,23 +117,7 @@ export function LogMetric({ query }: { query: string }) {
           <div className="cost">
             <span>{plural(lines.length, "series", "series")}</span>
             <span>step {step} s</span>
-            {q.isFetching ? (
-              <button
-                type="button"
-                className="btn small"
-                onClick={() => void client.cancelQueries({ queryKey: ["log-metric"] })}
-              >
-                <Square size={11} /> Cancel
-              </button>
-            ) : (
-              q.data && (
-                <span>
-                  {durationMs(q.data.ms)}
-                  {read > 0 && `, read ${bytes(read)}`}
-                  {(q.data.samples ?? 0) > 0 && `, ${plural(q.data.samples ?? 0, "row")}`}
-                </span>
-              )
-            )}
+            <Cost run={run} spent={q.data?.spent} />
           </div>
           {style !== "table" && <Legend lines={lines} hidden={hidden} onHidden={setHidden} />}
         </div>

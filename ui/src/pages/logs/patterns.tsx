@@ -2,9 +2,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { levelOf, patterns } from "@/api/loki";
-import { count, percent } from "@/lib/format";
+import { count, percent, plural } from "@/lib/format";
 import { chooseStep } from "@/lib/time";
-import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { Empty, ErrorNotice } from "@/parts/feedback";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { LevelMark } from "@/parts/show";
 import { Spark } from "@/parts/spark";
 import { Table } from "@/parts/table";
@@ -13,10 +14,12 @@ import { useRange } from "@/shell/range";
 export function Patterns({ query, onQuery }: { query: string; onQuery: (q: string) => void }) {
   const { range } = useRange();
   const step = chooseStep(range, 60);
+  const key = ["patterns", query, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["patterns", query, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => patterns(query, range, step, signal),
   });
+  const run = useRun({ key, q });
   const rows = useMemo(
     () => (q.data ?? []).map((p) => ({ ...p, total: p.samples.reduce((n, s) => n + s[1], 0) })),
     [q.data],
@@ -24,7 +27,11 @@ export function Patterns({ query, onQuery }: { query: string; onQuery: (q: strin
   const all = rows.reduce((n, r) => n + r.total, 0);
   return (
     <div className="panel scroll grow">
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={false} />
+      <div className="cost" style={{ padding: "0 10px" }}>
+        <span>{q.data && plural(rows.length, "pattern")}</span>
+        <Cost run={run} />
+      </div>
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && rows.length === 0 && (
         <Empty title="No patterns in this range">

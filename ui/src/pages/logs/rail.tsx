@@ -1,13 +1,11 @@
 /** Fields of the records that match, each with its most frequent values. */
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { type DetectedField, instantLogMetric } from "@/api/loki";
-import { count, percent } from "@/lib/format";
-import { labelName, topValuesQuery } from "@/lib/logql";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { count, percent, plural, whole } from "@/lib/format";
+import { ErrorNotice } from "@/parts/feedback";
+import { Progress } from "@/parts/progress";
 import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
-import { useLogFields } from "./use-logs";
+import { type LogField, useLogFields, useTopValues } from "./use-logs";
 
 interface Props {
   query: string;
@@ -22,8 +20,8 @@ const first = ["detected_level", "service_name", "severity", "http_route", "http
 export function FieldRail({ query, columns, onColumns, onFilter }: Props) {
   const { range } = useRange();
   const [find, setFind] = useState("");
-  const q = useLogFields(query, range);
-  const rank = (f: DetectedField) => {
+  const { q, run } = useLogFields(query, range);
+  const rank = (f: LogField) => {
     const i = first.indexOf(f.label);
     return i < 0 ? first.length : i;
   };
@@ -43,8 +41,8 @@ export function FieldRail({ query, columns, onColumns, onFilter }: Props) {
           data-shortcut="fields"
         />
       </div>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {list.slice(0, 300).map((f) => (
         <Field
           key={f.label}
@@ -66,7 +64,7 @@ export function FieldRail({ query, columns, onColumns, onFilter }: Props) {
 }
 
 interface FieldProps {
-  field: DetectedField;
+  field: LogField;
   query: string;
   open: boolean;
   shown: boolean;
@@ -83,9 +81,9 @@ function Field({ field, query, open, shown, onShow, onFilter }: FieldProps) {
           {isOpen ? "▾" : "▸"}
         </span>
         <bdi className="cut grow">{field.label}</bdi>
-        {field.cardinality > 0 && (
-          <span className="faint num" title={`${field.cardinality} different values`}>
-            {count(field.cardinality)}
+        {field.records !== undefined && (
+          <span className="faint num" title={`${plural(field.records, "record")} of all that match have it`}>
+            {count(field.records)}
           </span>
         )}
       </summary>
@@ -103,55 +101,67 @@ function Field({ field, query, open, shown, onShow, onFilter }: FieldProps) {
 
 const most = 10;
 
-function Values({ field, query, onFilter }: { field: DetectedField; query: string; onFilter: Props["onFilter"] }) {
+function Values({ field, query, onFilter }: { field: LogField; query: string; onFilter: Props["onFilter"] }) {
   const { range } = useRange();
-  const parser = field.parsers?.find((p) => p === "json" || p === "logfmt");
-  const expr = topValuesQuery(query, field.label, parser, (range.toMs - range.fromMs) / 1000, most);
-  const q = useQuery({
-    queryKey: ["top-values", expr, range.toMs],
-    queryFn: ({ signal }) => instantLogMetric(expr, range.toMs, signal),
-  });
-  const rows = [...(q.data ?? [])].sort((a, b) => b.value - a.value);
-  const total = rows.reduce((n, r) => n + r.value, 0);
+  const { q, run } = useTopValues(query, field, range, most);
+  const top = q.data;
+  const share = (n: number) => (top?.total ? n / top.total : 0);
+  const others = top?.distinct === undefined ? 0 : top.distinct - top.values.length;
   return (
     <div>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
-      {rows.map((r) => {
-        const v = r.metric[labelName(field.label)] ?? r.metric[field.label] ?? "";
-        return (
-          <div key={v} className="facet">
-            <span className="cut">
-              <Value field={field.label} value={v} />
-            </span>
-            <span className="acts">
-              <button
-                type="button"
-                aria-label={`Only ${v}`}
-                title="Only this"
-                onClick={() => onFilter(field.label, "=", v)}
-              >
-                +
-              </button>
-              <button
-                type="button"
-                aria-label={`Without ${v}`}
-                title="Without this"
-                onClick={() => onFilter(field.label, "!=", v)}
-              >
-                −
-              </button>
-            </span>
-            <span className="faint num" title={`${r.value} records`}>
-              {count(r.value)} · {percent(total ? r.value / total : 0)}
-            </span>
-            <div className="bar">
-              <i style={{ width: `${total ? (r.value / total) * 100 : 0}%` }} />
-            </div>
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+      {top?.values.map(({ value: v, count: n }) => (
+        <div key={v} className="facet">
+          <span className="cut">
+            <Value field={field.label} value={v} />
+          </span>
+          <span className="acts">
+            <button
+              type="button"
+              aria-label={`Only ${v}`}
+              title="Only this"
+              onClick={() => onFilter(field.label, "=", v)}
+            >
+              +
+            </button>
+            <button
+              type="button"
+              aria-label={`Without ${v}`}
+              title="Without this"
+              onClick={() => onFilter(field.label, "!=", v)}
+            >
+              −
+            </button>
+          </span>
+          <span className="faint num" title={`${plural(n, "record")} of ${whole(top.total)}`}>
+            {count(n)} · {percent(share(n))}
+          </span>
+          <div className="bar">
+            <i style={{ width: `${share(n) * 100}%` }} />
           </div>
-        );
-      })}
-      {q.data && rows.length === 0 && (
+        </div>
+      ))}
+      {top && top.other > 0 && (
+        <p className="facet faint">
+          <span className="cut">
+            {others > 0 ? plural(others, "other value", "other values") : "other values or none"}
+            {top.partial && " or more"}
+          </span>
+          <span className="num">
+            {count(top.other)} · {percent(share(top.other))}
+          </span>
+        </p>
+      )}
+      {top && top.missing > 0 && top.values.length > 0 && (
+        <p className="facet faint">
+          <span className="cut">without it</span>
+          <span className="num">
+            {count(top.missing)} · {percent(share(top.missing))}
+          </span>
+        </p>
+      )}
+      {top && top.values.length === 0 && (
         <p className="faint" style={{ padding: "2px 16px" }}>
           no values in this range
         </p>

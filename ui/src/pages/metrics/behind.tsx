@@ -3,11 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import { StickyNote } from "lucide-react";
 import { useState } from "react";
 import { requestsBehind } from "@/api/native";
-import { duration, plural } from "@/lib/format";
+import { duration, durationMs, plural } from "@/lib/format";
 import { msToNs, nsToMs } from "@/lib/time";
-import { Empty, ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Warnings } from "@/parts/feedback";
 import { NoteForm } from "@/parts/notes";
 import { Dialog } from "@/parts/overlay";
+import { Progress, useRun } from "@/parts/progress";
 import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { Table } from "@/parts/table";
 import { A, href } from "@/shell/url";
@@ -31,14 +32,16 @@ export function Behind({ point, onClose }: { point: BehindPoint | undefined; onC
 function List({ point }: { point: BehindPoint }) {
   const [writing, setWriting] = useState(false);
   const half = Math.max(point.stepMs, 30_000);
+  const key = ["behind", point.selector, point.ms];
   const q = useQuery({
-    queryKey: ["behind", point.selector, point.ms],
+    queryKey: key,
     queryFn: ({ signal }) =>
       requestsBehind(
         { promql: point.selector, startNs: msToNs(point.ms - half), endNs: msToNs(point.ms + half), limit: 100 },
         signal,
       ),
   });
+  const run = useRun({ key, q });
   const rows = q.data?.requests ?? [];
   return (
     <div className="col">
@@ -61,7 +64,7 @@ function List({ point }: { point: BehindPoint }) {
         </button>
       </div>
       {writing && <NoteForm first={{ text: "", fromMs: point.ms }} onDone={() => setWriting(false)} />}
-      <Loading on={q.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />
       {q.isSuccess && rows.length === 0 && (
@@ -73,6 +76,7 @@ function List({ point }: { point: BehindPoint }) {
         <>
           <p className="small muted">
             {plural(rows.length, "request")}, found by {q.data?.source || "exemplars"}
+            {run.ms > 0 && ` in ${durationMs(run.ms)}`}
           </p>
           <Table
             label="Requests"

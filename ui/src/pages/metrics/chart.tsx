@@ -1,16 +1,15 @@
 /** The chart of the metrics page. A click on a point asks for the requests behind it. */
-import { useQueryClient } from "@tanstack/react-query";
-import { Square } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { toDots } from "./dots";
-import { guessUnit, durationMs, plural, unitOfBuckets } from "@/lib/format";
+import { guessUnit, plural, unitOfBuckets } from "@/lib/format";
 import { seriesSelector } from "@/lib/promql";
 import { type Style, TimeChart } from "@/parts/chart";
-import { Empty, ErrorNotice, Infos, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Infos, Notice, Warnings } from "@/parts/feedback";
 import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
 import { ShareMenu } from "@/parts/menus";
 import { Notes } from "@/parts/notes";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { byUnit } from "@/lib/format";
 import type { PanelType } from "@/lib/dashboards";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
@@ -38,13 +37,13 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const [behind, setBehind] = useState<BehindPoint>();
   const host = useRef<HTMLElement>(null);
-  const client = useQueryClient();
   const style = params.style ?? "line";
   const compare = params.compare === "before";
   const drawn = style !== "heat" && style !== "table";
   const showDots = params.exemplars !== "off" && drawn;
   const now = useMetricLines(queries, range);
   const before = useMetricLines(queries, range, range.toMs - range.fromMs, compare);
+  const run = useRun(...now.asked, ...before.asked);
   const exemplars = useExemplars(queries, range, showDots);
   const lines = useMemo(() => {
     if (!compare) return now.lines;
@@ -132,7 +131,7 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
           />
         </span>
       </header>
-      <Loading on={now.fetching} />
+      <Progress run={run} chip={false} />
       <div className="body">
         {now.errors.map((e) => (
           <ErrorNotice key={e.slot} error={e.error} retry={e.retry} />
@@ -192,18 +191,7 @@ export function MetricChart({ queries }: { queries: readonly MetricQuery[] }) {
         <div className="cost">
           <span>{plural(now.lines.length, "series", "series")}</span>
           <span>step {now.step} s</span>
-          {now.samples > 0 && <span>{plural(now.samples, "sample")} read</span>}
-          {now.fetching ? (
-            <button
-              type="button"
-              className="btn small"
-              onClick={() => void client.cancelQueries({ queryKey: ["metric"] })}
-            >
-              <Square size={11} /> Cancel
-            </button>
-          ) : (
-            now.ms > 0 && <span>{durationMs(now.ms)}</span>
-          )}
+          <Cost run={run} spent={now.spent} />
           {!empty && drawn && <span className="faint">Drag to zoom. Click a point for the requests behind it.</span>}
         </div>
         <Infos list={now.infos} />

@@ -4,7 +4,8 @@ import { useMemo } from "react";
 import { query as instant, type Sample } from "@/api/prom";
 import { byUnit, guessUnit } from "@/lib/format";
 import { addMatcher } from "@/lib/promql";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { ErrorNotice } from "@/parts/feedback";
+import { Progress, useRun } from "@/parts/progress";
 import { type Column, Table } from "@/parts/table";
 import { Value, ValueActions } from "@/parts/value";
 import { useRange } from "@/shell/range";
@@ -27,11 +28,13 @@ export function MetricTable({ queries }: { queries: readonly MetricQuery[] }) {
 function One({ q }: { q: MetricQuery }) {
   const { range } = useRange();
   const [params, setParams] = useParams();
+  const key = ["instant", q.query, range.toMs];
   const r = useQuery({
-    queryKey: ["instant", q.query, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => instant(q.query, range.toMs, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q: r });
   const rows = useMemo<Sample[]>(() => {
     const d = r.data?.data;
     if (d?.resultType === "vector") return d.result;
@@ -58,7 +61,7 @@ function One({ q }: { q: MetricQuery }) {
     slot && setParams({ [slot]: addMatcher(q.query, { name, op, value: v }) });
   return (
     <div className="scroll" style={{ maxHeight: 480 }}>
-      <Loading on={r.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={r.error} />
       <ValueActions value={slot ? { include: filter("="), exclude: filter("!=") } : {}}>
         <Table

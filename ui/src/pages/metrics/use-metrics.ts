@@ -4,6 +4,8 @@ import { type ExemplarSeries, type QueryData, queryExemplars, queryRange, type L
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep, type Range } from "@/lib/time";
 import type { Dot, Line } from "@/parts/chart";
+import type { Asked } from "@/parts/progress";
+import { sumSpent } from "@/lib/format";
 
 export interface MetricQuery {
   slot: string;
@@ -37,9 +39,10 @@ export function useMetricLines(
 ) {
   const step = chooseStep(range, points);
   const shifted = { fromMs: range.fromMs - offsetMs, toMs: range.toMs - offsetMs };
+  const keyOf = (q: MetricQuery) => ["metric", q.query, shifted.fromMs, shifted.toMs, step];
   const results = useQueries({
     queries: queries.map((q) => ({
-      queryKey: ["metric", q.query, shifted.fromMs, shifted.toMs, step],
+      queryKey: keyOf(q),
       queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(q.query, shifted, step, signal),
       placeholderData: keepPreviousData,
       enabled,
@@ -84,8 +87,8 @@ export function useMetricLines(
     ),
     warnings: [...new Set(results.flatMap((r) => r.data?.warnings ?? []))],
     infos: [...new Set(results.flatMap((r) => r.data?.infos ?? []))],
-    samples: results.reduce((n, r) => n + (r.data?.samples ?? 0), 0),
-    ms: Math.max(0, ...results.map((r) => r.data?.ms ?? 0)),
+    spent: sumSpent(results.map((r) => r.data && { ms: r.data.ms, rows: r.data.samples ?? 0, of: "sample" })),
+    asked: enabled ? results.map((q, i): Asked => ({ key: keyOf(queries[i]!), q })) : [],
   };
 }
 

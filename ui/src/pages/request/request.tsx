@@ -8,9 +8,10 @@ import { type CorrelateResponse, correlate, correlatePath } from "@/api/native";
 import { bytes, duration, plural } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
 import { buildForest } from "@/lib/waterfall";
-import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Notice, Warnings } from "@/parts/feedback";
 import { type Exportable, ShareMenu } from "@/parts/menus";
 import { Tabs } from "@/parts/overlay";
+import { Progress, useRun } from "@/parts/progress";
 import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { Value } from "@/parts/value";
 import { CarryRange } from "@/shell/range";
@@ -31,11 +32,13 @@ export default function RequestPage() {
   const [step, setStep] = useState(0);
   const limit = limits[step] ?? limits[0]!;
   useTitle(id);
+  const key = ["correlate", id, params.kind, limit];
   const q = useQuery({
-    queryKey: ["correlate", id, params.kind, limit],
+    queryKey: key,
     queryFn: ({ signal }) => correlate(id, params.kind, limit, signal),
     placeholderData: (before, beforeQuery) => (beforeQuery?.queryKey[1] === id ? keepPreviousData(before) : undefined),
   });
+  const run = useRun({ key, q });
   const r = q.data;
   const forest = useMemo(() => buildForest(r?.spans ?? [], r?.logs ?? []), [r]);
   const many = (r?.requests?.length ?? 0) > 1;
@@ -86,7 +89,7 @@ export default function RequestPage() {
           <ShareMenu data={exportOf(id, r)} />
         </div>
       </div>
-      <Loading on={q.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {r && !found && <NotFound id={id} r={r} />}
       {r && found && (

@@ -4,7 +4,8 @@ import { useState } from "react";
 import { type RequestSummary, requests } from "@/api/native";
 import { duration } from "@/lib/format";
 import { nsToMs } from "@/lib/time";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { ErrorNotice } from "@/parts/feedback";
+import { Progress, useRun } from "@/parts/progress";
 import { RequestLink, Service, StateBadge, Time } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 
@@ -31,7 +32,9 @@ export const requestColumns: Column<RequestSummary>[] = [
 
 export function RequestList({ id, first }: { id: string; first: readonly RequestSummary[] }) {
   const [chosen, setChosen] = useState<Record<string, string>>({});
-  const q = useQuery({ queryKey: ["requests", id], queryFn: ({ signal }) => requests(id, "-start", 5000, signal) });
+  const key = ["requests", id];
+  const q = useQuery({ queryKey: key, queryFn: ({ signal }) => requests(id, "-start", 5000, signal) });
+  const run = useRun({ key, q });
   const all = q.data?.requests ?? first;
   const fieldOf: Record<string, (r: RequestSummary) => string> = {
     service: (r) => r.service ?? "",
@@ -42,8 +45,8 @@ export function RequestList({ id, first }: { id: string; first: readonly Request
   const rows = all.filter((r) => Object.entries(chosen).every(([f, v]) => fieldOf[f]?.(r) === v));
   return (
     <div className="col grow" style={{ minHeight: 0, paddingTop: 8 }}>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <div className="row wrap">
         {(q.data?.facets ?? []).map((f) => (
           <label key={f.field} className="check small">

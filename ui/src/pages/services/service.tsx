@@ -2,13 +2,14 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useParams as useRouteParams } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { queryLogs } from "@/api/loki";
+import { logSpent, queryLogs } from "@/api/loki";
 import { traceMetrics } from "@/api/tempo";
-import { count, duration, durationMs, percent, perSecond } from "@/lib/format";
+import { count, duration, durationMs, percent, perSecond, spentText } from "@/lib/format";
 import { chooseStep } from "@/lib/time";
 import { condition } from "@/lib/traceql";
-import { ErrorNotice, Loading } from "@/parts/feedback";
+import { ErrorNotice } from "@/parts/feedback";
 import type { Mark } from "@/parts/chart";
+import { Progress, type Run, useRun } from "@/parts/progress";
 import { Service, Time } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { LogList } from "@/pages/logs/list";
@@ -37,7 +38,7 @@ function useDeploys(service: string): Mark[] {
     placeholderData: keepPreviousData,
     retry: false,
   });
-  return useMemo(() => deploysOf(q.data ?? [], range.fromMs + step * 2000), [q.data, range.fromMs, step]);
+  return useMemo(() => deploysOf(q.data?.series ?? [], range.fromMs + step * 2000), [q.data, range.fromMs, step]);
 }
 
 export default function ServicePage() {
@@ -45,7 +46,7 @@ export default function ServicePage() {
   const { range, carry } = useRange();
   useTitle(name);
   const deploys = useDeploys(name);
-  const map = useServices(range);
+  const { q: map, run: mapRun } = useServices(range);
   const node = map.data?.nodes?.find((n) => n.name === name);
   const quoted = JSON.stringify(name);
   const inbound = `{ resource.service.name = ${quoted} && kind = server }`;
@@ -114,13 +115,13 @@ export default function ServicePage() {
         <Neighbours
           title="Called by"
           none="Nobody calls it in this range."
-          busy={map.isPending}
+          run={mapRun}
           list={(map.data?.edges ?? []).filter((e) => e.server === name).map((e) => ({ ...e, other: e.client ?? "" }))}
         />
         <Neighbours
           title="Calls"
           none="It calls nobody in this range."
-          busy={map.isPending}
+          run={mapRun}
           list={(map.data?.edges ?? []).filter((e) => e.client === name).map((e) => ({ ...e, other: e.server ?? "" }))}
         />
       </div>
@@ -134,7 +135,7 @@ function Operations({ service }: { service: string }) {
   const [params, setParams] = useParams();
   const by = params.by === "route" ? "span.http.route" : "name";
   const filter = `resource.service.name = ${JSON.stringify(service)} && kind = server`;
-  const q = useRed(`{ ${filter} }`, by);
+  const { q, run } = useRed(`{ ${filter} }`, by);
   const columns: Column<Red>[] = [
     {
       id: "name",
@@ -176,7 +177,7 @@ function Operations({ service }: { service: string }) {
   return (
     <section className="panel">
       <header>
-        <h2>What is asked of it</h2>
+        <h2 title={q.data?.spent && spentText(q.data.spent)}>What is asked of it</h2>
         <fieldset className="group push">
           <legend className="offscreen">By</legend>
           <button
@@ -197,16 +198,16 @@ function Operations({ service }: { service: string }) {
           </button>
         </fieldset>
       </header>
-      <Loading on={q.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
-      {q.isSuccess && q.data.length === 0 ? (
+      {q.isSuccess && q.data.rows.length === 0 ? (
         <p className="muted body">It served no request in this range.</p>
       ) : (
         <div className="scroll" style={{ maxHeight: 420 }}>
           <Table
             label="Operations"
             columns={columns}
-            rows={q.data ?? []}
+            rows={q.data?.rows ?? []}
             rowKey={(o) => o.value}
             initial={{ id: "rate", desc: true }}
           />
@@ -225,26 +226,16 @@ interface Neighbour {
   p95Ms?: number;
 }
 
-function Neighbours({
-  title,
-  none,
-  busy,
-  list,
-}: {
-  title: string;
-  none: string;
-  busy: boolean;
-  list: readonly Neighbour[];
-}) {
+function Neighbours({ title, none, run, list }: { title: string; none: string; run: Run; list: readonly Neighbour[] }) {
   const { carry } = useRange();
   return (
     <section className="panel">
       <header>
         <h2>{title}</h2>
       </header>
-      <Loading on={busy} />
+      <Progress run={run} />
       {list.length === 0 ? (
-        <p className="muted body">{busy ? "Counting calls" : none}</p>
+        <p className="muted body">{run.running ? "Counting calls" : run.cancelled ? "Not counted." : none}</p>
       ) : (
         <div className="scroll">
           <Table
@@ -301,21 +292,23 @@ function Neighbours({
 function LatestErrors({ service }: { service: string }) {
   const { range, carry } = useRange();
   const query = `{service_name=${JSON.stringify(service)}} | detected_level=~"error|fatal"`;
+  const key = ["latest-errors", service, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["latest-errors", service, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => queryLogs(query, range, 50, "backward", signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
   return (
     <section className="panel">
       <header>
-        <h2>Latest errors in its logs</h2>
+        <h2 title={q.data && spentText(logSpent([q.data]))}>Latest errors in its logs</h2>
         <A className="push" to={href("/explore/logs", { ...carry, q: query })}>
           all
         </A>
       </header>
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.data?.lines.length === 0 ? (
         <p className="muted body">No error was logged in this range.</p>
       ) : (

@@ -3,10 +3,11 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type ServiceEdge, type ServiceNode, services } from "@/api/native";
 import { count, durationMs, percent, perSecond, plural } from "@/lib/format";
 import type { Range } from "@/lib/time";
-import { ErrorNotice, Loading, Warnings } from "@/parts/feedback";
+import { ErrorNotice, Warnings } from "@/parts/feedback";
 import { HowToSend } from "@/parts/how-to-send";
 import { ShareMenu } from "@/parts/menus";
 import { Tabs } from "@/parts/overlay";
+import { Progress, useRun } from "@/parts/progress";
 import { Service } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { useRange } from "@/shell/range";
@@ -23,17 +24,19 @@ export const edgeQuery = (client: string, server: string) =>
   `{ resource.service.name = ${JSON.stringify(client)} } >> { resource.service.name = ${JSON.stringify(server)} }`;
 
 export function useServices(range: Range) {
-  return useQuery({
-    queryKey: ["services", range.fromMs, range.toMs],
+  const key = ["services", range.fromMs, range.toMs];
+  const q = useQuery({
+    queryKey: key,
     queryFn: ({ signal }) => services(range, signal),
     placeholderData: keepPreviousData,
   });
+  return { q, run: useRun({ key, q }) };
 }
 
 export default function ServicesPage() {
   const { range } = useRange();
   const [params, setParams] = useParams();
-  const q = useServices(range);
+  const { q, run } = useServices(range);
   useTitle("Services");
   const nodes = q.data?.nodes ?? [];
   const edges = q.data?.edges ?? [];
@@ -43,7 +46,7 @@ export default function ServicesPage() {
         <h1>Services</h1>
         <span className="muted">
           {q.data &&
-            `${plural(nodes.filter((n) => (n.type || "service") === "service").length, "service")}, ${plural(edges.length, "call path")}`}
+            `${plural(nodes.filter((n) => (n.type || "service") === "service").length, "service")}, ${plural(edges.length, "call path")}${run.ms > 0 && !run.running ? `, counted in ${durationMs(run.ms)}` : ""}`}
         </span>
         <div className="push row">
           <ShareMenu
@@ -66,7 +69,7 @@ export default function ServicesPage() {
           />
         </div>
       </div>
-      <Loading on={q.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />
       {q.isSuccess && nodes.length === 0 ? (

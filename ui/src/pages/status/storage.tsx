@@ -93,7 +93,7 @@ export function ByService() {
     queryKey: ["span-counts", ...at],
     queryFn: async ({ signal }) => {
       const q = "{ } | count_over_time() by (resource.service.name)";
-      const list = await traceMetrics(q, range, seconds, signal);
+      const list = (await traceMetrics(q, range, seconds, signal)).series;
       return new Map(
         list.map((s) => [Object.values(s.labels)[0] ?? "", s.points.reduce((n, p) => n + p[1], 0)] as const),
       );

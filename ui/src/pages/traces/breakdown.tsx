@@ -3,7 +3,8 @@ import { useQuery } from "@tanstack/react-query";
 import { searchTags } from "@/api/tempo";
 import { duration, percent, perSecond, plural } from "@/lib/format";
 import { addCondition, fieldName, spanFilter } from "@/lib/traceql";
-import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { Empty, ErrorNotice } from "@/parts/feedback";
+import { Cost, Progress } from "@/parts/progress";
 import { Service } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { Value } from "@/parts/value";
@@ -101,8 +102,8 @@ function By({ by }: { by: string }) {
 }
 
 function RedTable({ filter, by }: { filter: string; by: string }) {
-  const q = useRed(filter, by);
-  const rows = q.data ?? [];
+  const { q, run } = useRed(filter, by);
+  const rows = q.data?.rows ?? [];
   const most = Math.max(1e-9, ...rows.map((r) => r.p95).filter(Number.isFinite));
   const columns: Column<Red>[] = [
     {
@@ -140,7 +141,7 @@ function RedTable({ filter, by }: { filter: string; by: string }) {
   ];
   return (
     <section className="panel">
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={false} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && rows.length === 0 ? (
         <Empty title="No spans matched in this range">Widen the time range or take a condition away.</Empty>
@@ -157,9 +158,10 @@ function RedTable({ filter, by }: { filter: string; by: string }) {
             />
           </div>
           <div className="cost" style={{ padding: "0 10px" }}>
-            {q.isPending
-              ? "Counting"
-              : `${plural(rows.length, "value")}. Click one to keep it, leave it out or copy it.`}
+            <span>{q.data && `${plural(rows.length, "value")}. Click one to keep it, leave it out or copy it.`}</span>
+            <span className="push">
+              <Cost run={run} spent={q.data?.spent} />
+            </span>
           </div>
         </>
       )}

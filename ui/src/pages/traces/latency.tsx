@@ -3,11 +3,12 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { outliers } from "@/api/native";
 import { traceMetrics } from "@/api/tempo";
-import { duration, percent, plural } from "@/lib/format";
+import { duration, durationMs, percent, plural } from "@/lib/format";
 import { chooseStep, msToNs } from "@/lib/time";
 import { addCondition, spanFilter } from "@/lib/traceql";
-import { Empty, ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { Empty, ErrorNotice, Notice, Warnings } from "@/parts/feedback";
 import { Heatmap, HeatScale, type Region, toHeat } from "@/parts/heatmap";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { Value } from "@/parts/value";
 import { useRange } from "@/shell/range";
 import { useParams } from "@/shell/url";
@@ -29,15 +30,17 @@ export function Latency({ query, onQuery }: { query: string; onQuery: (q: string
   const [params, setParams] = useParams();
   const step = chooseStep(range, 100);
   const filter = spanFilter(query);
+  const key = ["latency", filter, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["latency", filter, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) => traceMetrics(`${filter} | histogram_over_time(duration)`, range, step, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
   const data = useMemo(
     () =>
       toHeat(
-        (q.data ?? []).map((s) => ({
+        (q.data?.series ?? []).map((s) => ({
           bound: Number(s.labels.__bucket ?? Object.values(s.labels)[0]),
           points: s.points,
         })),
@@ -52,8 +55,8 @@ export function Latency({ query, onQuery }: { query: string; onQuery: (q: string
   ];
   return (
     <section className="panel" aria-label="Latency">
-      <Loading on={q.isFetching} />
-      <ErrorNotice error={q.error} />
+      <Progress run={run} chip={false} />
+      <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <div style={{ padding: "8px 10px 2px" }}>
         <Heatmap
           data={data}
@@ -87,11 +90,12 @@ export function Latency({ query, onQuery }: { query: string; onQuery: (q: string
           </>
         ) : (
           <>
-            <span>
+            <span className="cut grow" style={{ flexBasis: 0, minWidth: 200 }}>
               Duration of matching spans. Drag over a region, or click a cell, to see what is different about it.
             </span>
+            <HeatScale data={data} unit="spans a cell" />
             <span className="push">
-              <HeatScale data={data} unit="spans a cell" />
+              <Cost run={run} spent={q.data?.spent} />
             </span>
           </>
         )}
@@ -105,8 +109,9 @@ const toSpan = (s: number) => `${Math.round(s * 1e6)}us`;
 
 function Different({ filter, region }: { filter: string; region: Region }) {
   const { range } = useRange();
+  const key = ["outliers", filter, region, range.fromMs, range.toMs];
   const q = useQuery({
-    queryKey: ["outliers", filter, region, range.fromMs, range.toMs],
+    queryKey: key,
     queryFn: ({ signal }) =>
       outliers(
         {
@@ -123,17 +128,19 @@ function Different({ filter, region }: { filter: string; region: Region }) {
         signal,
       ),
   });
+  const run = useRun({ key, q });
   const list = (q.data?.outliers ?? []).filter((o) => (o.score ?? 0) > 0);
   return (
     <div style={{ padding: 10, borderTop: "1px solid var(--line)" }}>
       <h2>What is different</h2>
-      <Loading on={q.isFetching} />
+      <Progress run={run} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       <Warnings list={q.data?.warnings} />
       {q.data && (
         <p className="muted small">
           {plural(Number(q.data.selectionRows ?? 0), "span")} selected against{" "}
           {plural(Number(q.data.baselineRows ?? 0), "other")}
+          {run.ms > 0 && `, compared in ${durationMs(run.ms)}`}
           {q.data.sampled && `; a sample, shares are right within ${percent(q.data.error ?? 0)}`}
         </p>
       )}

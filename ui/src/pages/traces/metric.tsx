@@ -1,15 +1,17 @@
 /** A TraceQL query for numbers, as a chart. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import type { Labels } from "@/api/prom";
 import { type TraceSeries, traceMetrics } from "@/api/tempo";
 import { duration, plural } from "@/lib/format";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
 import { chooseStep } from "@/lib/time";
 import { type Dot, type Line, type Mark, type Style, TimeChart } from "@/parts/chart";
-import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { Empty, ErrorNotice } from "@/parts/feedback";
 import { Heatmap, toHeat } from "@/parts/heatmap";
 import { Legend } from "@/parts/legend";
+import { ShareMenu } from "@/parts/menus";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { useRange } from "@/shell/range";
 
 export function toLines(series: readonly TraceSeries[]): Line[] {
@@ -45,25 +47,30 @@ interface Props {
 }
 
 const inHead = 4;
+const nothing: TraceSeries[] = [];
 
 export function TraceMetric({ query, height = 320, title, style = "line", marks, bare = false, color, name }: Props) {
   const { range, zoomTo } = useRange();
   const step = chooseStep(range, bare ? 100 : 200);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+  const host = useRef<HTMLElement>(null);
+  const key = ["trace-metric", query, range.fromMs, range.toMs, step];
   const q = useQuery({
-    queryKey: ["trace-metric", query, range.fromMs, range.toMs, step],
+    queryKey: key,
     queryFn: ({ signal }) => traceMetrics(query, range, step, signal),
     placeholderData: keepPreviousData,
   });
+  const run = useRun({ key, q });
+  const data = q.data?.series ?? nothing;
   const heat = /histogram_over_time\(/.test(query);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a name is made of labels alone
   const lines = useMemo(() => {
-    const all = toLines(q.data ?? []).map((l, i) => (name ? { ...l, name: name(q.data![i]!.labels) } : l));
+    const all = toLines(data).map((l, i) => (name ? { ...l, name: name(data[i]!.labels) } : l));
     return color && all.length === 1 ? [{ ...all[0]!, color }] : all;
-  }, [q.data, color]);
-  const dots = useMemo(() => toDots(q.data ?? []), [q.data]);
+  }, [data, color]);
+  const dots = useMemo(() => toDots(data), [data]);
   return (
-    <section className="panel">
+    <section className="panel" ref={host} aria-label={title ?? "Chart"}>
       {title && (
         <header>
           <h3>{title}</h3>
@@ -79,7 +86,7 @@ export function TraceMetric({ query, height = 320, title, style = "line", marks,
           </span>
         </header>
       )}
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={bare} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && lines.length === 0 ? (
         bare ? (
@@ -94,7 +101,7 @@ export function TraceMetric({ query, height = 320, title, style = "line", marks,
           {heat ? (
             <Heatmap
               data={toHeat(
-                (q.data ?? []).map((s) => ({ bound: Number(s.labels.__bucket), points: s.points })),
+                data.map((s) => ({ bound: Number(s.labels.__bucket), points: s.points })),
                 step * 1000,
               )}
               range={range}
@@ -116,6 +123,30 @@ export function TraceMetric({ query, height = 320, title, style = "line", marks,
               height={height}
               style={style}
             />
+          )}
+          {!bare && (
+            <div className="cost">
+              <span>{plural(lines.length, "series", "series")}</span>
+              <span>step {step} s</span>
+              <Cost run={run} spent={q.data?.spent} />
+              <span className="push">
+                <ShareMenu
+                  small
+                  data={{
+                    name: "trace-numbers",
+                    title: query,
+                    canvas: () => host.current?.querySelector("canvas"),
+                    legend: () => (heat ? [] : lines),
+                    json: () => data.map((s) => ({ query, labels: s.labels, points: s.points })),
+                    ndjson: () => data.map((s) => ({ query, labels: s.labels, points: s.points })),
+                    table: () => ({
+                      header: ["series", "time", "value"],
+                      rows: lines.flatMap((l) => l.points.map(([t, v]) => [l.name, new Date(t).toISOString(), v])),
+                    }),
+                  }}
+                />
+              </span>
+            </div>
           )}
           {!heat && !bare && lines.length > 1 && (
             <Legend lines={lines} hidden={hidden} onHidden={setHidden} unit={unitOf(query)} />

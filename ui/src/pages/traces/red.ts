@@ -1,7 +1,9 @@
 /** Rate, errors and duration of spans by the values of one field, over a whole range. */
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { type InstantTrace, traceInstant } from "@/api/tempo";
 import { addCondition, fieldName } from "@/lib/traceql";
+import { sumSpent } from "@/lib/format";
+import { useRun } from "@/parts/progress";
 import { useRange } from "@/shell/range";
 
 export interface Red {
@@ -50,8 +52,9 @@ export function joinRed(
 export function useRed(filter: string, by: string) {
   const { range } = useRange();
   const field = fieldName(by);
-  return useQuery({
-    queryKey: ["red", filter, field, range.fromMs, range.toMs],
+  const key = ["red", filter, field, range.fromMs, range.toMs];
+  const q = useQuery({
+    queryKey: key,
     queryFn: async ({ signal }) => {
       const ask = (f: string, fn: string) => traceInstant(`${f} | ${fn} by (${field})`, range, signal);
       const [rate, errors, quantiles] = await Promise.all([
@@ -59,8 +62,13 @@ export function useRed(filter: string, by: string) {
         ask(addCondition(filter, "status = error"), "rate()"),
         ask(filter, "quantile_over_time(duration, 0.5, 0.95, 0.99)"),
       ]);
-      return joinRed(by, rate, errors, quantiles);
+      return {
+        rows: joinRed(by, rate.series, errors.series, quantiles.series),
+        spent: sumSpent([rate.spent, errors.spent, quantiles.spent]),
+      };
     },
-    placeholderData: keepPreviousData,
+    // Rows of another field are not kept: their values would stand as values of this one, links and all.
+    placeholderData: (before, q) => (q?.queryKey[2] === field ? before : undefined),
   });
+  return { q, run: useRun({ key, q }) };
 }

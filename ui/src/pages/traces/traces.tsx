@@ -1,25 +1,26 @@
 /** Traces: search by form or TraceQL, latency as a heatmap, what is different, rate and errors by field. */
-import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Play, Square } from "lucide-react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { BellPlus, Play } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
-import { anyText, searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
-import { bytes, durationMs, plural } from "@/lib/format";
+import { anyText, numberParams, searchParams, searchTraces, type TraceSummary } from "@/api/tempo";
+import { durationMs, plural } from "@/lib/format";
 import { serviceColor } from "@/lib/series";
-import { nsToMs } from "@/lib/time";
-import { addCondition, condition, isTraceMetric } from "@/lib/traceql";
+import { chooseStep, nsToMs } from "@/lib/time";
+import { addCondition, condition, countable, isTraceMetric } from "@/lib/traceql";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
 import { QueryEditor } from "@/parts/editor";
-import { Empty, ErrorNotice, Loading } from "@/parts/feedback";
+import { Empty, ErrorNotice } from "@/parts/feedback";
 import { HowToSend } from "@/parts/how-to-send";
 import { ShareMenu } from "@/parts/menus";
-import { Tabs } from "@/parts/overlay";
+import { Menu, MenuHead, MenuItem, Tabs } from "@/parts/overlay";
+import { Cost, Progress, useRun } from "@/parts/progress";
 import { SavedMenu, useRemember } from "@/parts/saved";
 import { RequestLink, Service, Time } from "@/parts/show";
 import { type Column, Table } from "@/parts/table";
 import { ValueActions } from "@/parts/value";
 import { useRange } from "@/shell/range";
 import { useTitle } from "@/shell/shell";
-import { A, requestHref, useParams } from "@/shell/url";
+import { A, href, requestHref, useGo, useParams } from "@/shell/url";
 import { Breakdown } from "./breakdown";
 import { SearchForm } from "./form";
 import { Latency } from "./latency";
@@ -54,10 +55,16 @@ export default function TracesPage() {
       <div className="page-head">
         <h1>Traces</h1>
         <div className="push row">
+          <MakeAlert query={query} />
           <AddToDashboard type={metric ? "line" : "traces"} queries={[{ language: "traceql", expr: query }]} />
           <SavedMenu page="traces" query={query} onPick={run} />
           <ShareMenu
-            data={{ name: "traces", call: { path: "/api/search", params: searchParams(query, range, 100) } }}
+            data={{
+              name: "traces",
+              call: metric
+                ? { path: "/api/metrics/query_range", params: numberParams(query, range, chooseStep(range, 200)) }
+                : { path: "/api/search", params: searchParams(query, range, 100) },
+            }}
           />
         </div>
       </div>
@@ -94,6 +101,48 @@ export default function TracesPage() {
         )}
       </ValueActions>
     </div>
+  );
+}
+
+/** What an alert can watch about the spans that a search matches. */
+const watched: [label: string, fn: string][] = [
+  ["Matching spans per second", "rate()"],
+  ["… by service", "rate() by (resource.service.name)"],
+  ["Matching spans in each minute", "count_over_time()"],
+  ["Their duration, 95th percentile", "quantile_over_time(duration, 0.95)"],
+];
+
+/** An alert compares numbers: a search for traces is counted first. */
+function MakeAlert({ query }: { query: string }) {
+  const { carry } = useRange();
+  const go = useGo();
+  const to = (expr: string) => href("/alerting", { ...carry, tab: "make", lang: "traceql", expr });
+  const face = (
+    <>
+      <BellPlus size={14} /> <span className="hide-narrow">Make alert</span>
+    </>
+  );
+  if (isTraceMetric(query))
+    return (
+      <A className="btn" aria-label="Make alert" to={to(query)}>
+        {face}
+      </A>
+    );
+  return (
+    <Menu
+      trigger={
+        <button type="button" className="btn" aria-label="Make alert">
+          {face}
+        </button>
+      }
+    >
+      <MenuHead>Watch</MenuHead>
+      {watched.map(([label, fn]) => (
+        <MenuItem key={fn} onSelect={() => go(to(`${countable(query)} | ${fn}`))}>
+          {label}
+        </MenuItem>
+      ))}
+    </Menu>
   );
 }
 
@@ -196,39 +245,26 @@ function Matched({ t }: { t: TraceSummary }) {
 
 export function TraceList({ query }: { query: string }) {
   const { range } = useRange();
-  const client = useQueryClient();
   const [size, setSize] = useState(0);
   const limit = sizes[size] ?? sizes[0]!;
+  const key = ["traces", query, range.fromMs, range.toMs, limit];
   const q = useQuery({
-    queryKey: ["traces", query, range.fromMs, range.toMs, limit],
+    queryKey: key,
     queryFn: ({ signal }) => searchTraces(query, range, limit, signal),
     placeholderData: keepPreviousData,
   });
   const columns = useMemo(() => columnsOf(query), [query]);
+  const run = useRun({ key, q });
   const rows = q.data?.traces ?? [];
-  const read = Number(q.data?.metrics.inspectedBytes ?? 0);
   return (
     <section className="panel">
       <div className="cost" style={{ padding: "3px 10px" }}>
         <span>
-          {q.data ? `${plural(rows.length, "trace")}${rows.length >= limit ? " (more match)" : ""}` : "Searching"}
+          {q.data
+            ? `${plural(rows.length, "trace")}${rows.length >= limit ? " (more match)" : ""}`
+            : run.running && "Searching"}
         </span>
-        {q.isFetching ? (
-          <button
-            type="button"
-            className="btn small"
-            onClick={() => void client.cancelQueries({ queryKey: ["traces"] })}
-          >
-            <Square size={11} /> Cancel
-          </button>
-        ) : (
-          q.data && (
-            <span>
-              {durationMs(q.data.ms)}
-              {read > 0 && `, read ${bytes(read)}`}
-            </span>
-          )
-        )}
+        <Cost run={run} spent={q.data?.spent} />
         {rows.length >= limit && size < sizes.length - 1 && (
           <button type="button" className="btn small" onClick={() => setSize(size + 1)}>
             Up to {sizes[size + 1]}
@@ -257,7 +293,7 @@ export function TraceList({ query }: { query: string }) {
           />
         </span>
       </div>
-      <Loading on={q.isFetching} />
+      <Progress run={run} chip={false} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && rows.length === 0 ? (
         query === everything ? (
