@@ -9,10 +9,9 @@ import (
 	"sync"
 
 	"github.com/golang/snappy"
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
-
-	"braid/internal/inflate"
 )
 
 // Compression names how a body is packed, as Content-Encoding does; "" is not
@@ -43,6 +42,7 @@ func parseCompression(header string) (Compression, error) {
 }
 
 var (
+	gzipPool = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	zstdPool = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {
@@ -77,13 +77,10 @@ func unpack(dst *bytes.Buffer, body []byte, c Compression, limit int, l *lease) 
 	case Plain:
 		return body, nil
 	case Gzip:
-		var out []byte
-		out, err = inflate.Gunzip(dst.AvailableBuffer(), body, limit, func(n int) error { return l.grow(int64(n)) })
-		if errors.Is(err, inflate.ErrTooLong) {
-			err = &TooLargeError{What: "the request body after decompression", Limit: limit}
-		}
-		if err == nil {
-			*dst = *bytes.NewBuffer(out) // it may have moved
+		r := gzipPool.Get().(*gzip.Reader)
+		defer gzipPool.Put(r)
+		if err = r.Reset(bytes.NewReader(body)); err == nil {
+			err = copyBounded(dst, r, limit, l)
 		}
 	case Deflate:
 		var r io.ReadCloser
