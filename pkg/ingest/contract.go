@@ -48,3 +48,9 @@ type MetricAppender interface {
 	AppendMetrics(ctx context.Context, t tenant.ID, pos model.Position, metrics *model.Metrics) (model.Rejections, error)
 	OldestNeeded() (pos model.Position, ok bool)
 }
+
+// Holder is an appender that can tell, without the payload, that it would take
+// nothing of a position that is replayed: the payload is then not even unpacked.
+type Holder interface {
+	Holds(t tenant.ID, pos model.Position) bool
+}

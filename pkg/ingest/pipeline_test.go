@@ -277,3 +277,32 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 	require.EqualValues(t, 1, values["braid_ingest_requests_total 400 "+proto+" traces http"])
 	require.EqualValues(t, 2, values["braid_ingest_requests_total 200 "+proto+" traces http"])
 }
+
+// holdingStore has some positions on disk already.
+type holdingStore struct {
+	*memStore
+	has map[model.Position]bool
+}
+
+func (h holdingStore) Holds(_ tenant.ID, pos model.Position) bool { return h.has[pos] }
+
+func TestReplayDoesNotUnpackWhatAStoreHolds(t *testing.T) {
+	f := newFixture(t, nil)
+	for range 3 {
+		_, err := f.sendJSON(SignalTraces, "default", goodSpan(""))
+		require.NoError(t, err)
+	}
+	all := f.store.at
+	require.Len(t, all, 3)
+	held := all[1]
+	after := openLog(t, f.fs.CrashClone(rand.New(rand.NewPCG(1, 2))))
+	defer after.disk.Close()
+	store := newMemStore()
+	p, err := New(Options{Log: after, Logs: store, Spans: holdingStore{store, map[model.Position]bool{held: true}}, Metrics: store, Logger: f.opts.Logger, TrimEvery: time.Hour})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close(ctx)) }()
+	require.NoError(t, p.Replay(ctx))
+	require.NotContains(t, store.at, held)
+	require.Contains(t, store.at, all[0])
+	require.Contains(t, store.at, all[2])
+}

@@ -9,6 +9,7 @@ import (
 
 	"braid/pkg/model"
 	"braid/pkg/otlp"
+	"braid/pkg/tenant"
 )
 
 // joinEncoding and splitEncoding write the compression behind the protocol's
@@ -123,6 +124,9 @@ func (p *Pipeline) replayOne(ctx context.Context, pos model.Position, rec *Recor
 		_, err := retryOverload(ctx, func() (model.Rejections, error) { return proto.Store(ctx, rec.Tenant, pos, rec.Body) })
 		return nil, err
 	}
+	if p.held(proto.Signal, rec.Tenant, pos) {
+		return nil, nil
+	}
 	b := otlp.Get()
 	defer otlp.Put(b)
 	unpacked := getBuffer()
@@ -138,6 +142,21 @@ func (p *Pipeline) replayOne(ctx context.Context, pos model.Position, rec *Recor
 	}
 	_, err = retryOverload(ctx, func() (model.Rejections, error) { return p.store(ctx, rec.Tenant, pos, batches) })
 	return nil, err
+}
+
+// held reports whether the store of a signal knows that it has a position.
+func (p *Pipeline) held(s Signal, t tenant.ID, pos model.Position) bool {
+	var store any
+	switch s {
+	case SignalLogs:
+		store = p.opts.Logs
+	case SignalTraces:
+		store = p.opts.Spans
+	case SignalMetrics:
+		store = p.opts.Metrics
+	}
+	h, ok := store.(Holder)
+	return ok && h.Holds(t, pos)
 }
 
 // retryOverload waits while a store says "not now": a replay is faster than a

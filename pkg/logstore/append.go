@@ -40,6 +40,19 @@ func (s *Store) AppendLogs(ctx context.Context, id tenant.ID, pos model.Position
 	return rej, nil
 }
 
+// Holds reports whether a block has a position of a tenant.
+func (s *Store) Holds(id tenant.ID, pos model.Position) bool {
+	s.mu.RLock()
+	t := s.tenants[id]
+	s.mu.RUnlock()
+	if t == nil || pos == 0 {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.durable.Contains(pos)
+}
+
 // headFor returns the head to append to, nil when a block holds the position
 // already. It waits while too many heads are on their way to disk. The caller
 // holds t.appendMu.

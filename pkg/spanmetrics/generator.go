@@ -159,6 +159,13 @@ func (g *Generator) OldestNeeded() (model.Position, bool) {
 	return 0, false
 }
 
+// Counted reports whether the spans of a position are counted or wait.
+func (g *Generator) Counted(pos model.Position) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return pos != 0 && g.counted.Contains(pos)
+}
+
 // waiting returns a tenant's spans that wait; it needs mu.
 func (g *Generator) waiting(t tenant.ID) *waiting {
 	w := g.tenants[t]

@@ -60,6 +60,17 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 	return rej, nil
 }
 
+// Holds reports whether the store has a position of a tenant.
+func (s *Store) Holds(t tenant.ID, pos model.Position) bool {
+	ten := s.tenant(t, false)
+	if ten == nil || pos == 0 {
+		return false
+	}
+	ten.mu.RLock()
+	defer ten.mu.RUnlock()
+	return ten.holds(pos)
+}
+
 // holds reports whether a block, or a head on its way to one, has a position.
 // It needs mu.
 func (t *tenantStore) holds(pos model.Position) bool {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"braid/pkg/model"
+	"braid/pkg/tenant"
 )
 
 // The state file names the ingest-log positions whose samples are durable here,
@@ -23,6 +24,10 @@ func (s *Store) held(pos model.Position) bool {
 	d := s.durable.Load()
 	return d != nil && pos != 0 && d.Contains(pos)
 }
+
+// Holds is held for a replay that has not unpacked the payload yet: see
+// ingest.Holder.
+func (s *Store) Holds(_ tenant.ID, pos model.Position) bool { return s.held(pos) }
 
 // EndReplay says that the ingest log has been replayed: from now on every
 // position is new. Until it is called, positions that the previous run had made

@@ -94,3 +94,8 @@ func (c countedSpans) OldestNeeded() (model.Position, bool) {
 	}
 	return pos, ok
 }
+
+// Holds implements ingest.Holder: what the store has may not be counted yet.
+func (c countedSpans) Holds(t tenant.ID, pos model.Position) bool {
+	return c.Store.Holds(t, pos) && c.red.Counted(pos)
+}
