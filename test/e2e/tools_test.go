@@ -117,6 +117,26 @@ func TestPromtool(t *testing.T) {
 	require.Error(t, err)
 }
 
+// revive lets one of the silences of a file end in an hour, as a new one.
+func revive(t *testing.T, file string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var list []map[string]any
+	require.NoError(t, json.Unmarshal(b, &list), "%s", b)
+	for _, s := range list {
+		if s["comment"] == "longer" {
+			delete(s, "id")
+			s["startsAt"], s["endsAt"] = time.Now().UTC(), time.Now().Add(time.Hour).UTC()
+			b, err = json.Marshal([]any{s})
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(file, b, 0o600))
+			return
+		}
+	}
+	t.Fatalf("no silence with the comment: %s", b)
+}
+
 // amtool does all its work on Braid's alerter, in one process and through a
 // querier, and promtool asks it for the state of alerts.
 func TestAmtool(t *testing.T) {
@@ -144,6 +164,11 @@ receivers:
 	require.NoError(t, os.WriteFile(rules, []byte("groups:\n- {name: g, interval: 1s, rules: [{alert: Always, expr: vector(1)}]}\n"), 0o600))
 	works(t, "amtool", "check-config", am)
 	works(t, "amtool", "check-config", "../../deploy/alertmanager.yml")
+	data := filepath.Join(dir, "page.json")
+	require.NoError(t, os.WriteFile(data, []byte(`{"status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A"},"annotations":{"summary":"all is lost","braid_logs":"a line"},"startsAt":"2026-01-01T00:00:00Z"}],"commonLabels":{"alertname":"A"},"commonAnnotations":{"summary":"all is lost"}}`), 0o600))
+	for name, want := range map[string]string{"braid.title": "[FIRING:1] A: all is lost", "braid.text": "a line", "braid.slack.text": "*Logs*", "braid.email.html": "<pre>a line</pre>"} {
+		require.Contains(t, works(t, "amtool", "template", "render", "--template.glob=../../deploy/templates/*.tmpl", "--template.data="+data, `--template.text={{ template "`+name+`" . }}`), want)
+	}
 	shapes(t, []string{"--rules", rules, "--alertmanager.config", am}, func(t *testing.T, s *system) {
 		amtool := func(args ...string) string {
 			t.Helper()
@@ -172,6 +197,17 @@ receivers:
 		require.Len(t, ids, 1)
 		amtool("silence", "expire", ids[0])
 		require.Empty(t, amtool("silence", "query", "-q"))
+		// A file of silences, as query writes it, makes them anew.
+		file := filepath.Join(t.TempDir(), "silences.json")
+		require.NoError(t, os.WriteFile(file, []byte(amtool("silence", "query", "--expired", "--within=1h", "-o", "json")), 0o600))
+		for _, end := range []string{"startsAt", "endsAt"} {
+			b, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.Contains(t, string(b), end)
+		}
+		revive(t, file)
+		amtool("silence", "import", file)
+		require.Contains(t, amtool("silence", "query", "-o", "extended", "alertname=Quiet"), "longer")
 		// Configuration and routes.
 		require.Contains(t, amtool("config", "show"), "group_by")
 		require.Contains(t, amtool("config", "routes", "show"), "oncall")

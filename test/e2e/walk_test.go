@@ -307,6 +307,14 @@ func TestAlertPages(t *testing.T) {
 			_, alerts := ask(t, s.httpURL+"/api/v2/alerts", "")
 			return strings.Contains(recorded, `"1"`) && strings.Contains(firing, "CardsDeclined") && strings.Contains(listed, "CardsDeclined") && strings.Contains(alerts, "CardsDeclined")
 		}, startTimeout, 200*time.Millisecond)
+		// A request that goes on while the alert fires shows it, also where the
+		// alerter is another process.
+		c := checkout{requestID: "req-alert", trace: trace.TraceID{1}, span: trace.SpanID{2}}
+		require.Eventually(t, func() bool {
+			sendLog(t, s, c, "")
+			_, whole := ask(t, s.httpURL+"/api/braid/v1/correlate/"+c.trace.String(), "")
+			return strings.Contains(whole, `"CardsDeclined"`)
+		}, startTimeout, 500*time.Millisecond)
 	})
 }
 

@@ -325,7 +325,7 @@ func (d alertsDuring) AlertsDuring(ctx context.Context, t tenant.ID, r model.Tim
 		if err != nil {
 			return nil, err
 		}
-		list = got.Alerts
+		list = slices.DeleteFunc(got.Alerts, func(e evidence.Episode) bool { return e.FiredAt.UnixNano() >= r.End })
 	}
 	var out []correlation.Alert
 	for _, e := range list {

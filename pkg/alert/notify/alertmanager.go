@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,9 +181,41 @@ func readConfig(file string) (*config.Config, error) {
 	}
 	conf, err := config.LoadFile(file)
 	if err != nil {
+		if b, rerr := os.ReadFile(file); rerr == nil {
+			if n := lineOf(string(b), err.Error()); n > 0 {
+				return nil, fmt.Errorf("alertmanager configuration %s: line %d: %w", file, n, err)
+			}
+		}
 		return nil, fmt.Errorf("alertmanager configuration %s: %w", file, err)
 	}
 	return conf, nil
+}
+
+var quoted = regexp.MustCompile(`"([^"\\]+)"`)
+
+// lineOf finds the line that an error speaks of, when the error itself does not
+// say: Alertmanager's library only quotes what it does not like. 0 when that is
+// in no line, or in several.
+func lineOf(text, problem string) int {
+	if strings.Contains(problem, "line ") {
+		return 0
+	}
+	for _, m := range quoted.FindAllStringSubmatch(problem, 10) {
+		at := 0
+		for i, line := range strings.Split(text, "\n") {
+			if line, _, _ = strings.Cut(line, " #"); strings.Contains(line, m[1]) {
+				if at > 0 {
+					at = 0
+					break
+				}
+				at = i + 1
+			}
+		}
+		if at > 0 {
+			return at
+		}
+	}
+	return 0
 }
 
 // build makes what outlives a reload.

@@ -173,9 +173,14 @@ func empty(v reflect.Value) bool {
 
 // parse makes the templates of a source.
 func (s *source) parse() (*template.Template, error) {
-	tmpl, err := template.FromGlobs(s.conf.Templates)
+	tmpl, err := template.FromGlobs(nil)
 	if err != nil {
 		return nil, fmt.Errorf("alertmanager templates: %w", err)
+	}
+	for _, files := range s.conf.Templates {
+		if err := tmpl.FromGlob(files); err != nil {
+			return nil, fmt.Errorf("alertmanager templates %s: %w", files, err)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.templates)) {
 		if err := tmpl.Parse(strings.NewReader(s.templates[name])); err != nil {

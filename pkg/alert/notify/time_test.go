@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"braid/internal/vfs"
 )
 
 func timed(t *testing.T, name string, f func(t *testing.T)) {
@@ -212,4 +214,56 @@ func TestEndsByTheSteadyClock(t *testing.T) {
 	require.Contains(t, a.Active()[0].EndsAt.String(), "m=+")
 	require.NotContains(t, x.EndsAt.String(), "m=+", "the caller's is left alone")
 	require.NoError(t, a.Close())
+}
+
+// The time of day is set while the process is away: synctest's time begins anew
+// in each bubble, and the disk is the same.
+func TestClockIsSetOverARestart(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		before, away time.Duration // how long the first process ran, and what the clock says at the second
+	}{
+		{"back by six hours", 6 * time.Hour, 0},
+		{"back by a minute", 2 * time.Minute, time.Minute},
+		{"forward by three hours", 10 * time.Minute, 3*time.Hour + 10*time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var disk *vfs.Crashable
+			var told map[string]string
+			since := time.Duration(0)
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, onePhone, "p")
+				begin := time.Now()
+				for time.Since(begin) < c.before {
+					d.put(fires("X", begin))
+					time.Sleep(time.Minute)
+				}
+				since = time.Since(begin)
+				require.Equal(t, "firing", d.phones["p"].state()["X"])
+				told = d.phones["p"].state()
+				disk = d.disk.CrashClone(nil)
+				d.end()
+			})
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(c.away)
+				d := newDesk(t, onePhone, "p")
+				d.end()
+				d.disk, d.phones["p"].last = disk, told
+				d.begin()
+				require.Len(t, d.a.Active(), 1, "it goes on: nothing says that it is over")
+				begin := time.Now()
+				for range 20 { // what the rules say after "for" was restored
+					d.put(fires("X", begin.Add(-since)))
+					time.Sleep(time.Minute)
+				}
+				require.Equal(t, "firing", d.phones["p"].state()["X"])
+				require.Empty(t, d.phones["p"].log, "it was paged already")
+				d.put(ends("X", begin.Add(-since)))
+				time.Sleep(6 * time.Minute)
+				require.Equal(t, "resolved", d.phones["p"].state()["X"], "and its end is told")
+				require.Len(t, d.phones["p"].log, 1)
+				d.end()
+			})
+		})
+	}
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
+	"go.yaml.in/yaml/v3"
 )
 
 // Options of a Manager. Queryable, Query, Appendable, Notify and Parser are
@@ -188,20 +191,67 @@ func Check(files []string, p parser.Parser, log *slog.Logger, virtual ...func(la
 	for _, f := range files {
 		groups, bad := rulefmt.ParseFile(f, false, commonmodel.UTF8Validation, p, log)
 		for _, err := range bad {
-			errs = append(errs, fmt.Errorf("rule file %s: %w", f, err))
+			errs = append(errs, located(f, err))
 		}
 		if groups == nil || len(virtual) == 0 || virtual[0] == nil {
 			continue
 		}
-		for _, g := range groups.Groups {
-			for _, r := range g.Rules {
+		for i, g := range groups.Groups {
+			for j, r := range g.Rules {
 				if err := CheckVirtual(p, r.Expr, virtual[0]); err != nil {
-					errs = append(errs, fmt.Errorf("rule file %s: group %q, rule %q: %w", f, g.Name, r.Record+r.Alert, err))
+					errs = append(errs, fmt.Errorf("rule file %s: line %d: group %q, rule %q: %w", f, exprLine(ruleNodes(f), i, j), g.Name, r.Record+r.Alert, err))
 				}
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+var hasLine = regexp.MustCompile(`:\d+:\d+:|: \d+:\d+:|line \d+`)
+
+// located says where in a file an error is. Prometheus says it of some.
+func located(file string, err error) error {
+	var e *rulefmt.Error
+	if !hasLine.MatchString(err.Error()) && errors.As(err, &e) {
+		for _, g := range ruleNodes(file) {
+			if g.Name == e.Group && e.Rule > 0 && e.Rule <= len(g.Rules) {
+				return fmt.Errorf("rule file %s: line %d: %w", file, g.Rules[e.Rule-1].Line, err)
+			}
+		}
+	}
+	return fmt.Errorf("rule file %s: %w", file, err)
+}
+
+// groupNodes is a group with the places of its rules.
+type groupNodes struct {
+	Name  string      `yaml:"name"`
+	Rules []yaml.Node `yaml:"rules"`
+}
+
+// ruleNodes returns the groups of a file; none when it cannot be read so.
+func ruleNodes(file string) []groupNodes {
+	text, err := os.ReadFile(file)
+	var f struct {
+		Groups []groupNodes `yaml:"groups"`
+	}
+	if err != nil || yaml.Unmarshal(text, &f) != nil {
+		return nil
+	}
+	return f.Groups
+}
+
+// exprLine is the line of a rule's expression; 0 when it cannot be told.
+func exprLine(groups []groupNodes, group, rule int) int {
+	if group >= len(groups) || rule >= len(groups[group].Rules) {
+		return 0
+	}
+	n := &groups[group].Rules[rule]
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "expr" {
+			return n.Content[i+1].Line
+		}
+	}
+	return n.Line
 }
 
 // The labels that make a selector virtual, and the languages they speak.

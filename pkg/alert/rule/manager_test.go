@@ -2,6 +2,7 @@ package rule
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -75,6 +76,32 @@ func TestEvaluateRecordNotify(t *testing.T) {
 	require.ErrorContains(t, err, "could not parse expression")
 	require.Len(t, m.AlertingRules(), 1, "the old rules stay")
 	m.Stop()
+}
+
+// A broken file is named with the line and the reason, whatever is broken.
+func TestReloadErrorsSayFileLineAndWhy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.yml")
+	m := New(context.Background(), Options{Files: []string{path}, Parser: parser.NewParser(parser.Options{}),
+		Virtual:   func(language, expr string) error { return errors.New(language + ": unexpected end") },
+		Queryable: storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil })})
+	defer m.Stop()
+	require.NoError(t, os.WriteFile(path, []byte("groups:\n- name: g\n  rules:\n  - record: kept\n    expr: up\n"), 0o600))
+	require.NoError(t, m.Reload())
+	for text, says := range map[string][]string{
+		"groups:\n- name: g\n  rules:\n  - record: x\n    expr: sum(\n":                                  {"5:", "could not parse expression"},
+		"groups:\n- name: g\n  rules:\n  - alert: x\n    expr: up\n    fore: 5m\n":                       {"line 6", "fore"},
+		"groups:\n- name: g\n  rules:\n  - alert: x\n    expr: up\n    annotations:\n      a: '{{ $x'\n": {"line 4", "undefined variable"},
+		"groups:\n- name: g\n  rules:\n  - alert: x\n    expr: '{__logql__=\"{\"} > 1'\n":                {"line 5", "logql: unexpected end"},
+		"groups:\n- name: g\n  rules: []\n- name: g\n  rules: []\n":                                      {"repeated"},
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		err := m.Reload()
+		require.ErrorContains(t, err, path, text)
+		for _, s := range says {
+			require.ErrorContains(t, err, s)
+		}
+		require.Equal(t, "kept", m.RuleGroups()[0].Rules()[0].Name(), "the old rules stay")
+	}
 }
 
 func TestExpand(t *testing.T) {
