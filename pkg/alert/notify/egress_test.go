@@ -1,12 +1,14 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -227,6 +229,27 @@ func TestSettingsAreCheckedKeptAndTakenBack(t *testing.T) {
 	require.ErrorIs(t, err, model.ErrNotFound)
 	require.NoError(t, a.Set(good, "me"), "also when its clock is behind")
 	require.Equal(t, newer.At+1, a.Record().At)
+	require.NoError(t, a.Unset("me"))
+	require.ErrorIs(t, a.Unset("me"), model.ErrNotFound)
+	require.NoError(t, a.Close())
+}
+
+// What an older version took and this one does not must not keep the operator's
+// configuration from paging, and can be taken back.
+func TestSettingsThatCannotBeReadAnyMore(t *testing.T) {
+	url, pages := hook(t)
+	dir := t.TempDir()
+	o := Options{ConfigFile: write(t, dir, hookConfig(url)), Dir: filepath.Join(dir, "am"), Policy: allowed(t)}
+	a := start(t, o)
+	require.NoError(t, a.Set(settingsWith("http://192.0.2.1"), "me"))
+	require.NoError(t, a.Close())
+	path := filepath.Join(o.Dir, settingsFile)
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, bytes.Replace(b, []byte("receiver: hook"), []byte("receiver: gone"), 1), 0o600))
+	a = start(t, o)
+	require.NoError(t, a.Put(context.Background(), firing("X", "1")))
+	require.Equal(t, "firing", (<-pages).Status)
 	require.NoError(t, a.Unset("me"))
 	require.ErrorIs(t, a.Unset("me"), model.ErrNotFound)
 	require.NoError(t, a.Close())

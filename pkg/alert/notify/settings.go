@@ -240,7 +240,7 @@ func (a *Alertmanager) Settings() (Settings, error) {
 	}
 	s, _ := a.settings()
 	if s == nil {
-		return Settings{}, fmt.Errorf("no configuration was set through the API, the operator's is in force: %w", model.ErrNotFound)
+		return Settings{}, errNoSettings
 	}
 	src, err := s.read()
 	if err != nil {
@@ -248,6 +248,8 @@ func (a *Alertmanager) Settings() (Settings, error) {
 	}
 	return Settings{Config: original(src.text, src.conf), Templates: s.Templates}, nil
 }
+
+var errNoSettings = fmt.Errorf("no configuration was set through the API, the operator's is in force: %w", model.ErrNotFound)
 
 var errNotByAPI = fmt.Errorf("%w: the Alertmanager configuration, and so receivers, cannot be set through the API: the operator can allow it by alerting.receivers.api, or change the file that alerting.alertmanager_config names", ErrForbidden)
 
@@ -273,8 +275,11 @@ func (a *Alertmanager) Set(s Settings, by string) error {
 
 // Unset puts the operator's own configuration in force again.
 func (a *Alertmanager) Unset(by string) error {
-	if _, err := a.Settings(); err != nil {
-		return err
+	if !a.policy().API {
+		return errNotByAPI
+	}
+	if r := a.set.Load(); r == nil || r.Gone { // one that cannot be read any more can be taken back
+		return errNoSettings
 	}
 	src, err := a.fromFile()
 	if err != nil {
@@ -345,6 +350,7 @@ func (a *Alertmanager) change(src source, next func(before shared.Stamp) *shared
 			return err
 		}
 		a.set.Store(r)
+		a.o.Logger.Info("the Alertmanager configuration was changed through the API", "by_api", src.byAPI, "at", r.By)
 		return nil
 	})
 }
