@@ -219,6 +219,9 @@ receivers:
 			out, err := tool(t, "promtool", "query", "instant", s.httpURL, `ALERTS{alertname="Always",alertstate="firing"}`)
 			return err == nil && strings.Contains(out, "Always")
 		}, startTimeout, 200*time.Millisecond)
+		// Karma tells by this which Alertmanager it has.
+		_, metrics := ask(t, s.alert.http+"/metrics", "")
+		require.Regexp(t, `alertmanager_build_info\{[^}]*version="0\.[1-9]`, metrics)
 		// Grafana takes an answer at this path for another implementation.
 		status, _ := ask(t, s.httpURL+"/alertmanager/api/v2/status", "")
 		require.Equal(t, http.StatusNotFound, status)

@@ -70,6 +70,9 @@ func (a *App) openAlerting(ctx context.Context) error {
 	}
 	al.policy.Store(policy)
 	log := a.log.With("part", "alerting")
+	if err := a.reg.Register(notify.BuildInfo()); err != nil {
+		return err
+	}
 	al.share(log)
 	al.store, err = rule.OpenStore(rule.StoreOptions{Dir: filepath.Join(a.dir("alerting"), "rules"), Parser: a.engines.parser, By: al.name, Logger: log})
 	if err != nil {

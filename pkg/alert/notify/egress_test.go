@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,13 @@ func TestReceiversSetByAPIReachOnlyWhatTheyMay(t *testing.T) {
 		require.ErrorIs(t, firstOutcome(t, o, settingsWith(url)), ErrEgress, url)
 		require.Empty(t, touched, url)
 	}
+	o = Options{Dir: filepath.Join(t.TempDir(), "am"), Policy: allowed(t, "127.0.0.2/32")}
+	token := settingsWith(moved.URL)
+	token.Config = strings.Replace(token.Config, "{url:", fmt.Sprintf("{http_config: {oauth2: {client_id: a, client_secret: b, token_url: %q}}, url:", inside.URL), 1)
+	require.ErrorIs(t, firstOutcome(t, o, token), ErrEgress)
+	require.Empty(t, touched, "the address of an OAuth 2 token")
+	o = Options{Dir: filepath.Join(t.TempDir(), "am"), Policy: allowed(t, "127.0.0.2/32")}
+	require.ErrorIs(t, firstOutcome(t, o, settingsWith(moved.URL)), ErrEgress)
 	// An address that the operator allows is reached, and what was set, and has not
 	// been paged, outlives the process.
 	o.Policy = allowed(t, "127.0.0.0/8", "::1")

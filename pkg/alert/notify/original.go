@@ -105,6 +105,7 @@ func (a *Alertmanager) status(w http.ResponseWriter, r *http.Request) {
 	a.handler.ServeHTTP(held, r)
 	var body map[string]json.RawMessage
 	if text := a.original.Load(); held.status/100 == 2 && text != nil && json.Unmarshal(held.body.Bytes(), &body) == nil {
+		body["versionInfo"] = versioned(body["versionInfo"])
 		body["config"], _ = json.Marshal(map[string]string{"original": *text})
 		if b, err := json.Marshal(body); err == nil {
 			held.body.Reset()

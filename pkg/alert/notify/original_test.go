@@ -30,11 +30,14 @@ receivers:
 	a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v2/status", nil))
 	require.Equal(t, 200, w.Code)
 	var s struct {
-		Config  struct{ Original string }
-		Cluster struct{ Status string }
+		Config      struct{ Original string }
+		Cluster     struct{ Status string }
+		VersionInfo struct{ Version, GoVersion string }
 	}
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &s), w.Body)
 	require.Equal(t, "disabled", s.Cluster.Status)
+	require.NotEmpty(t, s.VersionInfo.Version) // of the library, where it was built in: a test does not know
+	require.NotEmpty(t, s.VersionInfo.GoVersion)
 	require.NotContains(t, s.Config.Original, "hush")
 	require.NotContains(t, s.Config.Original, "opsgenie_api_url", "no defaults")
 	require.Contains(t, s.Config.Original, "http://<secret>")
