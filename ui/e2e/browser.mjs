@@ -3,6 +3,8 @@
 // The tests run on fast and on slow machines, beside data that keeps coming:
 // they wait for what they need to see, and take requests that are minutes old.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 export const base = (process.env.BRAID_URL ?? "http://127.0.0.1:4320").replace(/\/$/, "");
@@ -141,6 +143,15 @@ export async function saved(page, act) {
   const chunks = [];
   for await (const c of await download.createReadStream()) chunks.push(c);
   return { name: download.suggestedFilename(), bytes: Buffer.concat(chunks) };
+}
+
+/** Runs a command as a shell would, and reads its answer as JSON. */
+export async function shell(command) {
+  const { stdout } = await promisify(execFile)("sh", ["-c", command.replace(/^curl /, "curl -sS --fail ")], {
+    maxBuffer: 256 << 20,
+    timeout: patience,
+  });
+  return JSON.parse(stdout);
 }
 
 export const ask = async (path, init) => (await fetch(base + path, init)).json();

@@ -1,7 +1,7 @@
 /** Rules that are made here: durable, the tenant's own, one group each in one namespace of the rule API. */
 import type { RuleBody } from "@/lib/rules";
 import { sendJSON } from "./http";
-import type { RuleGroup } from "./prom";
+import type { Labels, RuleGroup } from "./prom";
 
 /** The namespace of rules that the interface makes. */
 export const namespace = "ui";
@@ -16,3 +16,37 @@ export const dropRule = (group: string) => sendJSON<unknown>("DELETE", `${path}/
 
 /** Whether a group was made here and may be changed here. */
 export const isOwnGroup = (g: RuleGroup) => g.file.endsWith(`/ns-${namespace}.yml`) || g.file === namespace;
+
+/** When one alert was pending, and fired, if it did. */
+export interface TrialTime {
+  pendingMs: number;
+  firedMs?: number;
+  endMs: number;
+  open?: boolean;
+  peak?: number;
+}
+
+/** What a rule that is not there yet would have done, by the state machine of the running rules. */
+export interface Trial {
+  evaluations: number;
+  firings: number;
+  pendingOnly: number;
+  firingSeconds: number;
+  pendingSeconds: number;
+  truncated: boolean;
+  series?: { labels: Labels; times: TrialTime[] }[];
+}
+
+export interface Attempt {
+  language: "promql" | "logql" | "traceql";
+  expr: string;
+  op?: string;
+  threshold?: number;
+  for?: string;
+  interval: string;
+  start: string;
+  end: string;
+}
+
+export const tryRule = (a: Attempt, signal?: AbortSignal) =>
+  sendJSON<Trial>("POST", "/api/braid/v1/alerts/try", a, signal);

@@ -1,16 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  backtest,
-  draftOf,
-  emptyDraft,
-  fullExpr,
-  parseLabels,
-  splitThreshold,
-  toRule,
-  toYaml,
-  unwrap,
-  virtual,
-} from "./rules";
+import { draftOf, emptyDraft, fullExpr, parseLabels, splitThreshold, toRule, toYaml, unwrap, virtual } from "./rules";
 
 test("a threshold is cut off the end of an expression only", () => {
   expect(splitThreshold("sum(rate(x[5m])) > 0.5")).toEqual({ expr: "sum(rate(x[5m]))", op: ">", threshold: "0.5" });
@@ -29,31 +18,6 @@ test("the rule file quotes what people type", () => {
   expect(toYaml({ ...emptyDraft, name: 'A "b": c', expr: "up\n== 0", summary: "x: #y" })).toBe(
     'groups:\n  - name: from-the-interface\n    rules:\n      - alert: "A \\"b\\": c"\n        expr: |\n          up\n          == 0\n        for: 5m\n        labels:\n          severity: "warning"\n        annotations:\n          summary: "x: #y"\n',
   );
-});
-
-test("back-test: long enough, without holes", () => {
-  const p = (values: string) => [...values].flatMap((c, i) => (c === "_" ? [] : [[i * 60_000, Number(c)] as const]));
-  expect(backtest([p("0999900")], ">", 5, 120_000, 60_000)).toEqual([{ fromMs: 180_000, toMs: 300_000, series: 0 }]);
-  expect(backtest([p("0990990")], ">", 5, 120_000, 60_000)).toEqual([]);
-  expect(backtest([p("99_99")], ">", 5, 120_000, 60_000)).toEqual([]);
-  expect(backtest([p("99")], ">", 5, 0, 60_000)).toHaveLength(1);
-});
-
-test("an expression that compares by itself fires wherever it has a value", () => {
-  expect(
-    backtest(
-      [
-        [
-          [0, 0],
-          [60_000, 0],
-        ],
-      ],
-      "any",
-      Number.NaN,
-      60_000,
-      60_000,
-    ),
-  ).toEqual([{ fromMs: 60_000, toMs: 120_000, series: 0 }]);
 });
 
 test("LogQL and TraceQL travel as virtual selectors, and come back", () => {

@@ -1,4 +1,4 @@
-/** Alert rules as text and as the rule API takes them, and what they would have done. */
+/** Alert rules as text and as the rule API takes them. */
 import type { Language } from "@/parts/editor";
 
 export interface Draft {
@@ -158,50 +158,4 @@ export function toYaml(d: Draft): string {
     ...map("annotations", r.annotations),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-export interface Firing {
-  fromMs: number;
-  toMs: number;
-  series: number;
-}
-
-const holds: Record<Draft["op"], (v: number, t: number) => boolean> = {
-  ">": (v, t) => v > t,
-  ">=": (v, t) => v >= t,
-  "<": (v, t) => v < t,
-  "<=": (v, t) => v <= t,
-  "==": (v, t) => v === t,
-  "!=": (v, t) => v !== t,
-};
-
-/** When each series would have fired, had the rule been there: it holds at every point for long enough. */
-export function backtest(
-  series: readonly (readonly (readonly [number, number])[])[],
-  /** "any": the expression compares by itself, every value of it fires. */
-  op: Draft["op"] | "any",
-  threshold: number,
-  holdMs: number,
-  stepMs: number,
-): Firing[] {
-  const out: Firing[] = [];
-  series.forEach((points, s) => {
-    let since: number | undefined;
-    let last = 0;
-    const end = () => {
-      if (since !== undefined && last - since >= holdMs)
-        out.push({ fromMs: since + holdMs, toMs: last + stepMs, series: s });
-      since = undefined;
-    };
-    for (const [t, v] of points) {
-      // A hole in the series resolves the alert, as it does when it is evaluated.
-      if (since !== undefined && t - last > stepMs * 1.5) end();
-      if (op === "any" || holds[op](v, threshold)) {
-        since ??= t;
-        last = t;
-      } else end();
-    }
-    end();
-  });
-  return out.sort((a, b) => a.fromMs - b.fromMs);
 }

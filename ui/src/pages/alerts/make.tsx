@@ -2,11 +2,10 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Copy, Save } from "lucide-react";
 import { useMemo, useState } from "react";
-import { queryRange, type RuleGroup, type Series } from "@/api/prom";
-import { dropRule, isOwnGroup, putRule } from "@/api/rules";
-import { duration, guessUnit, plural } from "@/lib/format";
+import { type Labels, queryRange, type RuleGroup, type Series } from "@/api/prom";
+import { dropRule, isOwnGroup, putRule, type Trial, type TrialTime, tryRule } from "@/api/rules";
+import { byUnit, duration, guessUnit, plural } from "@/lib/format";
 import {
-  backtest,
   type Draft,
   emptyDraft,
   fullExpr,
@@ -18,10 +17,12 @@ import {
   virtual,
 } from "@/lib/rules";
 import { distinguishing, seriesVar, shortName } from "@/lib/series";
-import { formatTime, parseSpan } from "@/lib/time";
+import { parseSpan } from "@/lib/time";
 import { TimeChart } from "@/parts/chart";
 import { type Language, QueryEditor } from "@/parts/editor";
-import { ErrorNotice, Loading, Notice, Warnings } from "@/parts/feedback";
+import { ErrorNotice, Notice, Warnings } from "@/parts/feedback";
+import { Progress, useRun } from "@/parts/progress";
+import { Time } from "@/parts/show";
 import { copy, toast } from "@/parts/toast";
 import { pointsOf } from "@/pages/metrics/use-metrics";
 import { useRange } from "@/shell/range";
@@ -87,8 +88,9 @@ export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
   const step = Math.max(60, Math.ceil((days * 86_400) / 5000 / 60) * 60);
   const range = useMemo(() => ({ fromMs: nowMs - days * 86_400_000, toMs: nowMs }), [nowMs, days]);
   const asked = virtual(draft.language, draft.expr);
+  const chartKey = ["backtest", asked, range.fromMs, step];
   const q = useQuery({
-    queryKey: ["backtest", asked, range.fromMs, step],
+    queryKey: chartKey,
     queryFn: ({ signal }) => queryRange(asked, range, step, signal),
     enabled: draft.expr.trim() !== "",
     retry: false,
@@ -97,14 +99,29 @@ export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
   const names = distinguishing(data.map((s) => s.metric));
   const threshold = Number(draft.threshold);
   const hold = parseSpan(draft.holdFor || "0s");
-  // Memoised by what it reads: a week of every series is many points.
-  const fired = useMemo(
-    () =>
-      draft.threshold === ""
-        ? backtest(data.map(pointsOf), "any", 0, hold ?? 0, step * 1000)
-        : backtest(data.map(pointsOf), draft.op, threshold, hold ?? 0, step * 1000),
-    [data, draft.op, draft.threshold, threshold, hold, step],
+  // What counts is what the server's own rules would have done; the chart shows the values behind it.
+  const attempt = {
+    language: draft.language,
+    expr: draft.expr,
+    ...(draft.threshold === "" ? {} : { op: draft.op, threshold }),
+    ...(draft.holdFor ? { for: draft.holdFor } : {}),
+    interval: "1m",
+    start: String(Math.floor(range.fromMs / 1000)),
+    end: String(Math.floor(range.toMs / 1000)),
+  };
+  const trialKey = ["try", attempt];
+  const possible = draft.expr.trim() !== "" && hold !== undefined && !Number.isNaN(threshold);
+  const trial = useQuery({
+    queryKey: trialKey,
+    queryFn: ({ signal }) => tryRule(attempt, signal),
+    enabled: possible,
+    retry: false,
+  });
+  const run = useRun(
+    ...(draft.expr.trim() === "" ? [] : [{ key: chartKey, q }]),
+    ...(possible ? [{ key: trialKey, q: trial }] : []),
   );
+  const fired = firingsOf(trial.data);
 
   const editing = params.rule;
   const taken = groups.some((g) => isOwnGroup(g) && g.name === draft.name) && draft.name !== editing;
@@ -241,23 +258,20 @@ export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
       />
       {draft.expr && (
         <section className="panel" aria-label="Back-test">
-          <Loading on={q.isFetching} />
-          <ErrorNotice error={q.error} retry={() => void q.refetch()} />
+          <Progress run={run} />
+          <ErrorNotice
+            error={trial.error ?? q.error}
+            retry={() => {
+              void trial.refetch();
+              void q.refetch();
+            }}
+          />
           <Warnings list={q.data?.warnings} />
           <div className="body">
             <div className="row wrap">
               <p className="grow">
-                {q.isFetching && !q.data ? (
-                  "Asking the past…"
-                ) : q.isSuccess && data.length === 0 ? (
-                  `The expression has no value in the last ${plural(days, "day")}: it would not have fired.`
-                ) : (
-                  <>
-                    In the last {plural(days, "day")} it would have fired <b>{plural(fired.length, "time")}</b>
-                    {fired.length > 0 && `, ${duration(fired.reduce((n, f) => n + f.toMs - f.fromMs, 0) * 1e6)} in all`}
-                    {draft.threshold === "" && ": without a threshold, every value fires"}.
-                  </>
-                )}
+                <Verdict trial={trial.data} days={days} noValue={q.isSuccess && data.length === 0} open={draft} />
+                {run.running && !trial.data && "Asking the past…"}
               </p>
               <span className="group" role="group" aria-label="How far back">
                 {spans.map((n) => (
@@ -283,16 +297,18 @@ export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
               unit={guessUnit(draft.expr)}
               height={240}
               {...(draft.threshold !== "" && Number.isFinite(threshold) ? { levels: [threshold] } : {})}
-              marks={fired.slice(0, 60).map((f) => ({ ms: f.fromMs, label: "" }))}
+              marks={fired.slice(0, 60).map((f) => ({ ms: f.firedMs, label: "" }))}
             />
             {fired.length > 0 && (
               <details>
                 <summary>When it would have fired</summary>
                 <ul className="small">
-                  {fired.slice(0, 100).map((f, i) => (
-                    <li key={i}>
-                      {formatTime(f.fromMs, "local", 0)}, {duration((f.toMs - f.fromMs) * 1e6)},{" "}
-                      {data[f.series] ? shortName(data[f.series]!.metric, names) : ""}
+                  {fired.slice(0, 100).map((f) => (
+                    <li key={`${JSON.stringify(f.labels)}${f.firedMs}`}>
+                      <Time ms={f.firedMs} />, {duration((f.endMs - f.firedMs) * 1e6)}
+                      {f.open && " so far"}
+                      {f.peak !== undefined && `, up to ${byUnit(f.peak, guessUnit(draft.expr))}`},{" "}
+                      <bdi>{shortName(f.labels, names)}</bdi>
                     </li>
                   ))}
                 </ul>
@@ -327,6 +343,44 @@ export function MakeAlert({ groups }: { groups: readonly RuleGroup[] }) {
         </p>
       )}
     </form>
+  );
+}
+
+type Fired = TrialTime & { firedMs: number; labels: Labels };
+
+/** What fired, of every series, earliest first. */
+const firingsOf = (t: Trial | undefined): Fired[] =>
+  (t?.series ?? [])
+    .flatMap((s) =>
+      s.times.flatMap((x) => (x.firedMs === undefined ? [] : [{ ...x, firedMs: x.firedMs, labels: s.labels }])),
+    )
+    .sort((a, b) => a.firedMs - b.firedMs);
+
+/** In words: how often, how long, how often almost. */
+function Verdict({
+  trial: t,
+  days,
+  noValue,
+  open,
+}: {
+  trial: Trial | undefined;
+  days: number;
+  noValue: boolean;
+  open: Draft;
+}) {
+  if (!t) return null;
+  if (noValue) return `The expression has no value in the last ${plural(days, "day")}: it would not have fired.`;
+  return (
+    <>
+      In the last {plural(days, "day")} it would have fired <b>{plural(t.firings, "time")}</b>
+      {t.firings > 0 && `, ${duration(t.firingSeconds * 1e9)} in all`}
+      {t.pendingOnly > 0 && `, and would have been pending ${plural(t.pendingOnly, "more time")} without firing`}
+      {open.threshold === "" && ": without a threshold, every value fires"}.{" "}
+      <span className="faint small">
+        {t.truncated && "There were more: the first 2,000 are counted. "}
+        {plural(t.evaluations, "evaluation")}, every minute.
+      </span>
+    </>
   );
 }
 

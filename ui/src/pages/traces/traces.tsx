@@ -63,7 +63,7 @@ export default function TracesPage() {
               name: "traces",
               call: metric
                 ? { path: "/api/metrics/query_range", params: numberParams(query, range, chooseStep(range, 200)) }
-                : { path: "/api/search", params: searchParams(query, range, 100) },
+                : { path: "/api/search", params: searchParams(query, range, sizes[0]!) },
             }}
           />
         </div>
