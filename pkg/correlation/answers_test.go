@@ -36,6 +36,26 @@ func (a fixedAlerts) AlertsDuring(context.Context, tenant.ID, model.TimeRange) (
 	return a, nil
 }
 
+type noAlerts struct{}
+
+func (noAlerts) AlertsDuring(context.Context, tenant.ID, model.TimeRange) ([]Alert, error) {
+	return nil, fmt.Errorf("%w: no alerter", ErrAlertsNotAsked)
+}
+
+// TestAlertsThatWereNotAskedForAreAGap: it is said that nobody was asked, which
+// is not the same as that there are none.
+func TestAlertsThatWereNotAskedForAreAGap(t *testing.T) {
+	trace := traceOf(1)
+	f := smallShop([]model.SpanRow{{Resource: &model.Resource{}, Span: model.Span{TraceID: trace, SpanID: model.SpanID{7: 1}, Start: epoch, End: epoch + second}}}, nil, nil, noAlerts{})
+	w, err := f.Correlate(context.Background(), tenant.Default, Request{ID: trace.String()})
+	require.NoError(t, err)
+	require.Equal(t, []Gap{{Kind: "not_asked", Message: "alerts were not asked for: no alerter"}}, w.Gaps)
+	require.True(t, w.Complete)
+	w, err = f.Correlate(context.Background(), tenant.Default, Request{ID: "nobody-1"})
+	require.NoError(t, err)
+	require.Empty(t, w.Gaps, "of an unknown id there is nothing to ask for")
+}
+
 // TestTimelineHoldsEverything has the second service's clock an hour behind:
 // its span, its logs and its exemplar still come after what caused them.
 func TestTimelineHoldsEverything(t *testing.T) {

@@ -2,6 +2,7 @@ package correlation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -32,6 +33,15 @@ func (w *walk) finish(ctx context.Context) *Whole {
 	t := buildTree(spans)
 	out := &Whole{ID: w.id, Kinds: w.kinds, Spans: t.nodes, Logs: w.sortedLogs(), Exemplars: w.sortedExemplars(),
 		Requests: w.requests, Stats: w.stats, Gaps: w.gaps}
+	for i := range out.Spans {
+		out.Emitted.Spans = append(out.Emitted.Spans, w.spans[spanKeyOf(&out.Spans[i].SpanRow)].place)
+	}
+	for i := range out.Logs {
+		out.Emitted.Logs = append(out.Emitted.Logs, w.logs[logKeyOf(&out.Logs[i])].place)
+	}
+	for i := range out.Exemplars {
+		out.Emitted.Exemplars = append(out.Emitted.Exemplars, w.exemplars[exemplarKeyOf(&out.Exemplars[i])].place)
+	}
 	for k := range w.aliases {
 		if !w.isKind(k) {
 			out.Aliases = append(out.Aliases, k)
@@ -47,7 +57,10 @@ func (w *walk) finish(ctx context.Context) *Whole {
 	out.Gaps = append(out.Gaps, w.missing(out)...)
 	if w.f.opts.Alerts != nil && out.Found() && !out.Range.All() {
 		alerts, err := w.f.opts.Alerts.AlertsDuring(ctx, w.t, out.Range)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrAlertsNotAsked):
+			out.Gaps = append(out.Gaps, Gap{Kind: "not_asked", Message: err.Error()})
+		case err != nil:
 			w.stats.Warn("alerts are not shown: %v", err)
 		}
 		out.Alerts = concerning(alerts, out.Services)

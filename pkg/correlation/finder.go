@@ -2,6 +2,7 @@ package correlation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +11,14 @@ import (
 	"braid/pkg/tenant"
 )
 
-// AlertSource names the alerts that were firing in a time range.
+// AlertSource names the alerts that were firing in a time range. An error that
+// is ErrAlertsNotAsked becomes a gap of the answer.
 type AlertSource interface {
 	AlertsDuring(ctx context.Context, t tenant.ID, r model.TimeRange) ([]Alert, error)
 }
+
+// ErrAlertsNotAsked says that there is nobody to ask for alerts.
+var ErrAlertsNotAsked = errors.New("alerts were not asked for")
 
 // Alert is an alert as it concerns a request. Starts is Unix ns.
 type Alert struct {
@@ -100,6 +105,14 @@ type Whole struct {
 	Warnings  []string
 	Near      []model.CorrelationKey // when nothing was found
 	Stats     *model.QueryStats
+	// Emitted tells which of the emitted parts is which.
+	Emitted Emitted
+}
+
+// Emitted holds, for each of the whole's spans, log records and exemplars, its
+// number among those of its signal in the order in which they were found.
+type Emitted struct {
+	Spans, Logs, Exemplars []int
 }
 
 // Found reports whether anything carries the id.
@@ -129,6 +142,13 @@ const maxIDText = 64 << 10
 // or an unknown kind, the context's error, or a source's when no source could
 // answer.
 func (f *Finder) Correlate(ctx context.Context, t tenant.ID, req Request) (*Whole, error) {
+	return f.CorrelateEach(ctx, t, req, nil)
+}
+
+// CorrelateEach is Correlate that emits each span, log record and exemplar, once,
+// as soon as its source has answered, whatever other sources are busy with. emit
+// is called by one goroutine at a time, and an error of it ends the look-up.
+func (f *Finder) CorrelateEach(ctx context.Context, t tenant.ID, req Request, emit func(Part) error) (*Whole, error) {
 	if req.ID == "" {
 		return nil, fmt.Errorf("%w: id is empty: give a trace id, a request id or any other id", model.ErrInvalid)
 	}
@@ -140,6 +160,7 @@ func (f *Finder) Correlate(ctx context.Context, t tenant.ID, req Request) (*Whol
 		return nil, fmt.Errorf("%w: kind %q is not configured; known kinds: %v", model.ErrInvalid, req.Kind, spec.Kinds())
 	}
 	w := newWalk(f, t, spec, req)
+	w.emit = emit
 	if err := w.start(ctx, req); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,13 @@
 package correlation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,26 +26,53 @@ type walk struct {
 	id    string
 	limit int
 	stats *model.QueryStats
+	emit  func(Part) error // may be nil
 
+	mu      sync.Mutex // guards all below while sources answer
 	asked   map[model.CorrelationKey]bool
 	queue   []model.CorrelationKey
 	kinds   []model.CorrelationKey
 	aliases map[model.CorrelationKey]bool
 
-	spans     map[spanKey]*model.SpanRow
-	logs      map[logKey]*model.LogRow
-	exemplars map[exemplarKey]*model.ExemplarRow
+	spans     map[spanKey]sent[model.SpanRow]
+	logs      map[logKey]sent[model.LogRow]
+	exemplars map[exemplarKey]sent[model.ExemplarRow]
 	requests  []RequestSummary
 	gaps      []Gap
 }
 
+// sent is a row of the whole and its place among the rows of its signal in the
+// order in which they were found, and emitted.
+type sent[T any] struct {
+	row   *T
+	place int
+}
+
+// Part is one thing that was found: one of the three is set.
+type Part struct {
+	Span     *model.SpanRow
+	Log      *model.LogRow
+	Exemplar *model.ExemplarRow
+}
+
+// eachKey yields the ids that a part carries.
+func (p Part) eachKey(spec *model.KeySpec, yield func(model.CorrelationKey)) {
+	switch {
+	case p.Span != nil:
+		predicate.EachSpanKey(spec, p.Span, yield)
+	case p.Log != nil:
+		predicate.EachLogKey(spec, p.Log, yield)
+	case p.Exemplar != nil:
+		predicate.EachExemplarKey(spec, p.Exemplar, yield)
+	}
+}
+
 type spanKey struct {
-	trace  model.TraceID
-	span   model.SpanID
-	start  int64
-	kind   model.SpanKind
-	name   string
-	source *model.Resource
+	trace model.TraceID
+	span  model.SpanID
+	start int64
+	kind  model.SpanKind
+	name  string
 }
 
 type logKey struct {
@@ -71,60 +101,63 @@ func newWalk(f *Finder, t tenant.ID, spec *model.KeySpec, req Request) *walk {
 	}
 	return &walk{f: f, t: t, spec: spec, id: req.ID, limit: limit, stats: &model.QueryStats{},
 		asked: map[model.CorrelationKey]bool{}, aliases: map[model.CorrelationKey]bool{},
-		spans: map[spanKey]*model.SpanRow{}, logs: map[logKey]*model.LogRow{}, exemplars: map[exemplarKey]*model.ExemplarRow{}}
+		spans: map[spanKey]sent[model.SpanRow]{}, logs: map[logKey]sent[model.LogRow]{}, exemplars: map[exemplarKey]sent[model.ExemplarRow]{}}
 }
 
 // mostRows is how many times the usual number of rows a caller may ask for: a
 // trace of a hundred thousand spans can be opened by who says so.
 const mostRows = 20
 
-// found is what one key led to.
-type found struct {
-	spans     []model.SpanRow
-	logs      []model.LogRow
-	exemplars []model.ExemplarRow
-	full      bool // a limit was reached
+// question is one key asked of all signals.
+type question struct {
+	key model.CorrelationKey
+	// belongs: what answers is of the whole. Of a reading of the text that is known
+	// once a row shows a kind of id that no reading before it had shown.
+	reading, belongs bool
+	waiting          []Part // rows until then
 }
 
 // start asks for every reading of the text and notes what kinds answered.
 func (w *walk) start(ctx context.Context, req Request) error {
 	for _, key := range readings(req.ID, req.Kind) {
-		got, err := w.ask(ctx, key)
-		if err != nil {
+		before := len(w.kinds)
+		if err := w.ask(ctx, &question{key: key, reading: true}); err != nil {
 			return err
 		}
-		before := len(w.kinds)
-		w.noteKinds(got, key)
-		if len(w.kinds) > before {
-			w.keep(got)
-		}
+		// Which source answered first is chance.
+		slices.SortFunc(w.kinds[before:], func(a, b model.CorrelationKey) int { return strings.Compare(a.Kind, b.Kind) })
 	}
 	return nil
 }
 
-// noteKinds records under which kinds the found records carry the id.
-func (w *walk) noteKinds(got *found, key model.CorrelationKey) {
-	note := func(k model.CorrelationKey) {
-		if k.ID != key.ID || key.Kind != "" && k.Kind != key.Kind {
-			return
+// noteKind records a kind under which a row carries the id that was asked for.
+func (w *walk) noteKind(q *question, k model.CorrelationKey) {
+	if k.ID != q.key.ID || q.key.Kind != "" && k.Kind != q.key.Kind || w.isKind(k) {
+		return
+	}
+	w.kinds = append(w.kinds, k)
+	w.asked[k] = true
+	q.belongs = true
+}
+
+// take adds a row that answers a question, and queues the ids that it names.
+func (w *walk) take(q *question, p Part) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if q.reading {
+		p.eachKey(w.spec, func(k model.CorrelationKey) { w.noteKind(q, k) })
+	}
+	if !q.belongs {
+		q.waiting = append(q.waiting, p)
+		return nil
+	}
+	for _, before := range q.waiting {
+		if err := w.keep(before); err != nil {
+			return err
 		}
-		for _, have := range w.kinds {
-			if have == k {
-				return
-			}
-		}
-		w.kinds = append(w.kinds, k)
-		w.asked[k] = true
 	}
-	for i := range got.spans {
-		predicate.EachSpanKey(w.spec, &got.spans[i], note)
-	}
-	for i := range got.logs {
-		predicate.EachLogKey(w.spec, &got.logs[i], note)
-	}
-	for i := range got.exemplars {
-		predicate.EachExemplarKey(w.spec, &got.exemplars[i], note)
-	}
+	q.waiting = nil
+	return w.keep(p)
 }
 
 func (w *walk) foundAny() bool { return len(w.kinds) > 0 }
@@ -139,99 +172,147 @@ func (w *walk) many() bool {
 	}
 	requests := map[requestKey]bool{}
 	for _, s := range w.spans {
-		requests[requestKey{trace: s.TraceID}] = true
+		requests[requestKey{trace: s.row.TraceID}] = true
 	}
 	for _, l := range w.logs {
-		if key, _, ok := requestOf(w.spec, l); ok {
+		if key, _, ok := requestOf(w.spec, l.row); ok {
 			requests[key] = true
 		}
 	}
 	return len(requests) > 1
 }
 
-// ask looks one key up in all three signals at once.
-func (w *walk) ask(ctx context.Context, key model.CorrelationKey) (*found, error) {
-	w.asked[key] = true
-	var got found
+// ask looks one key up in all three signals at once. Rows are taken as they come.
+func (w *walk) ask(ctx context.Context, q *question) error {
+	w.asked[q.key] = true
+	queued := len(w.queue)
 	g, ctx := errgroup.WithContext(ctx)
 	var spansFull, logsFull bool
-	g.Go(func() (err error) { got.spans, spansFull, err = w.askSpans(ctx, key); return err })
-	g.Go(func() (err error) { got.logs, logsFull, err = w.askLogs(ctx, key); return err })
-	g.Go(func() (err error) { got.exemplars, err = w.askExemplars(ctx, key); return err })
-	err := g.Wait()
-	got.full = spansFull || logsFull
-	return &got, err
+	g.Go(func() (err error) { spansFull, err = w.askSpans(ctx, q); return err })
+	g.Go(func() (err error) { logsFull, err = w.askLogs(ctx, q); return err })
+	g.Go(func() error { return w.askExemplars(ctx, q) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// Which source answered first is chance: it must not decide what is followed.
+	slices.SortFunc(w.queue[queued:], func(a, b model.CorrelationKey) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.ID, b.ID))
+	})
+	if gap := (Gap{Kind: "limit", Message: fmt.Sprintf("only the first %d spans and log records are shown", w.limit)}); q.belongs && (spansFull || logsFull) && !slices.Contains(w.gaps, gap) {
+		w.gaps = append(w.gaps, gap)
+	}
+	return nil
 }
 
-func (w *walk) askSpans(ctx context.Context, key model.CorrelationKey) (out []model.SpanRow, full bool, err error) {
-	if key.Kind == model.KeyTrace {
-		id, _ := model.ParseTraceID(key.ID)
+func (w *walk) askSpans(ctx context.Context, q *question) (full bool, err error) {
+	left := w.limit
+	take := func(rows []model.SpanRow) error {
+		for i := range rows {
+			if left == 0 {
+				return nil
+			}
+			left--
+			row := rows[i]
+			if err := w.take(q, Part{Span: &row}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if q.key.Kind == model.KeyTrace {
+		id, _ := model.ParseTraceID(q.key.ID)
 		for batch, err := range w.f.opts.Traces.Trace(ctx, w.t, id, w.stats) {
 			if err != nil {
-				return nil, false, fmt.Errorf("cannot read trace %s: %w", key.ID, err)
+				return false, fmt.Errorf("cannot read trace %s: %w", q.key.ID, err)
 			}
-			if out = append(out, batch...); len(out) >= w.limit {
-				return out[:w.limit], true, nil
+			if err := take(batch); err != nil || left == 0 {
+				return true, err
 			}
 		}
 	}
-	q := &predicate.SpanQuery{Tenant: w.t, Filters: []predicate.Expr{predicate.Correlated(key)}, Stats: w.stats}
-	for match, err := range w.f.opts.Traces.SelectSpans(ctx, q) {
+	sq := &predicate.SpanQuery{Tenant: w.t, Filters: []predicate.Expr{predicate.Correlated(q.key)}, Stats: w.stats}
+	for match, err := range w.f.opts.Traces.SelectSpans(ctx, sq) {
 		if err != nil {
-			return nil, false, fmt.Errorf("cannot look up %s %q in spans: %w", key.Kind, key.ID, err)
+			return false, fmt.Errorf("cannot look up %s %q in spans: %w", q.key.Kind, q.key.ID, err)
 		}
-		if out = append(out, match.Spans...); len(out) >= w.limit {
-			return out[:w.limit], true, nil
+		if err := take(match.Spans); err != nil || left == 0 {
+			return true, err
 		}
 	}
-	return out, false, nil
+	return false, nil
 }
 
-func (w *walk) askLogs(ctx context.Context, key model.CorrelationKey) (out []model.LogRow, full bool, err error) {
-	q := &predicate.LogQuery{Tenant: w.t, Filter: predicate.Correlated(key), Order: predicate.OldestFirst, Limit: w.limit, Stats: w.stats}
-	for batch, err := range w.f.opts.Logs.SelectLogs(ctx, q) {
+func (w *walk) askLogs(ctx context.Context, q *question) (full bool, err error) {
+	n := 0
+	lq := &predicate.LogQuery{Tenant: w.t, Filter: predicate.Correlated(q.key), Order: predicate.OldestFirst, Limit: w.limit, Stats: w.stats}
+	for batch, err := range w.f.opts.Logs.SelectLogs(ctx, lq) {
 		if err != nil {
-			return nil, false, fmt.Errorf("cannot look up %s %q in logs: %w", key.Kind, key.ID, err)
+			return false, fmt.Errorf("cannot look up %s %q in logs: %w", q.key.Kind, q.key.ID, err)
 		}
-		out = append(out, batch...)
+		n += len(batch)
+		for i := range batch {
+			row := batch[i]
+			if err := w.take(q, Part{Log: &row}); err != nil {
+				return false, err
+			}
+		}
 	}
-	return out, len(out) >= w.limit, nil
+	return n >= w.limit, nil
 }
 
-func (w *walk) askExemplars(ctx context.Context, key model.CorrelationKey) (out []model.ExemplarRow, err error) {
-	q := &query.ExemplarQuery{Tenant: w.t, Kind: key.Kind, ID: key.ID, Limit: w.limit, Stats: w.stats}
-	for batch, err := range w.f.opts.Metrics.Exemplars(ctx, q) {
+func (w *walk) askExemplars(ctx context.Context, q *question) error {
+	eq := &query.ExemplarQuery{Tenant: w.t, Kind: q.key.Kind, ID: q.key.ID, Limit: w.limit, Stats: w.stats}
+	for batch, err := range w.f.opts.Metrics.Exemplars(ctx, eq) {
 		if err != nil {
-			return nil, fmt.Errorf("cannot look up %s %q in exemplars: %w", key.Kind, key.ID, err)
+			return fmt.Errorf("cannot look up %s %q in exemplars: %w", q.key.Kind, q.key.ID, err)
 		}
-		out = append(out, batch...)
+		for i := range batch {
+			row := batch[i]
+			if err := w.take(q, Part{Exemplar: &row}); err != nil {
+				return err
+			}
+		}
 	}
-	return out, nil
+	return nil
 }
 
-// keep adds found records and queues the ids that they name.
-func (w *walk) keep(got *found) {
-	if got.full {
-		gap := Gap{Kind: "limit", Message: fmt.Sprintf("only the first %d spans and log records are shown", w.limit)}
-		if !slices.Contains(w.gaps, gap) {
-			w.gaps = append(w.gaps, gap)
-		}
+// keep adds a row to the whole, emits it unless it is there already, and queues
+// the ids that it names.
+func (w *walk) keep(p Part) error {
+	added := false
+	switch {
+	case p.Span != nil:
+		added = keepRow(w.spans, spanKeyOf(p.Span), p.Span)
+	case p.Log != nil:
+		added = keepRow(w.logs, logKeyOf(p.Log), p.Log)
+	case p.Exemplar != nil:
+		added = keepRow(w.exemplars, exemplarKeyOf(p.Exemplar), p.Exemplar)
 	}
-	for i := range got.spans {
-		s := &got.spans[i]
-		w.spans[spanKey{s.TraceID, s.SpanID, s.Start, s.Kind, s.Name, nil}] = s
-		predicate.EachSpanKey(w.spec, s, w.enqueue)
+	p.eachKey(w.spec, w.enqueue)
+	if added && w.emit != nil {
+		return w.emit(p)
 	}
-	for i := range got.logs {
-		l := &got.logs[i]
-		w.logs[logKey{l.Time, l.Seq, l.Body.Text(), l.SpanID, l.Resource.Service()}] = l
-		predicate.EachLogKey(w.spec, l, w.enqueue)
+	return nil
+}
+
+func keepRow[K comparable, T any](rows map[K]sent[T], key K, row *T) (added bool) {
+	if _, have := rows[key]; have {
+		return false
 	}
-	for i := range got.exemplars {
-		e := &got.exemplars[i]
-		w.exemplars[exemplarKey{e.Time, e.Value, e.TraceID, e.SpanID, seriesKey(e.Series)}] = e
-		predicate.EachExemplarKey(w.spec, e, w.enqueue)
-	}
+	rows[key] = sent[T]{row, len(rows)}
+	return true
+}
+
+func spanKeyOf(s *model.SpanRow) spanKey {
+	return spanKey{s.TraceID, s.SpanID, s.Start, s.Kind, s.Name}
+}
+
+func logKeyOf(l *model.LogRow) logKey {
+	return logKey{l.Time, l.Seq, l.Body.Text(), l.SpanID, l.Resource.Service()}
+}
+
+func exemplarKeyOf(e *model.ExemplarRow) exemplarKey {
+	return exemplarKey{e.Time, e.Value, e.TraceID, e.SpanID, seriesKey(e.Series)}
 }
 
 func seriesKey(ls []model.Label) string {
@@ -272,11 +353,9 @@ func (w *walk) follow(ctx context.Context) error {
 		}
 		key := w.queue[0]
 		w.queue = w.queue[1:]
-		got, err := w.ask(ctx, key)
-		if err != nil {
+		if err := w.ask(ctx, &question{key: key, belongs: true}); err != nil {
 			return err
 		}
-		w.keep(got)
 	}
 	return nil
 }
@@ -284,7 +363,7 @@ func (w *walk) follow(ctx context.Context) error {
 func (w *walk) sortedSpans() []model.SpanRow {
 	out := make([]model.SpanRow, 0, len(w.spans))
 	for _, s := range w.spans {
-		out = append(out, *s)
+		out = append(out, *s.row)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		a, b := &out[i], &out[j]
@@ -302,7 +381,7 @@ func (w *walk) sortedSpans() []model.SpanRow {
 func (w *walk) sortedLogs() []model.LogRow {
 	out := make([]model.LogRow, 0, len(w.logs))
 	for _, l := range w.logs {
-		out = append(out, *l)
+		out = append(out, *l.row)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		if out[i].Time != out[j].Time {
@@ -316,7 +395,7 @@ func (w *walk) sortedLogs() []model.LogRow {
 func (w *walk) sortedExemplars() []model.ExemplarRow {
 	out := make([]model.ExemplarRow, 0, len(w.exemplars))
 	for _, e := range w.exemplars {
-		out = append(out, *e)
+		out = append(out, *e.row)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		if out[i].Time != out[j].Time {

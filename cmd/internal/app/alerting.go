@@ -322,6 +322,9 @@ func (d alertsDuring) AlertsDuring(ctx context.Context, t tenant.ID, r model.Tim
 	if d.a.alerts != nil {
 		list = d.a.alerts.history.Firing(t, r)
 	} else {
+		if d.a.cfg.Load().Cluster.Alerter == "" {
+			return nil, fmt.Errorf("%w: this process has no alerter, and none is named in cluster.alerter", correlation.ErrAlertsNotAsked)
+		}
 		var got struct{ Alerts []evidence.Episode }
 		seconds := func(ns int64) string { return strconv.FormatFloat(float64(ns)/1e9, 'f', 3, 64) }
 		err := d.a.askAlerter(ctx, t, "/api/braid/v1/alerts/history", url.Values{"start": {seconds(r.Start)}, "end": {seconds(r.End)}, "limit": {"1000"}}, &got)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -240,8 +241,11 @@ func (a *App) Reload() error {
 	if err := a.applyScrape(cfg.Metrics.ScrapeConfig); err != nil {
 		return err
 	}
+	// The same kinds are the same spec: what stores have found out about it holds.
+	if !reflect.DeepEqual(cfg.Correlation, a.cfg.Load().Correlation) {
+		a.spec.Store(cfg.Correlation.KeySpec())
+	}
 	a.cfg.Store(cfg)
-	a.spec.Store(cfg.Correlation.KeySpec())
 	a.setLevel(cfg.Log.Level)
 	a.log.Info("configuration reloaded", "file", a.o.ConfigFile)
 	return nil

@@ -58,10 +58,7 @@ func encodeWhole(w *correlation.Whole, took time.Duration) *braidv1.CorrelateRes
 		out.Logs = append(out.Logs, encodeLog(&w.Logs[i]))
 	}
 	for i := range w.Exemplars {
-		e := &w.Exemplars[i]
-		x := &braidv1.Exemplar{Series: encodeLabels(e.Series), Value: e.Value, TimeNs: ns(e.Time), Attributes: encodeAttrs(e.Attrs)}
-		x.TraceId, x.SpanId = traceID(e.TraceID), spanID(e.SpanID)
-		out.Exemplars = append(out.Exemplars, x)
+		out.Exemplars = append(out.Exemplars, encodeExemplar(&w.Exemplars[i]))
 	}
 	for _, a := range w.Alerts {
 		out.Alerts = append(out.Alerts, &braidv1.Alert{Fingerprint: a.Fingerprint, Labels: a.Labels, State: a.State, StartsNs: ns(a.Starts)})
@@ -84,6 +81,48 @@ func encodeWhole(w *correlation.Whole, took time.Duration) *braidv1.CorrelateRes
 	out.Cost = &braidv1.Cost{Bytes: w.Stats.Bytes.Load(), Rows: w.Stats.Rows.Load(), Blocks: w.Stats.Blocks.Load(),
 		BlocksSkipped: w.Stats.BlocksSkipped.Load(), Seconds: took.Seconds()}
 	return out
+}
+
+// encodePart is one row as it is found. What only the whole tells of a span (its
+// depth, own time, flags) is in the summary.
+func encodePart(p correlation.Part) *braidv1.CorrelatePart {
+	switch {
+	case p.Span != nil:
+		return &braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Span{Span: encodeSpan(&correlation.SpanNode{SpanRow: *p.Span})}}
+	case p.Log != nil:
+		return &braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Log{Log: encodeLog(p.Log)}}
+	default:
+		return &braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Exemplar{Exemplar: encodeExemplar(p.Exemplar)}}
+	}
+}
+
+// encodeSummary is encodeWhole without what was sent before: spans are as many
+// as were sent and in that order, with what the whole tells of them only; the
+// timeline counts spans, log records and exemplars as they were sent.
+func encodeSummary(w *correlation.Whole, took time.Duration) *braidv1.CorrelateResponse {
+	out := encodeWhole(w, took)
+	out.Logs, out.Exemplars = nil, nil
+	spans := make([]*braidv1.Span, len(out.GetSpans()))
+	for i, s := range out.GetSpans() {
+		spans[w.Emitted.Spans[i]] = &braidv1.Span{TraceId: s.GetTraceId(), SpanId: s.GetSpanId(), Critical: s.GetCritical(), SelfNs: s.GetSelfNs(), Flags: s.GetFlags(), Depth: s.GetDepth()}
+	}
+	out.Spans = spans
+	for i, e := range w.Timeline {
+		switch {
+		case e.Span >= 0:
+			out.Timeline[i].Index = int32(w.Emitted.Spans[e.Span])
+		case e.Log >= 0:
+			out.Timeline[i].Index = int32(w.Emitted.Logs[e.Log])
+		case e.Exemplar >= 0:
+			out.Timeline[i].Index = int32(w.Emitted.Exemplars[e.Exemplar])
+		}
+	}
+	return out
+}
+
+func encodeExemplar(e *model.ExemplarRow) *braidv1.Exemplar {
+	return &braidv1.Exemplar{Series: encodeLabels(e.Series), Value: e.Value, TimeNs: ns(e.Time), Attributes: encodeAttrs(e.Attrs),
+		TraceId: traceID(e.TraceID), SpanId: spanID(e.SpanID)}
 }
 
 func traceID(id model.TraceID) string {

@@ -180,30 +180,23 @@ func (s *Service) Correlate(ctx context.Context, req *braidv1.CorrelateRequest) 
 	})
 }
 
-// CorrelateStream implements braidv1.BraidServer: spans, logs and exemplars one
-// a message, then the summary without them.
+// CorrelateStream implements braidv1.BraidServer: each span, log record and
+// exemplar as soon as its source has answered, then the summary, which tells of
+// the spans what only the whole tells.
 func (s *Service) CorrelateStream(req *braidv1.CorrelateRequest, out grpc.ServerStreamingServer[braidv1.CorrelatePart]) error {
-	resp, err := s.Correlate(out.Context(), req)
+	summary, err := guarded(out.Context(), s, "correlate", req.GetId(), func(ctx context.Context, t tenant.ID) (*braidv1.CorrelateResponse, *model.QueryStats, error) {
+		started := time.Now()
+		whole, err := s.o.Finder.CorrelateEach(ctx, t, correlation.Request{ID: req.GetId(), Kind: req.GetKind(), Limit: int(req.GetLimit())},
+			func(p correlation.Part) error { return out.Send(encodePart(p)) })
+		if err != nil {
+			return nil, nil, err
+		}
+		return encodeSummary(whole, time.Since(started)), whole.Stats, nil
+	})
 	if err != nil {
 		return err
 	}
-	for _, x := range resp.GetSpans() {
-		if err := out.Send(&braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Span{Span: x}}); err != nil {
-			return err
-		}
-	}
-	for _, x := range resp.GetLogs() {
-		if err := out.Send(&braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Log{Log: x}}); err != nil {
-			return err
-		}
-	}
-	for _, x := range resp.GetExemplars() {
-		if err := out.Send(&braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Exemplar{Exemplar: x}}); err != nil {
-			return err
-		}
-	}
-	resp.Spans, resp.Logs, resp.Exemplars = nil, nil, nil
-	return out.Send(&braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Summary{Summary: resp}})
+	return out.Send(&braidv1.CorrelatePart{Part: &braidv1.CorrelatePart_Summary{Summary: summary}})
 }
 
 // Requests implements braidv1.BraidServer.

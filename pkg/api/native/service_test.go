@@ -1,13 +1,16 @@
 package native
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,8 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -69,6 +74,11 @@ func str(k, v string) model.Attr { return model.Attr{Key: k, Value: model.String
 // api serves the native API over one failed checkout.
 func api(t *testing.T) (http.Handler, braidv1.BraidClient) {
 	t.Helper()
+	return apiOver(t, func(l query.LogSource) query.LogSource { return l })
+}
+
+func apiOver(t *testing.T, with func(query.LogSource) query.LogSource) (http.Handler, braidv1.BraidClient) {
+	t.Helper()
 	trace, _ := model.ParseTraceID("4bf92f3577b34da6a3ce929d0e0e4736")
 	web := &model.Resource{Attrs: model.Attrs{str("service.name", "web")}}
 	pay := &model.Resource{Attrs: model.Attrs{str("service.name", "pay")}}
@@ -89,7 +99,7 @@ func api(t *testing.T) (http.Handler, braidv1.BraidClient) {
 		return predicate.Compare{Field: predicate.Intrinsic(predicate.Status), Op: predicate.Eq, Value: model.String("error")}, nil
 	}
 	s := New(Options{Guard: engine.New(engine.Options{}), SpanFilter: filter, LogFilter: func(string) (predicate.Expr, error) { return predicate.True{}, nil },
-		Finder: correlation.New(correlation.Options{Metrics: metrics, Logs: logs, Traces: traces, KeySpec: func() *model.KeySpec { return spec }})})
+		Finder: correlation.New(correlation.Options{Metrics: metrics, Logs: with(logs), Traces: traces, KeySpec: func() *model.KeySpec { return spec }})})
 	conn := testkit.DialGRPC(t, func(r grpc.ServiceRegistrar) { s.Register(r) })
 	h, err := Handler(context.Background(), conn)
 	require.NoError(t, err)
@@ -107,11 +117,23 @@ func TestAnswers(t *testing.T) {
 		h.ServeHTTP(w, r)
 		var out bytes.Buffer
 		fmt.Fprintf(&out, "%d\n", w.Code)
-		for _, line := range strings.Split(strings.TrimSpace(w.Body.String()), "\n") {
+		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+		slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(kindOf(a), kindOf(b)) }) // of a stream: signals come as they answer
+		for _, line := range lines {
 			out.WriteString(pretty(line))
 		}
 		return out.String()
 	})
+}
+
+// kindOf is what a line of a stream holds.
+func kindOf(line string) string {
+	var part struct{ Result map[string]json.RawMessage }
+	_ = json.Unmarshal([]byte(line), &part) // other answers have no kind
+	for kind := range part.Result {
+		return kind
+	}
+	return ""
 }
 
 // pretty indents JSON and leaves out what differs from run to run, and fields
@@ -152,7 +174,8 @@ func tidy(v any) any {
 	return v
 }
 
-// TestStreamSaysTheSame compares the stream with the one answer.
+// TestStreamSaysTheSame puts the answer together from the stream, as a client
+// does, and compares it with the one answer.
 func TestStreamSaysTheSame(t *testing.T) {
 	_, c := api(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -161,28 +184,103 @@ func TestStreamSaysTheSame(t *testing.T) {
 	require.NoError(t, err)
 	stream, err := c.CorrelateStream(ctx, &braidv1.CorrelateRequest{Id: "req-1"})
 	require.NoError(t, err)
-	var spans, logs, exemplars int
+	var spans []*braidv1.Span
+	var logs []*braidv1.Log
+	var exemplars []*braidv1.Exemplar
 	var summary *braidv1.CorrelateResponse
 	for {
 		part, err := stream.Recv()
 		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
 			break
 		}
+		require.Nil(t, summary, "the summary is last")
 		switch {
 		case part.GetSpan() != nil:
-			spans++
+			spans = append(spans, part.GetSpan())
 		case part.GetLog() != nil:
-			logs++
+			logs = append(logs, part.GetLog())
 		case part.GetExemplar() != nil:
-			exemplars++
+			exemplars = append(exemplars, part.GetExemplar())
 		default:
 			summary = part.GetSummary()
 		}
 	}
-	require.Equal(t, []int{len(whole.GetSpans()), len(whole.GetLogs()), len(whole.GetExemplars())}, []int{spans, logs, exemplars})
 	require.NotNil(t, summary)
-	require.Len(t, summary.GetTimeline(), len(whole.GetTimeline()))
-	require.Empty(t, summary.GetSpans())
+	require.Len(t, summary.GetSpans(), len(spans))
+	for i, s := range summary.GetSpans() {
+		require.Equal(t, spans[i].GetSpanId(), s.GetSpanId())
+		spans[i].Depth, spans[i].SelfNs, spans[i].Critical, spans[i].Flags = s.GetDepth(), s.GetSelfNs(), s.GetCritical(), s.GetFlags()
+	}
+	of := func(r *braidv1.CorrelateResponse, spans []*braidv1.Span, logs []*braidv1.Log, exemplars []*braidv1.Exemplar) (out []string) {
+		for _, e := range r.GetTimeline() {
+			var what proto.Message
+			switch e.GetWhat() {
+			case "span":
+				what = spans[e.GetIndex()]
+			case "log":
+				what = logs[e.GetIndex()]
+			case "exemplar":
+				what = exemplars[e.GetIndex()]
+			}
+			out = append(out, fmt.Sprint(e.GetTimeNs(), e.GetDepth(), " ", protojson.MarshalOptions{}.Format(what)))
+		}
+		return out
+	}
+	// Format's spaces are random by design: compare without them.
+	tight := func(lines []string) string { return strings.ReplaceAll(strings.Join(lines, "\n"), " ", "") }
+	want := of(whole, whole.GetSpans(), whole.GetLogs(), whole.GetExemplars())
+	require.Len(t, want, 4)
+	require.Equal(t, tight(want), tight(of(summary, spans, logs, exemplars)))
+	require.Empty(t, summary.GetLogs())
+	require.Empty(t, summary.GetExemplars())
+	require.Len(t, summary.GetServices(), len(whole.GetServices()))
+}
+
+// slowLogs answers when it is allowed to.
+type slowLogs struct {
+	query.LogSource
+	release chan struct{}
+}
+
+func (s slowLogs) SelectLogs(ctx context.Context, q *predicate.LogQuery) iter.Seq2[[]model.LogRow, error] {
+	return func(yield func([]model.LogRow, error) bool) {
+		select {
+		case <-s.release:
+			s.LogSource.SelectLogs(ctx, q)(yield)
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+		}
+	}
+}
+
+// TestStreamBeginsBeforeASlowSourceAnswers: over HTTP, the spans come while the
+// logs are still being looked for.
+func TestStreamBeginsBeforeASlowSourceAnswers(t *testing.T) {
+	release := make(chan struct{})
+	h, _ := apiOver(t, func(l query.LogSource) query.LogSource { return slowLogs{l, release} })
+	server := httptest.NewServer(h)
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/braid/v1/correlate-stream/req-1", nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	require.True(t, lines.Scan(), "a line comes although the logs do not answer")
+	require.Contains(t, lines.Text(), `"span"`)
+	close(release)
+	var kinds []string
+	for lines.Scan() {
+		kinds = append(kinds, kindOf(lines.Text()))
+	}
+	require.NoError(t, lines.Err())
+	require.Equal(t, "summary", kinds[len(kinds)-1])
+	slices.Sort(kinds)
+	require.Equal(t, []string{"exemplar", "log", "span", "summary"}, kinds)
 }
 
 func TestOverloadSaysWhenToTryAgain(t *testing.T) {

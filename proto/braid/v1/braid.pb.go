@@ -377,7 +377,7 @@ func (x *CorrelateResponse) GetNear() []*Id {
 	return nil
 }
 
-// CorrelatePart is one line of CorrelateStream.
+// CorrelatePart is one line of CorrelateStream. Spans lack critical, self_ns, flags and depth.
 type CorrelatePart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Part:
@@ -481,7 +481,7 @@ type CorrelatePart_Exemplar struct {
 }
 
 type CorrelatePart_Summary struct {
-	// Last: everything else, without spans, logs and exemplars.
+	// Last: the rest. Its spans are those sent, in that order, with what they lacked; its timeline counts what was sent.
 	Summary *CorrelateResponse `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
 }
 

@@ -47,8 +47,8 @@ type BraidClient interface {
 	// Correlate returns everything that is known of one id: no time range, any
 	// spelling.
 	Correlate(ctx context.Context, in *CorrelateRequest, opts ...grpc.CallOption) (*CorrelateResponse, error)
-	// CorrelateStream is Correlate in parts: spans, logs and exemplars one a
-	// message, then a summary. Over HTTP it is newline-delimited JSON.
+	// CorrelateStream is Correlate in parts: each span, log and exemplar as soon as
+	// its source answers, then a summary. Over HTTP it is newline-delimited JSON.
 	CorrelateStream(ctx context.Context, in *CorrelateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CorrelatePart], error)
 	// Requests lists the requests that an id of many (a user, an order, a
 	// session) stands for.
@@ -235,8 +235,8 @@ type BraidServer interface {
 	// Correlate returns everything that is known of one id: no time range, any
 	// spelling.
 	Correlate(context.Context, *CorrelateRequest) (*CorrelateResponse, error)
-	// CorrelateStream is Correlate in parts: spans, logs and exemplars one a
-	// message, then a summary. Over HTTP it is newline-delimited JSON.
+	// CorrelateStream is Correlate in parts: each span, log and exemplar as soon as
+	// its source answers, then a summary. Over HTTP it is newline-delimited JSON.
 	CorrelateStream(*CorrelateRequest, grpc.ServerStreamingServer[CorrelatePart]) error
 	// Requests lists the requests that an id of many (a user, an order, a
 	// session) stands for.

@@ -46,12 +46,12 @@ export interface CompareTracesResponse {
   warnings?: string[];
 }
 
-/** CorrelatePart is one line of CorrelateStream. */
+/** CorrelatePart is one line of CorrelateStream. Spans lack critical, self_ns, flags and depth. */
 export interface CorrelatePart {
   span?: Span;
   log?: Log;
   exemplar?: Exemplar;
-  /** Last: everything else, without spans, logs and exemplars. */
+  /** Last: the rest. Its spans are those sent, in that order, with what they lacked; its timeline counts what was sent. */
   summary?: CorrelateResponse;
 }
 
