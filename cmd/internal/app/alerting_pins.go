@@ -189,7 +189,7 @@ func (a *App) askAlerter(ctx context.Context, t tenant.ID, path string, params u
 	if to == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(to, "/")+path+"?"+params.Encode(), nil)
 	if err != nil {

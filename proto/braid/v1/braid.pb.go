@@ -1213,7 +1213,7 @@ func (x *Alert) GetStartsNs() uint64 {
 // Gap says aloud what is missing.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// missing_spans, missing_parent, sampled_out, expired, part_down, limit.
+	// missing_spans, missing_parent, sampled_out, expired, part_down, not_asked, limit.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	Service       string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`

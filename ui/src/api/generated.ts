@@ -112,7 +112,7 @@ export interface FacetValue {
 
 /** Gap says aloud what is missing. */
 export interface Gap {
-  /** missing_spans, missing_parent, sampled_out, expired, part_down, limit. */
+  /** missing_spans, missing_parent, sampled_out, expired, part_down, not_asked, limit. */
   kind?: string;
   message?: string;
   service?: string;
