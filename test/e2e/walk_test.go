@@ -309,6 +309,30 @@ func TestAlertPages(t *testing.T) {
 			_, alerts := ask(t, s.httpURL+"/api/v2/alerts", "")
 			return strings.Contains(recorded, `"1"`) && strings.Contains(firing, "CardsDeclined") && strings.Contains(listed, "CardsDeclined") && strings.Contains(alerts, "CardsDeclined")
 		}, startTimeout, 200*time.Millisecond)
+		// A rule that is not there yet is tried on what is there, in any language.
+		sendTrace(t, traceHTTP(t, s), "req-try")
+		for _, q := range []string{
+			`"language":"logql","expr":"sum by (service_name) (count_over_time({service_name=\"payment\"} |= \"declined\" [5m]))","threshold":0`,
+			`"expr":"shop:declined:sum","op":">=","threshold":1`,
+			`"language":"traceql","expr":"{ status = error } | rate()","threshold":0`,
+		} {
+			require.Eventually(t, func() bool {
+				code, body := send(t, http.MethodPost, s.httpURL+"/api/braid/v1/alerts/try", `{`+q+`,"interval":"5s","start":`+ago(600)+`}`)
+				require.Equal(t, 200, code, body)
+				var tried struct {
+					Firings int
+					Series  []struct{ Times []struct{ FiredMs int64 } }
+				}
+				require.NoError(t, json.Unmarshal([]byte(body), &tried))
+				return tried.Firings > 0 && tried.Series[0].Times[0].FiredMs > 0
+			}, startTimeout, 500*time.Millisecond, q)
+		}
+		// Receivers are the operator's to set.
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			code, body := send(t, method, s.httpURL+"/config/v1/alertmanager", "alertmanager_config: 'route: {receiver: r}'")
+			require.Equal(t, 403, code, body)
+			require.Contains(t, body, "alerting.receivers.api")
+		}
 		// A request that goes on while the alert fires shows it, also where the
 		// alerter is another process.
 		c := checkout{requestID: "req-alert", trace: trace.TraceID{1}, span: trace.SpanID{2}}
