@@ -187,7 +187,7 @@ func (x *Trier) read(q *trialRequest) (r rulefmt.Rule, w rule.Window, err error)
 			left = "(" + left + ")"
 		}
 		r.Expr = left + " " + q.Op + " " + strconv.FormatFloat(*q.Threshold, 'g', -1, 64)
-		if e, err = x.Parser.ParseExpr(r.Expr); err != nil {
+		if _, err = x.Parser.ParseExpr(r.Expr); err != nil {
 			return r, w, invalid("expr with threshold: %v", err)
 		}
 	} else if q.Op != "" {
