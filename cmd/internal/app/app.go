@@ -140,6 +140,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.log = a.newLogger(cfg.Log)
 	a.health = newHealth(a.reg)
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer deferGC()()
 	if err := a.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()

@@ -20,7 +20,7 @@ type Handler struct {
 	opts   Options
 	engine io.Closer // nil when the engine is the caller's
 	config config.Config
-	shared *instance
+	shared func() *instance
 	start  time.Time
 
 	openAPIOnce sync.Once
@@ -53,7 +53,8 @@ func New(o Options) (*Handler, error) {
 		return nil, fmt.Errorf("cannot make the Prometheus API: %w", err)
 	}
 	h.config = *cfg
-	h.shared = h.newShared()
+	h.shared = sync.OnceValue(h.newShared)
+	go h.shared() // it takes a tenth of a second: nobody waits for it but the first request
 	return h, nil
 }
 
@@ -101,13 +102,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kindSearch:
 		h.guarded(id, h.own(id)).ServeHTTP(w, r)
 	case kindRead:
-		h.guarded(id, h.shared).ServeHTTP(w, r)
+		h.guarded(id, h.shared()).ServeHTTP(w, r)
 	case kindQuery:
-		zstdOr(h.guarded(id, h.shared)).ServeHTTP(w, r)
+		zstdOr(h.guarded(id, h.shared())).ServeHTTP(w, r)
 	case kindAdmin:
 		h.own(id).ServeHTTP(w, r)
 	default:
-		zstdOr(h.shared).ServeHTTP(w, r)
+		zstdOr(h.shared()).ServeHTTP(w, r)
 	}
 }
 
