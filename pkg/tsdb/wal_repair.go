@@ -123,17 +123,24 @@ func recordLength(page []byte) (length int, whole bool) {
 }
 
 // plausible tells a flipped compression bit: an uncompressed record begins with
-// its kind, a small number, and compression does not make a record longer.
+// its kind, a small number, and compression does not make a record longer. The
+// first fragment of a record may be too short to tell: it is what room there was
+// in the page.
 func plausible(header byte, data []byte) bool {
 	const maxKind = 64
+	first := header&7 == walFirst
 	switch {
 	case len(data) == 0:
 		return true
 	case header&walPacked == walSnappy:
+		if _, n := binary.Uvarint(data); n == 0 {
+			return first
+		}
 		n, err := snappy.DecodedLen(data)
 		return err == nil && n >= len(data)*3/4
 	case header&walPacked == walZstd:
-		return len(data) >= 4 && binary.LittleEndian.Uint32(data) == 0xfd2fb528
+		const magic = "\x28\xb5\x2f\xfd"
+		return string(data[:min(len(data), len(magic))]) == magic[:min(len(data), len(magic))] && (first || len(data) >= len(magic))
 	}
 	return data[0] < maxKind || data[0] == walUnknown
 }

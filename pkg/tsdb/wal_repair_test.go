@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/prometheus/tsdb/wlog"
+	"github.com/prometheus/prometheus/util/compression"
 	"github.com/stretchr/testify/require"
 
 	"braid/pkg/tenant"
@@ -80,6 +82,32 @@ func TestATornLogKeepsWhatIsWhole(t *testing.T) {
 		n := samples(t, c)
 		require.Greater(t, n, 3000*cut/len(whole)/2)
 		require.LessOrEqual(t, n, 3000)
+	}
+}
+
+// What is whole must stay as it is, wherever the pages cut it: a first fragment
+// may be one byte, too short to tell how long the record is.
+func TestAWholeLogIsNotMended(t *testing.T) {
+	for _, packed := range []compression.Type{compression.None, compression.Snappy, compression.Zstd} {
+		for left := range 16 {
+			dir := t.TempDir()
+			w, err := wlog.NewSize(nil, nil, dir, 4*walPage, packed)
+			require.NoError(t, err)
+			noise := make([]byte, walPage-walHeader-left) // does not become shorter
+			r := rand.New(rand.NewPCG(uint64(left), 1))
+			for i := range noise {
+				noise[i] = byte(r.Uint32())
+			}
+			noise[0] = 1 // a kind of record
+			lines := bytes.Repeat([]byte("\x02 a record that is compressed, of some length"), 200)
+			require.NoError(t, w.Log(noise, lines, []byte("\x02 short"), lines))
+			require.NoError(t, w.Close())
+			whole, err := os.ReadFile(filepath.Join(dir, "00000000"))
+			require.NoError(t, err)
+			got, damage := repairSegment(bytes.Clone(whole))
+			require.Zero(t, damage, "%s, %d bytes left in the page", packed, left)
+			require.True(t, bytes.Equal(whole, got))
+		}
 	}
 }
 
