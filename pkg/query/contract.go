@@ -84,4 +84,7 @@ type TraceSource interface {
 type GraphSource interface {
 	// ServiceGraph computes who called whom in a range.
 	ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error)
+	// TraceIDs lists the traces that have spans in a range, each once, sorted;
+	// others may be among them. More than limit are model.ErrTooMuch.
+	TraceIDs(ctx context.Context, t tenant.ID, r model.TimeRange, limit int) ([]model.TraceID, error)
 }

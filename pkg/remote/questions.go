@@ -58,6 +58,12 @@ type fieldAnswer struct {
 	Distinct int64
 }
 
+// graphQuestion asks for the service graph, or (with a limit) for trace ids.
+type graphQuestion struct {
+	Range model.TimeRange
+	Limit int
+}
+
 type traceQuestion struct {
 	ID string
 }

@@ -17,10 +17,6 @@ const (
 	EdgeVirtual   = calls.TypeVirtual
 )
 
-// maxEdges bounds the edges that one question holds: a peer named by an address
-// of its own each time would fill the memory.
-const maxEdges = 20_000
-
 // ServiceGraph computes the calls between services in a range of time. Every part
 // remembers its calls by the minute, so that asking again costs little; a head
 // counts the traces anew of which more has come. A call is in the range by the start of its server's
@@ -33,7 +29,7 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 	v := ten.view(stats)
 	defer v.release()
 	v.prepare()
-	g := newGraph()
+	g := calls.NewGraph()
 	for i := range v.heads {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -54,15 +50,15 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 	if err := v.splitGraph(ctx, g, r); err != nil {
 		return nil, err
 	}
-	if g.dropped > 0 {
-		stats.Warn("the service graph has more than %d edges, %d calls are left out; ask for a shorter range", maxEdges, g.dropped)
+	if g.Dropped > 0 {
+		stats.Warn("the service graph has more than %d edges, %d calls are left out; ask for a shorter range", calls.MaxEdges, g.Dropped)
 	}
-	return g.result(), nil
+	return g.Result(), nil
 }
 
 // splitGraph counts the traces that several parts hold, as a whole. Each part has
 // counted its share of them: that is taken off.
-func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) error {
+func (v *view) splitGraph(ctx context.Context, g *calls.Graph, r model.TimeRange) error {
 	var tr calls.Trace
 	counters := map[*rows]*headCounter{}
 	for _, h := range v.heads {
@@ -72,10 +68,10 @@ func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) erro
 		refs := v.refs(id)
 		for _, x := range refs {
 			if x.block == nil {
-				counters[x.head].trace(x.trace, -1, len(x.head.rows), inRange(g, r))
+				counters[x.head].trace(x.trace, -1, len(x.head.rows), calls.InRange(g, r))
 				continue
 			}
-			if err := v.callsOf(ctx, x.block, x.side, []traceRange{{x.trace, x.trace + 1}}, -1, inRange(g, r)); err != nil {
+			if err := v.callsOf(ctx, x.block, x.side, []traceRange{{x.trace, x.trace + 1}}, -1, calls.InRange(g, r)); err != nil {
 				v.warn(x.block, err)
 			}
 		}
@@ -94,49 +90,12 @@ func (v *view) splitGraph(ctx context.Context, g *graph, r model.TimeRange) erro
 			return true
 		})
 		tr.Resolve()
-		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) {
+		tr.Count(1, calls.InRange(g, r), func(i int) (string, string) {
 			return calls.Peer(model.SpanKindClient, rows[i].Attrs)
 		})
 		return ctx.Err() == nil
 	})
 	return ctx.Err()
-}
-
-// inRange is a target of count: one graph, for the times of a range.
-func inRange(g *graph, r model.TimeRange) func(int64) *graph {
-	return func(start int64) *graph {
-		if r.Contains(start) {
-			return g
-		}
-		return nil
-	}
-}
-
-// countCalls adds the calls of a trace whose parents are resolved, sign times, each
-// to the graph that target returns for its time. peer names the other side of
-// span i, which is a client or producer.
-func countCalls(c *calls.Trace, sign int64, target func(start int64) *graph, peer func(i int) (name, kind string)) {
-	c.Mark()
-	for i := range c.Spans {
-		s := &c.Spans[i]
-		g := target(s.Start)
-		if g == nil {
-			continue
-		}
-		g.service(s, sign)
-		if c.IsCall(i) {
-			p := &c.Spans[s.Parent]
-			g.call(edgeKey{p.Service, s.Service, c.TypeOf(i)}, sign, c.Failed(i), p.Duration, s.Duration, true)
-		}
-		if c.Lonely(i) {
-			if name, kind := peer(i); name != "" {
-				if s.Kind == model.SpanKindProducer {
-					kind = EdgeMessaging
-				}
-				g.call(edgeKey{s.Service, name, kind}, sign, s.Failed, s.Duration, 0, false)
-			}
-		}
-	}
 }
 
 // peers finds, once a class, which attributes name the peer of its spans.

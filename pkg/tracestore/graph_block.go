@@ -14,8 +14,8 @@ const graphStep = int64(60e9)
 // Those of a block are immutable once computed; they live and die with the
 // sidecar.
 type minuteGraphs struct {
-	whole   *graph
-	minutes map[int64]*graph // by Unix minute; nil: only in all
+	whole   *calls.Graph
+	minutes map[int64]*calls.Graph // by Unix minute; nil: only in all
 }
 
 // covers reports whether all that a minute has is in a range.
@@ -24,12 +24,12 @@ func (m *minuteGraphs) covers(minute int64, r model.TimeRange) bool {
 		return false
 	}
 	x := m.minutes[minute]
-	return x == nil || r.All() || r.Start <= x.lo && r.End > x.hi
+	return x == nil || r.All() || r.Start <= x.Lo && r.End > x.Hi
 }
 
 // blockGraph adds the calls of a block in a range: whole minutes as they are
 // remembered, the rest from the spans.
-func (v *view) blockGraph(ctx context.Context, g *graph, b *blockReader, r model.TimeRange) error {
+func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r model.TimeRange) error {
 	if !b.Overlaps(r) {
 		v.stats.AddBlocks(0, 1)
 		return nil
@@ -44,20 +44,20 @@ func (v *view) blockGraph(ctx context.Context, g *graph, b *blockReader, r model
 		return err
 	}
 	if r.All() || r.Start <= b.MinTime && r.End > b.MaxTime {
-		g.merge(known.whole)
+		g.Merge(known.whole)
 		return nil
 	}
 	whole := func(minute int64) bool { return known.covers(minute, r) }
 	for minute, x := range known.minutes {
 		if whole(minute) {
-			g.merge(x)
+			g.Merge(x)
 		}
 	}
 	cut := func(lo, hi int64) bool { // some time of [lo, hi] is in range and in no whole minute
 		lo, hi = max(lo, r.Start), min(hi, r.End-1)
 		return lo <= hi && (!whole(floorDiv(lo, graphStep)) || !whole(floorDiv(hi, graphStep)))
 	}
-	return v.callsOf(ctx, b, side, side.tracesOf(cut), 1, func(start int64) *graph {
+	return v.callsOf(ctx, b, side, side.tracesOf(cut), 1, func(start int64) *calls.Graph {
 		if r.Contains(start) && !whole(floorDiv(start, graphStep)) {
 			return g
 		}
@@ -74,16 +74,16 @@ func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*minu
 	if known := side.graphs.Load(); known != nil {
 		return known, nil
 	}
-	known := &minuteGraphs{whole: newGraph(), minutes: map[int64]*graph{}}
+	known := &minuteGraphs{whole: calls.NewGraph(), minutes: map[int64]*calls.Graph{}}
 	long := floorDiv(b.MaxTime, graphStep)-floorDiv(b.MinTime, graphStep) >= maxGraphMinutes
-	err := v.callsOf(ctx, b, side, []traceRange{{0, uint32(side.traces.len())}}, 1, func(start int64) *graph {
+	err := v.callsOf(ctx, b, side, []traceRange{{0, uint32(side.traces.len())}}, 1, func(start int64) *calls.Graph {
 		if long {
 			return known.whole
 		}
 		m := floorDiv(start, graphStep)
 		x := known.minutes[m]
 		if x == nil {
-			x = newGraph()
+			x = calls.NewGraph()
 			known.minutes[m] = x
 		}
 		return x
@@ -95,7 +95,7 @@ func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*minu
 		known.minutes = nil
 	}
 	for _, x := range known.minutes {
-		known.whole.merge(x)
+		known.whole.Merge(x)
 	}
 	side.graphs.Store(known)
 	return known, nil
@@ -125,7 +125,7 @@ func (s *sidecar) tracesOf(overlaps func(lo, hi int64) bool) []traceRange {
 
 // callsOf counts the calls of traces of a block, sign times, each into the
 // graph that target returns for its time; nil is none.
-func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, ranges []traceRange, sign int64, target func(start int64) *graph) error {
+func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, ranges []traceRange, sign int64, target func(start int64) *calls.Graph) error {
 	cur := newPageCursor(b, side, 0, v.stats)
 	named := newPageCursor(b, side, 0, v.stats)
 	peer := newPeers(&side.tables)
@@ -141,7 +141,7 @@ func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, range
 				cur.turn(int(n / pageRows))
 				tr.Spans = append(tr.Spans, callOf(cur, n, lo))
 			}
-			countCalls(&tr, sign, target, func(i int) (string, string) {
+			tr.Count(sign, target, func(i int) (string, string) {
 				n := lo + uint32(i)
 				named.turn(int(n / pageRows))
 				return peer.of(named, n, side.class[n])

@@ -16,13 +16,13 @@ type headMemo struct {
 
 // headGraph adds the calls of head i in a range, traces that other parts share
 // included: see splitGraph.
-func (v *view) headGraph(g *graph, i int, r model.TimeRange) {
+func (v *view) headGraph(g *calls.Graph, i int, r model.TimeRange) {
 	h, memo := v.heads[i], &v.parts[i].calls
 	memo.mu.Lock()
 	defer memo.mu.Unlock()
 	c := newHeadCounter(h)
 	if memo.n > len(h.rows) { // another query has seen more
-		c.all(inRange(g, r))
+		c.all(calls.InRange(g, r))
 		return
 	}
 	v.stats.AddRows(int64(len(h.rows) - memo.n))
@@ -30,22 +30,22 @@ func (v *view) headGraph(g *graph, i int, r model.TimeRange) {
 	known := &memo.known
 	if known.minutes == nil {
 		if r.All() {
-			g.merge(known.whole)
+			g.Merge(known.whole)
 		} else {
-			c.all(inRange(g, r))
+			c.all(calls.InRange(g, r))
 		}
 		return
 	}
 	cut := false
 	for minute, x := range known.minutes {
 		if known.covers(minute, r) {
-			g.merge(x)
+			g.Merge(x)
 		} else {
-			cut = cut || x.hi >= r.Start && x.lo < r.End
+			cut = cut || x.Hi >= r.Start && x.Lo < r.End
 		}
 	}
 	if cut {
-		c.all(func(start int64) *graph {
+		c.all(func(start int64) *calls.Graph {
 			if r.Contains(start) && !known.covers(floorDiv(start, graphStep), r) {
 				return g
 			}
@@ -61,16 +61,16 @@ func (m *headMemo) follow(c *headCounter) {
 		return
 	}
 	if m.known.whole == nil {
-		m.known = minuteGraphs{whole: newGraph(), minutes: map[int64]*graph{}}
+		m.known = minuteGraphs{whole: calls.NewGraph(), minutes: map[int64]*calls.Graph{}}
 	}
-	target := func(start int64) *graph {
+	target := func(start int64) *calls.Graph {
 		if m.known.minutes == nil {
 			return m.known.whole
 		}
 		minute := floorDiv(start, graphStep)
 		x := m.known.minutes[minute]
 		if x == nil {
-			x = newGraph()
+			x = calls.NewGraph()
 			m.known.minutes[minute] = x
 		}
 		return x
@@ -90,7 +90,7 @@ func (m *headMemo) follow(c *headCounter) {
 	m.n = len(c.h.rows)
 	if len(m.known.minutes) > maxGraphMinutes {
 		for _, x := range m.known.minutes {
-			m.known.whole.merge(x)
+			m.known.whole.Merge(x)
 		}
 		m.known.minutes = nil
 	}
@@ -109,14 +109,14 @@ func newHeadCounter(h *rows) *headCounter {
 	return &headCounter{h: h, cur: &headCursor{s: h}, named: newPeers(&h.tables)}
 }
 
-func (c *headCounter) all(target func(int64) *graph) {
+func (c *headCounter) all(target func(int64) *calls.Graph) {
 	for t := range c.h.trs {
 		c.trace(uint32(t), 1, len(c.h.rows), target)
 	}
 }
 
 // trace counts the calls of a trace among the first n rows, sign times.
-func (c *headCounter) trace(t uint32, sign int64, n int, target func(int64) *graph) {
+func (c *headCounter) trace(t uint32, sign int64, n int, target func(int64) *calls.Graph) {
 	c.order = c.h.ofTrace(c.order[:0], t)
 	kept := c.order[:0]
 	for _, i := range c.order {
@@ -135,7 +135,7 @@ func (c *headCounter) trace(t uint32, sign int64, n int, target func(int64) *gra
 		})
 	}
 	c.tr.Resolve()
-	countCalls(&c.tr, sign, target, func(i int) (string, string) {
+	c.tr.Count(sign, target, func(i int) (string, string) {
 		return c.named.of(c.cur, c.order[i], c.h.rows[c.order[i]].class)
 	})
 }

@@ -101,7 +101,7 @@ func red(g *model.ServiceGraph) []string {
 
 // graphTruth counts the calls of all traces in a range, each trace as a whole.
 func (w *world) graphTruth(r model.TimeRange) *model.ServiceGraph {
-	g := newGraph()
+	g := calls.NewGraph()
 	byTrace := map[model.TraceID][]model.SpanRow{}
 	for _, x := range w.rows {
 		byTrace[x.TraceID] = append(byTrace[x.TraceID], x)
@@ -114,9 +114,9 @@ func (w *world) graphTruth(r model.TimeRange) *model.ServiceGraph {
 			tr.Add(s.SpanID, s.ParentID, calls.Span{Service: s.Resource.Service(), Kind: s.Kind, Failed: s.Status == model.StatusError, Start: s.Start, Duration: s.Duration(), Root: s.ParentID.IsZero()})
 		}
 		tr.Resolve()
-		countCalls(&tr, 1, inRange(g, r), func(i int) (string, string) { return calls.Peer(rows[i].Kind, rows[i].Attrs) })
+		tr.Count(1, calls.InRange(g, r), func(i int) (string, string) { return calls.Peer(rows[i].Kind, rows[i].Attrs) })
 	}
-	return g.result()
+	return g.Result()
 }
 
 // TestServiceGraphIsTheSameInHeadBlocksAndMerged compares with the count over

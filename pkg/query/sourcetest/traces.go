@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"braid/internal/testkit"
+	"braid/pkg/calls"
 	"braid/pkg/model"
 	"braid/pkg/predicate"
 	"braid/pkg/query"
@@ -45,6 +46,8 @@ func RunTraces(t *testing.T, seed uint64, make func(t *testing.T) TraceSubject) 
 			checkTrace(ctx, t, seed, src, ref, traceID(r.IntN(105)))
 			checkSpanAggregate(ctx, t, seed, r, src, ref)
 		}
+		checkGraph(ctx, t, seed, r, src, ref)
+		checkGraph(ctx, t, seed, r, src, ref)
 		rows, err := collectTrace(ctx, src, "nobody", traceID(1))
 		require.NoError(t, err)
 		require.Empty(t, rows)
@@ -132,4 +135,46 @@ func checkSpanAggregate(ctx context.Context, t *testing.T, seed uint64, r *rand.
 	got, err := src.AggregateSpans(ctx, q)
 	require.NoError(t, err)
 	require.Equal(t, drawAggregate(want), drawAggregate(got), "seed %d: %s by %v in %v step %d", seed, q.Filter, q.By, q.Range, q.Step)
+}
+
+// checkGraph compares the service graph with the count over whole traces.
+func checkGraph(ctx context.Context, t *testing.T, seed uint64, r *rand.Rand, src query.TraceSource, ref *testkit.MemTraces) {
+	t.Helper()
+	source, ok := src.(query.GraphSource)
+	if !ok {
+		return
+	}
+	rng := timeRange(r)
+	g, tr := calls.NewGraph(), calls.Trace{}
+	for n := range 105 {
+		rows, err := collectTrace(ctx, ref, "a", traceID(n))
+		require.NoError(t, err)
+		sort.SliceStable(rows, func(i, j int) bool {
+			a, b := &rows[i], &rows[j]
+			return a.Start < b.Start || a.Start == b.Start && string(a.SpanID[:]) < string(b.SpanID[:])
+		})
+		tr.Reset()
+		for i := range rows {
+			s := &rows[i]
+			tr.Add(s.SpanID, s.ParentID, calls.Span{Service: s.Resource.Service(), Kind: s.Kind, Failed: s.Status == model.StatusError,
+				Start: s.Start, Duration: s.Duration(), Root: s.ParentID.IsZero()})
+		}
+		tr.Resolve()
+		tr.Count(1, calls.InRange(g, rng), func(i int) (string, string) { return calls.Peer(rows[i].Kind, rows[i].Attrs) })
+	}
+	stats := &model.QueryStats{}
+	got, err := source.ServiceGraph(ctx, "a", rng, stats)
+	require.NoError(t, err)
+	require.Empty(t, stats.Warnings())
+	require.Equal(t, drawGraph(g.Result()), drawGraph(got), "seed %d: graph of %v", seed, rng)
+}
+
+func drawGraph(g *model.ServiceGraph) (out []string) {
+	for _, e := range g.Edges {
+		out = append(out, fmt.Sprintf("%s, median %.6g", e, e.ServerLatency.Quantile(0.5)))
+	}
+	for _, s := range g.Services {
+		out = append(out, fmt.Sprint(s.Name, s.Spans, s.Errors, s.Requests, s.RequestErrors, s.Lonely, s.Latency.Count, s.Latency.Sum))
+	}
+	return out
 }

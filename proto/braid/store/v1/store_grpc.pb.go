@@ -29,6 +29,8 @@ const (
 	Store_SelectSpans_FullMethodName    = "/braid.store.v1.Store/SelectSpans"
 	Store_AggregateSpans_FullMethodName = "/braid.store.v1.Store/AggregateSpans"
 	Store_SpanFields_FullMethodName     = "/braid.store.v1.Store/SpanFields"
+	Store_ServiceGraph_FullMethodName   = "/braid.store.v1.Store/ServiceGraph"
+	Store_TraceIDs_FullMethodName       = "/braid.store.v1.Store/TraceIDs"
 	Store_SelectSeries_FullMethodName   = "/braid.store.v1.Store/SelectSeries"
 	Store_LabelNames_FullMethodName     = "/braid.store.v1.Store/LabelNames"
 	Store_LabelValues_FullMethodName    = "/braid.store.v1.Store/LabelValues"
@@ -50,6 +52,8 @@ type StoreClient interface {
 	SelectSpans(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	AggregateSpans(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	SpanFields(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
+	ServiceGraph(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
+	TraceIDs(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	SelectSeries(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	LabelNames(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	LabelValues(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
@@ -198,9 +202,47 @@ func (c *storeClient) SpanFields(ctx context.Context, in *Question, opts ...grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Store_SpanFieldsClient = grpc.ServerStreamingClient[Part]
 
+func (c *storeClient) ServiceGraph(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[7], Store_ServiceGraph_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Question, Part]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_ServiceGraphClient = grpc.ServerStreamingClient[Part]
+
+func (c *storeClient) TraceIDs(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[8], Store_TraceIDs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Question, Part]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_TraceIDsClient = grpc.ServerStreamingClient[Part]
+
 func (c *storeClient) SelectSeries(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[7], Store_SelectSeries_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[9], Store_SelectSeries_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +261,7 @@ type Store_SelectSeriesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) LabelNames(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[8], Store_LabelNames_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[10], Store_LabelNames_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +280,7 @@ type Store_LabelNamesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) LabelValues(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[9], Store_LabelValues_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[11], Store_LabelValues_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +299,7 @@ type Store_LabelValuesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) Exemplars(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[10], Store_Exemplars_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[12], Store_Exemplars_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +318,7 @@ type Store_ExemplarsClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) Metadata(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[11], Store_Metadata_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[13], Store_Metadata_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +349,8 @@ type StoreServer interface {
 	SelectSpans(*Question, grpc.ServerStreamingServer[Part]) error
 	AggregateSpans(*Question, grpc.ServerStreamingServer[Part]) error
 	SpanFields(*Question, grpc.ServerStreamingServer[Part]) error
+	ServiceGraph(*Question, grpc.ServerStreamingServer[Part]) error
+	TraceIDs(*Question, grpc.ServerStreamingServer[Part]) error
 	SelectSeries(*Question, grpc.ServerStreamingServer[Part]) error
 	LabelNames(*Question, grpc.ServerStreamingServer[Part]) error
 	LabelValues(*Question, grpc.ServerStreamingServer[Part]) error
@@ -342,6 +386,12 @@ func (UnimplementedStoreServer) AggregateSpans(*Question, grpc.ServerStreamingSe
 }
 func (UnimplementedStoreServer) SpanFields(*Question, grpc.ServerStreamingServer[Part]) error {
 	return status.Error(codes.Unimplemented, "method SpanFields not implemented")
+}
+func (UnimplementedStoreServer) ServiceGraph(*Question, grpc.ServerStreamingServer[Part]) error {
+	return status.Error(codes.Unimplemented, "method ServiceGraph not implemented")
+}
+func (UnimplementedStoreServer) TraceIDs(*Question, grpc.ServerStreamingServer[Part]) error {
+	return status.Error(codes.Unimplemented, "method TraceIDs not implemented")
 }
 func (UnimplementedStoreServer) SelectSeries(*Question, grpc.ServerStreamingServer[Part]) error {
 	return status.Error(codes.Unimplemented, "method SelectSeries not implemented")
@@ -456,6 +506,28 @@ func _Store_SpanFields_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Store_SpanFieldsServer = grpc.ServerStreamingServer[Part]
 
+func _Store_ServiceGraph_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Question)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StoreServer).ServiceGraph(m, &grpc.GenericServerStream[Question, Part]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_ServiceGraphServer = grpc.ServerStreamingServer[Part]
+
+func _Store_TraceIDs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Question)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StoreServer).TraceIDs(m, &grpc.GenericServerStream[Question, Part]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_TraceIDsServer = grpc.ServerStreamingServer[Part]
+
 func _Store_SelectSeries_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(Question)
 	if err := stream.RecvMsg(m); err != nil {
@@ -552,6 +624,16 @@ var Store_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "SpanFields",
 			Handler:       _Store_SpanFields_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ServiceGraph",
+			Handler:       _Store_ServiceGraph_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "TraceIDs",
+			Handler:       _Store_TraceIDs_Handler,
 			ServerStreams: true,
 		},
 		{

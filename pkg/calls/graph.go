@@ -1,22 +1,28 @@
-package tracestore
+package calls
 
 import (
 	"cmp"
 	"math"
 	"slices"
 
-	"braid/pkg/calls"
 	"braid/pkg/model"
 )
 
+// MaxEdges bounds the edges that one graph holds: a peer named by an address of
+// its own each time would fill the memory.
+const MaxEdges = 20_000
+
+// edgeKey is who called whom, and the type of the call.
 type edgeKey struct{ client, server, kind string }
 
-// graph adds calls up; counts are signed so that parts can be taken off again.
-type graph struct {
+// Graph adds calls up; counts are signed so that parts can be taken off again.
+type Graph struct {
 	edges    map[edgeKey]*edgeCount
 	services map[string]*serviceCount
-	dropped  int64
-	lo, hi   int64 // starts of the spans that were counted lie in [lo, hi]
+	// Dropped counts the calls that were one edge too many.
+	Dropped int64
+	// The starts of the spans that were counted lie in [Lo, Hi].
+	Lo, Hi int64
 }
 
 type edgeCount struct {
@@ -37,8 +43,9 @@ type latencyCount struct {
 	counts       []int64
 }
 
-func newGraph() *graph {
-	return &graph{edges: map[edgeKey]*edgeCount{}, services: map[string]*serviceCount{}, lo: math.MaxInt64, hi: math.MinInt64}
+// NewGraph returns one without calls.
+func NewGraph() *Graph {
+	return &Graph{edges: map[edgeKey]*edgeCount{}, services: map[string]*serviceCount{}, Lo: math.MaxInt64, Hi: math.MinInt64}
 }
 
 func (l *latencyCount) add(d, sign int64) {
@@ -48,7 +55,8 @@ func (l *latencyCount) add(d, sign int64) {
 		l.zero += sign
 		return
 	}
-	*l.at(bucketOf(float64(d))) += sign
+	b, _ := model.SketchBucket(float64(d)) // a whole number above 0 is in the table
+	*l.at(b) += sign
 }
 
 func (l *latencyCount) at(bucket int32) *int64 {
@@ -88,16 +96,20 @@ func (l *latencyCount) merge(o *latencyCount) {
 	}
 }
 
+func (l *latencyCount) include(o *model.Latency) {
+	l.merge(&latencyCount{n: int64(o.Count), sum: int64(o.Sum), zero: o.Zero, low: o.Low, counts: o.Buckets})
+}
+
 // result hands the buckets over: the graph is not used after it.
 func (l *latencyCount) result() model.Latency {
 	return model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Zero: l.zero, Low: l.low, Buckets: l.counts}
 }
 
-func (g *graph) edge(k edgeKey, calls int64) *edgeCount {
+func (g *Graph) edge(k edgeKey, calls int64) *edgeCount {
 	e := g.edges[k]
 	if e == nil {
-		if len(g.edges) >= maxEdges {
-			g.dropped += calls
+		if len(g.edges) >= MaxEdges {
+			g.Dropped += calls
 			return nil
 		}
 		e = &edgeCount{}
@@ -106,7 +118,7 @@ func (g *graph) edge(k edgeKey, calls int64) *edgeCount {
 	return e
 }
 
-func (g *graph) call(k edgeKey, sign int64, failed bool, client, server int64, both bool) {
+func (g *Graph) call(k edgeKey, sign int64, failed bool, client, server int64, both bool) {
 	e := g.edge(k, sign)
 	if e == nil {
 		return
@@ -121,8 +133,8 @@ func (g *graph) call(k edgeKey, sign int64, failed bool, client, server int64, b
 	}
 }
 
-func (g *graph) service(s *calls.Span, sign int64) {
-	g.lo, g.hi = min(g.lo, s.Start), max(g.hi, s.Start)
+func (g *Graph) service(s *Span, sign int64) {
+	g.Lo, g.Hi = min(g.Lo, s.Start), max(g.Hi, s.Start)
 	c := g.services[s.Service]
 	if c == nil {
 		c = &serviceCount{}
@@ -141,7 +153,8 @@ func (g *graph) service(s *calls.Span, sign int64) {
 	}
 }
 
-func (g *graph) merge(o *graph) {
+// Merge adds another graph.
+func (g *Graph) Merge(o *Graph) {
 	for k, x := range o.edges {
 		if e := g.edge(k, x.calls); e != nil {
 			e.calls, e.failed = e.calls+x.calls, e.failed+x.failed
@@ -159,15 +172,38 @@ func (g *graph) merge(o *graph) {
 		c.requests, c.requestsFailed = c.requests+x.requests, c.requestsFailed+x.requestsFailed
 		c.latency.merge(&x.latency)
 	}
-	g.dropped += o.dropped
+	g.Dropped += o.Dropped
 }
 
-// result sorts edges and services by name.
-func (g *graph) result() *model.ServiceGraph {
+// Add adds a graph as Result returned it.
+func (g *Graph) Add(m *model.ServiceGraph) {
+	for i := range m.Edges {
+		x := &m.Edges[i]
+		if e := g.edge(edgeKey{x.Client, x.Server, x.Type}, int64(x.Calls)); e != nil {
+			e.calls, e.failed = e.calls+int64(x.Calls), e.failed+int64(x.Errors)
+			e.client.include(&x.ClientLatency)
+			e.server.include(&x.ServerLatency)
+		}
+	}
+	for i := range m.Services {
+		x := &m.Services[i]
+		c := g.services[x.Name]
+		if c == nil {
+			c = &serviceCount{}
+			g.services[x.Name] = c
+		}
+		c.spans, c.failed = c.spans+int64(x.Spans), c.failed+int64(x.Errors)
+		c.requests, c.requestsFailed = c.requests+int64(x.Requests), c.requestsFailed+int64(x.RequestErrors)
+		c.latency.include(&x.Latency)
+	}
+}
+
+// Result sorts edges and services by name. The graph is not used after it.
+func (g *Graph) Result() *model.ServiceGraph {
 	out := &model.ServiceGraph{}
 	met := map[string]bool{}
 	for k, e := range g.edges {
-		if e.calls == 0 {
+		if e.calls <= 0 { // what came while parts were being counted may be taken off once too often
 			continue
 		}
 		met[k.client], met[k.server] = true, true
@@ -177,7 +213,7 @@ func (g *graph) result() *model.ServiceGraph {
 		})
 	}
 	for name, c := range g.services {
-		if c.spans == 0 {
+		if c.spans <= 0 {
 			continue
 		}
 		out.Services = append(out.Services, model.GraphService{
@@ -190,4 +226,41 @@ func (g *graph) result() *model.ServiceGraph {
 	})
 	slices.SortFunc(out.Services, func(a, b model.GraphService) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// InRange is a target of Count: one graph, for the times of a range.
+func InRange(g *Graph, r model.TimeRange) func(int64) *Graph {
+	return func(start int64) *Graph {
+		if r.Contains(start) {
+			return g
+		}
+		return nil
+	}
+}
+
+// Count adds the calls of a trace whose parents are resolved, sign times, each to
+// the graph that target returns for its time. peer names the other side of
+// span i, which is a client or producer.
+func (c *Trace) Count(sign int64, target func(start int64) *Graph, peer func(i int) (name, kind string)) {
+	c.Mark()
+	for i := range c.Spans {
+		s := &c.Spans[i]
+		g := target(s.Start)
+		if g == nil {
+			continue
+		}
+		g.service(s, sign)
+		if c.IsCall(i) {
+			p := &c.Spans[s.Parent]
+			g.call(edgeKey{p.Service, s.Service, c.TypeOf(i)}, sign, c.Failed(i), p.Duration, s.Duration, true)
+		}
+		if c.Lonely(i) {
+			if name, kind := peer(i); name != "" {
+				if s.Kind == model.SpanKindProducer {
+					kind = TypeMessaging
+				}
+				g.call(edgeKey{s.Service, name, kind}, sign, s.Failed, s.Duration, 0, false)
+			}
+		}
+	}
 }
