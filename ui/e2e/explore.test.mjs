@@ -201,6 +201,31 @@ flow("metrics: several queries, math, the period before, table", async (page) =>
   await param(page, "style", "table");
 });
 
+flow("metrics: the builder and the code say the same, both ways", async (page) => {
+  const q = "sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))";
+  await visit(page, `/explore/metrics?edit=builder&q=${encodeURIComponent(q)}`);
+  await page.getByLabel("Add a step").selectOption("topk");
+  await param(page, "q", `topk (5, ${q})`);
+  await page.getByLabel("Number of topk").fill("3");
+  await page.getByLabel("Number of topk").press("Enter");
+  await param(page, "q", `topk (3, ${q})`);
+  await page.getByLabel("Offset").fill("10m");
+  await page.getByLabel("Offset").press("Enter");
+  await param(page, "q", /\[5m\] offset 10m\)/);
+  await page.getByLabel("Add a step").selectOption("multiply");
+  await param(page, "q", /\) \* 100$/);
+  await page.getByLabel("By or without").first().selectOption("without");
+  await param(page, "q", /sum without \(service_name\)/);
+  // Back in the code stands the same; what the builder cannot show stays there, and it says so.
+  await page.getByRole("button", { name: "Code", exact: true }).click();
+  await holds(page, "topk (3, sum without (service_name)");
+  await write(page, "sum(rate(a[5m])) / sum(rate(b[5m]))");
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("button", { name: "Builder", exact: true }).click();
+  await page.getByText(/says more than the builder can show/).waitFor();
+  await holds(page, "sum(rate(a[5m])) / sum(rate(b[5m]))");
+});
+
 flow("logs: columns by menu, lines around of the pod", async (page) => {
   await visit(page, `/explore/logs?q=${encodeURIComponent('{service_name="checkout"}')}`);
   await page.getByRole("button", { name: /^Columns/ }).click();

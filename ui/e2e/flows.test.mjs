@@ -198,7 +198,7 @@ flow("metrics: browse, builder, requests behind a point", async (page) => {
     .first()
     .click();
   await param(page, "q", /histogram_quantile/);
-  await page.getByRole("button", { name: "Builder" }).click();
+  await page.getByRole("button", { name: "Builder", exact: true }).click();
   await page.getByLabel("Quantile", { exact: true }).selectOption("0.5");
   await param(page, "q", /histogram_quantile\(0\.5/);
   // Without the dots of exemplars, which lead to a request of their own.

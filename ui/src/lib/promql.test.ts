@@ -21,15 +21,47 @@ describe("builder and code say the same", () => {
     "histogram_quantile(0.99, sum by (le, route) (rate(x_seconds_bucket[5m])))",
     "histogram_quantile(0.5, sum by (route) (rate(x_seconds[5m])))",
     '{"http.server.duration", env="p"}',
+    "topk(5, sum by (route) (rate(x_total[5m])))",
+    'bottomk by (job) (3, up{a="("})',
+    "sum without (pod, instance) (increase(x_total[1h]))",
+    "rate(x_total[5m] offset 1h)",
+    "up offset 1d",
+    "sum (rate(x_total[5m])) * 100",
+    "(sum (x) + 1) * 2",
+    "sum (x) / 1024 / 1024",
+    "max by (host) (abs(delta(x[10m])))",
+    "clamp_min(avg (x), 0)",
+    "quantile by (job) (0.9, x)",
+    "histogram_quantile(0.9, sum by (le, route) (rate(x_seconds_bucket[5m] offset 1w))) * 1000",
   ])("%s", (q) => expect(fromBuilder(toBuilder(q)!).replace(/\s/g, "")).toBe(q.replace(/\s/g, "")));
   test("aggregation written behind reads too", () => {
     expect(fromBuilder(toBuilder("sum(rate(x[5m])) by (job)")!)).toBe("sum by (job) (rate(x[5m]))");
   });
+  test("what was added by hand is a step of its own", () => {
+    expect(toBuilder('topk(3, sum by (job) (rate(x_total{a="b"}[1m] offset 5m))) / 60')).toEqual({
+      metric: "x_total",
+      matchers: [{ name: "a", op: "=", value: "b" }],
+      fn: "rate",
+      window: "1m",
+      offset: "5m",
+      steps: [
+        { kind: "agg", op: "sum", param: "", without: false, labels: ["job"] },
+        { kind: "agg", op: "topk", param: "3", without: false, labels: [] },
+        { kind: "math", op: "/", number: "60" },
+      ],
+    });
+  });
   test.each([
     "a / b",
     "sum(a) + sum(b)",
-    "topk(5, x)",
-    "rate(x[5m] offset 1h)",
+    "sum(rate(a[5m])) / sum(rate(b[5m]))",
+    "rate(sum(x)[5m:1m])",
+    "x + 1 * 2",
+    "2 * x",
+    "x @ start()",
+    "sum(x) > 5",
+    "topk(n, x)",
+    "rate(x)",
     'label_replace(x, "a", "b", "c", "d")',
     "x{",
   ])("%s stays code", (q) => expect(toBuilder(q)).toBeUndefined());

@@ -6,17 +6,26 @@ export interface Matcher {
   value: string;
 }
 
+/** What happens to the series, one after the other, innermost first. */
+export type Step =
+  /** sum by (a, b) (…), topk without (c) (5, …) */
+  | { kind: "agg"; op: string; param: string; without: boolean; labels: string[] }
+  /** histogram_quantile(0.95, …) */
+  | { kind: "quantile"; q: string }
+  /** abs(…), clamp_min(…, 0) */
+  | { kind: "fn"; name: string; param: string }
+  /** … * 100 */
+  | { kind: "math"; op: string; number: string };
+
 export interface Builder {
   metric: string;
   matchers: Matcher[];
   /** rate, increase, …_over_time; "" shows the values as they are. */
   fn: string;
   window: string;
-  /** sum, avg, …; "" keeps every series. */
-  agg: string;
-  by: string[];
-  /** "0.95" asks for a quantile of a histogram; "" does not. */
-  quantile: string;
+  /** "1h" looks back; "" does not. */
+  offset: string;
+  steps: Step[];
 }
 
 export const rangeFunctions = [
@@ -24,16 +33,48 @@ export const rangeFunctions = [
   "irate",
   "increase",
   "delta",
+  "idelta",
   "deriv",
+  "changes",
+  "resets",
   "avg_over_time",
   "max_over_time",
   "min_over_time",
   "sum_over_time",
+  "count_over_time",
+  "stddev_over_time",
   "last_over_time",
 ];
-export const aggregations = ["sum", "avg", "min", "max", "count", "stddev", "group"];
+export const aggregations = ["sum", "avg", "min", "max", "count", "stddev", "group", "topk", "bottomk", "quantile"];
+/** Aggregations that take a number first, and the usual one. */
+export const counted: Readonly<Record<string, string>> = { topk: "5", bottomk: "5", quantile: "0.95" };
+/** Functions of instant values; those with a number behind the series name the usual one. */
+export const valueFunctions: Readonly<Record<string, string>> = {
+  abs: "",
+  ceil: "",
+  floor: "",
+  round: "",
+  sqrt: "",
+  ln: "",
+  log2: "",
+  log10: "",
+  sort: "",
+  sort_desc: "",
+  clamp_min: "0",
+  clamp_max: "1",
+};
+export const operators = ["*", "/", "+", "-"];
 
-export const emptyBuilder: Builder = { metric: "", matchers: [], fn: "", window: "5m", agg: "", by: [], quantile: "" };
+export const emptyBuilder: Builder = { metric: "", matchers: [], fn: "", window: "5m", offset: "", steps: [] };
+
+/** A sum, the step that is asked for most. */
+export const aggregation = (op = "sum", labels: string[] = []): Step => ({
+  kind: "agg",
+  op,
+  param: counted[op] ?? "",
+  without: false,
+  labels,
+});
 
 const name = /[a-zA-Z_:][\w:]*/;
 
@@ -49,54 +90,150 @@ const labelText = (l: string) => (/^[a-zA-Z_]\w*$/.test(l) ? l : JSON.stringify(
 export function fromBuilder(b: Builder): string {
   if (!b.metric && b.matchers.length === 0) return "";
   let q = selector(b.metric, b.matchers);
-  if (b.fn) q = `${b.fn}(${q}[${b.window || "5m"}])`;
-  const classic = b.metric.endsWith("_bucket");
-  const by = b.quantile && classic && !b.by.includes("le") ? ["le", ...b.by] : b.by;
-  const agg = b.agg || (b.quantile ? "sum" : "");
-  if (agg) q = `${agg}${by.length ? ` by (${by.map(labelText).join(", ")})` : ""} (${q})`;
-  if (b.quantile) q = `histogram_quantile(${b.quantile}, ${q})`;
+  if (b.fn) q += `[${b.window || "5m"}]`;
+  if (b.offset) q += ` offset ${b.offset}`;
+  if (b.fn) q = `${b.fn}(${q})`;
+  b.steps.forEach((s, i) => {
+    const before = b.steps[i - 1];
+    const loose = before?.kind === "math";
+    switch (s.kind) {
+      case "agg": {
+        // A quantile of a histogram's buckets needs their bounds.
+        const buckets = b.steps[i + 1]?.kind === "quantile" && b.metric.endsWith("_bucket") && !s.without;
+        const labels = buckets && !s.labels.includes("le") ? ["le", ...s.labels] : s.labels;
+        const by =
+          labels.length || s.without ? ` ${s.without ? "without" : "by"} (${labels.map(labelText).join(", ")})` : "";
+        q = `${s.op}${by} (${s.param ? `${s.param}, ` : ""}${q})`;
+        break;
+      }
+      case "quantile":
+        q = `histogram_quantile(${s.q}, ${q})`;
+        break;
+      case "fn":
+        q = `${s.name}(${q}${s.param ? `, ${s.param}` : ""})`;
+        break;
+      case "math": {
+        // A sum before a product needs brackets, as does a minus before anything but its like.
+        const weak = loose && "+-".includes((before as { op: string }).op) && "*/".includes(s.op);
+        q = `${weak ? `(${q})` : q} ${s.op} ${s.number}`;
+      }
+    }
+  });
   return q;
+}
+
+/** Where the bracket that opens at a place closes, outside of strings; -1 when nowhere. */
+function closing(text: string, open: number): number {
+  let depth = 0;
+  let quote = "";
+  for (let i = open; i < text.length; i++) {
+    const c = text[i]!;
+    if (quote) {
+      if (c === "\\" && quote !== "`") i++;
+      else if (c === quote) quote = "";
+    } else if (c === '"' || c === "'" || c === "`") quote = c;
+    else if ("([{".includes(c)) depth++;
+    else if (")]}".includes(c) && --depth === 0) return i;
+  }
+  return -1;
+}
+
+/** Arguments, cut at the commas between them. */
+function argumentsOf(text: string): string[] {
+  const out: string[] = [];
+  let from = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i]!;
+    if ("([{".includes(c)) {
+      const end = closing(text, i);
+      if (end < 0) return [text];
+      i = end;
+    } else if (c === ",") {
+      out.push(text.slice(from, i).trim());
+      from = i + 1;
+    }
+  }
+  out.push(text.slice(from).trim());
+  return out;
+}
+
+const number = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+const span = /^(\d+(ms|s|m|h|d|w|y))+$/;
+
+/** Reads a query from the outside in; false when it says what the builder cannot. */
+function read(text: string, b: Builder): boolean {
+  const q = text.trim();
+  const math = /^([\s\S]+?)\s*([*/+-])\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/i.exec(q);
+  if (math && /[)\]}\w]$/.test(math[1]!)) {
+    const inner = math[1]!;
+    const whole = inner.startsWith("(") && closing(inner, 0) === inner.length - 1;
+    if (!read(whole ? inner.slice(1, -1) : inner, b)) return false;
+    b.steps.push({ kind: "math", op: math[2]!, number: math[3]! });
+    return true;
+  }
+  const call = /^([a-z_][a-z0-9_]*)\s*(?:(by|without)\s*\(([^)]*)\)\s*)?\(/.exec(q);
+  if (!call) return readSelector(q, b);
+  const open = call[0].length - 1;
+  const close = closing(q, open);
+  if (close < 0) return false;
+  const op = call[1]!;
+  const args = argumentsOf(q.slice(open + 1, close));
+  const behind = /^\s*(?:(by|without)\s*\(([^)]*)\))?\s*$/.exec(q.slice(close + 1));
+  if (!behind) return false;
+  if (aggregations.includes(op)) {
+    const param = op in counted ? args.shift() : "";
+    if (args.length !== 1 || param === undefined || (param && !number.test(param)) || !read(args[0]!, b)) return false;
+    const labels = (call[3] ?? behind[2] ?? "")
+      .split(",")
+      .map((l) => l.trim().replace(/^"(.*)"$/, "$1"))
+      .filter(Boolean);
+    b.steps.push({ kind: "agg", op, param, without: (call[2] ?? behind[1]) === "without", labels });
+    return true;
+  }
+  if (call[2] || behind[1]) return false;
+  if (op === "histogram_quantile") {
+    if (args.length !== 2 || !number.test(args[0]!) || !read(args[1]!, b)) return false;
+    const last = b.steps[b.steps.length - 1];
+    if (last?.kind === "agg" && b.metric.endsWith("_bucket") && !last.without)
+      last.labels = last.labels.filter((l) => l !== "le");
+    b.steps.push({ kind: "quantile", q: args[0]! });
+    return true;
+  }
+  if (op in valueFunctions) {
+    const param = valueFunctions[op] ? args.pop() : "";
+    if (args.length !== 1 || param === undefined || (param && !number.test(param)) || !read(args[0]!, b)) return false;
+    b.steps.push({ kind: "fn", name: op, param });
+    return true;
+  }
+  if (!rangeFunctions.includes(op) || args.length !== 1) return false;
+  b.fn = op;
+  return readSelector(args[0]!, b);
+}
+
+/** metric{a="b"}[5m] offset 1h */
+function readSelector(text: string, b: Builder): boolean {
+  const m = new RegExp(
+    `^(${name.source})?\\s*(?:\\{([\\s\\S]*)\\})?\\s*(?:\\[(\\w+)\\])?\\s*(?:\\boffset\\s+(\\w+))?$`,
+  ).exec(text.trim());
+  if (!m || (!m[1] && m[2] === undefined) || Boolean(m[3]) !== Boolean(b.fn)) return false;
+  if ((m[3] && !span.test(m[3])) || (m[4] && !span.test(m[4]))) return false;
+  const matchers = parseMatchers(m[2] ?? "");
+  if (!matchers) return false;
+  b.metric = m[1] ?? "";
+  if (m[3]) b.window = m[3];
+  b.offset = m[4] ?? "";
+  for (const x of matchers) {
+    if (x.name === "" || (x.name === "__name__" && x.op === "=" && !b.metric)) b.metric = x.value;
+    else b.matchers.push(x);
+  }
+  return true;
 }
 
 /** The builder's view of a query; undefined when the builder cannot say it. */
 export function toBuilder(query: string): Builder | undefined {
-  const b: Builder = { ...emptyBuilder, matchers: [], by: [] };
-  let q = query.trim();
-  if (q === "") return b;
-  const hq = /^histogram_quantile\s*\(\s*([\d.]+)\s*,([\s\S]*)\)$/.exec(q);
-  if (hq) {
-    b.quantile = hq[1]!;
-    q = hq[2]!.trim();
-  }
-  const names = aggregations.join("|");
-  // "sum(x) by (l)" first: the plain form would swallow its tail.
-  const behind = new RegExp(`^(${names})\\s*\\(([\\s\\S]*)\\)\\s*by\\s*\\(([^)]*)\\)$`).exec(q);
-  const before = behind ?? new RegExp(`^(${names})\\s*(?:by\\s*\\(([^)]*)\\)\\s*)?\\(([\\s\\S]*)\\)$`).exec(q);
-  if (before) {
-    b.agg = before[1]!;
-    const labels = (behind ? before[3] : before[2]) ?? "";
-    b.by = labels
-      .split(",")
-      .map((s) => s.trim().replace(/^"(.*)"$/, "$1"))
-      .filter(Boolean);
-    q = (behind ? before[2]! : before[3]!).trim();
-  }
-  const fn = new RegExp(`^(${rangeFunctions.join("|")})\\s*\\(([\\s\\S]*)\\[([\\w]+)\\]\\s*\\)$`).exec(q);
-  if (fn) {
-    b.fn = fn[1]!;
-    b.window = fn[3]!;
-    q = fn[2]!.trim();
-  }
-  const sel = new RegExp(`^(${name.source})?\\s*(?:\\{([\\s\\S]*)\\})?$`).exec(q);
-  if (!sel || (!sel[1] && sel[2] === undefined)) return undefined;
-  b.metric = sel[1] ?? "";
-  const matchers = parseMatchers(sel[2] ?? "");
-  if (!matchers) return undefined;
-  for (const m of matchers) {
-    if (m.name === "" || (m.name === "__name__" && m.op === "=" && !b.metric)) b.metric = m.value;
-    else b.matchers.push(m);
-  }
-  if (b.quantile && b.metric.endsWith("_bucket")) b.by = b.by.filter((l) => l !== "le");
+  const b: Builder = { ...emptyBuilder, matchers: [], steps: [] };
+  if (query.trim() === "") return b;
+  if (!read(query, b)) return undefined;
   // Only what writes back to the same question may be shown.
   return strip(fromBuilder(b)) === strip(query) || equalButOrder(b, query) ? b : undefined;
 }
@@ -136,8 +273,9 @@ function unquote(s: string): string {
 export function firstQuery(metric: string, type: string, window: string): string {
   const b = { ...emptyBuilder, metric, window };
   if (type === "histogram" || metric.endsWith("_bucket"))
-    return fromBuilder({ ...b, fn: "rate", agg: "sum", quantile: "0.95" });
-  if (type === "counter" || /_(total|count|sum)$/.test(metric)) return fromBuilder({ ...b, fn: "rate", agg: "sum" });
+    return fromBuilder({ ...b, fn: "rate", steps: [aggregation(), { kind: "quantile", q: "0.95" }] });
+  if (type === "counter" || /_(total|count|sum)$/.test(metric))
+    return fromBuilder({ ...b, fn: "rate", steps: [aggregation()] });
   return metric;
 }
 

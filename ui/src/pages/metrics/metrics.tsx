@@ -172,7 +172,12 @@ function QueryRow({ slot, text, off, builder, onText, onOff, onRemove }: RowProp
             onRun={onText}
             placeholder="sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))"
           />
-          {builder && <span className="small muted">This query says more than the builder can show.</span>}
+          {builder && (
+            <span className="small muted" role="note">
+              This query says more than the builder can show: it stays code. The builder knows one metric with filters,
+              a function over a window, and steps such as sum, topk, quantile or × 100 on top.
+            </span>
+          )}
         </div>
       )}
       {!parsed && (

@@ -264,12 +264,12 @@ export function TraceList({ query }: { query: string }) {
             ? `${plural(rows.length, "trace")}${rows.length >= limit ? " (more match)" : ""}`
             : run.running && "Searching"}
         </span>
-        <Cost run={run} spent={q.data?.spent} />
         {rows.length >= limit && size < sizes.length - 1 && (
           <button type="button" className="btn small" onClick={() => setSize(size + 1)}>
             Up to {sizes[size + 1]}
           </button>
         )}
+        <Cost run={run} spent={q.data?.spent} />
         <span className="push">
           <ShareMenu
             small
