@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"pkg/block":          {"pkg/model", "pkg/tenant", "internal/vfs"},
 	"pkg/otlp":           {"pkg/model"},
 	"pkg/calls":          {"pkg/model"},
+	"pkg/criticalpath":   {},
 	"pkg/alert/rule":     {"pkg/model", "pkg/tenant", "pkg/alert/shared", "internal/vfs"},
 	"pkg/alert/evidence": {"pkg/model", "pkg/tenant", "pkg/alert/journal", "internal/vfs"},
 	"pkg/alert/journal":  {"internal/vfs"},
@@ -44,7 +45,7 @@ var rooms = map[string][]string{
 	"pkg/query":             {"pkg/model", "pkg/predicate", "pkg/tenant"},
 	"pkg/query/promql":      languages,
 	"pkg/query/logql":       languages,
-	"pkg/query/traceql":     languages,
+	"pkg/query/traceql":     append([]string{"pkg/criticalpath"}, languages...),
 	"pkg/query/federate":    languages,
 	"pkg/query/fanout":      append([]string{"pkg/calls"}, languages...),
 	"pkg/query/sourcetest":  append([]string{"internal/testkit", "pkg/calls"}, languages...),
@@ -55,12 +56,12 @@ var rooms = map[string][]string{
 	"pkg/ingest/ingesttest": append([]string{"pkg/ingestlog", "internal/vfs", "internal/testkit"}, protocols...),
 
 	// Floor 4: correlation, and sources in other processes.
-	"pkg/correlation": {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
+	"pkg/correlation": {"pkg/criticalpath", "pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query"},
 	"pkg/remote":      {"pkg/model", "pkg/tenant", "pkg/predicate", "pkg/query", "proto/braid/store/v1"},
 
 	// Floor 5: dialects of HTTP and gRPC.
 	"pkg/api/apierr":    {"pkg/model", "pkg/tenant"},
-	"pkg/api/native":    append([]string{"pkg/correlation", "pkg/query/traceql", "proto/braid/v1"}, dialect...),
+	"pkg/api/native":    append([]string{"pkg/correlation", "pkg/criticalpath", "pkg/query/traceql", "proto/braid/v1"}, dialect...),
 	"pkg/api/promapi":   dialect,
 	"pkg/api/lokiapi":   append([]string{"pkg/query/logql"}, dialect...),
 	"pkg/api/searchapi": append([]string{"pkg/query/logql"}, dialect...),

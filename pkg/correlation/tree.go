@@ -3,6 +3,7 @@ package correlation
 import (
 	"sort"
 
+	"braid/pkg/criticalpath"
 	"braid/pkg/model"
 )
 
@@ -161,38 +162,26 @@ func (t *tree) selfTime(i int) int64 {
 	return max(0, n.Duration()-covered)
 }
 
-// markCritical marks, from each root, the chain of spans that the end of the
-// request waited for: walking back from the end, the child that ended last
-// before the present point, again and again.
+// markCritical marks, from each root, the spans whose own work the end of the
+// request waited for, on corrected clocks.
 func (t *tree) markCritical() {
-	type step struct {
-		node int
-		end  int64
-	}
-	var stack []step
-	for _, r := range t.roots {
-		if len(t.nodes[r].Flags) == 0 {
-			stack = append(stack, step{r, t.nodes[r].End + t.nodes[r].Shift})
-		}
-	}
-	for len(stack) > 0 {
-		s := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		n := &t.nodes[s.node]
-		n.Critical = true
-		kids := append([]int(nil), t.children[s.node]...)
-		sort.Slice(kids, func(a, b int) bool {
-			x, y := &t.nodes[kids[a]], &t.nodes[kids[b]]
-			return x.End+x.Shift > y.End+y.Shift
-		})
-		at := s.end
-		for _, c := range kids {
-			k := &t.nodes[c]
-			if k.End+k.Shift > at {
-				continue // still running when the parent went on: not waited for
+	of := criticalpath.Tree{
+		Children: func(i int32) []int32 {
+			out := make([]int32, len(t.children[i]))
+			for k, c := range t.children[i] {
+				out[k] = int32(c)
 			}
-			stack = append(stack, step{c, k.End + k.Shift})
-			at = k.Start + k.Shift
+			return out
+		},
+		Start: func(i int32) int64 { return t.nodes[i].Start + t.nodes[i].Shift },
+		End:   func(i int32) int64 { return t.nodes[i].End + t.nodes[i].Shift },
+	}
+	for _, r := range t.roots {
+		if len(t.nodes[r].Flags) > 0 {
+			continue
+		}
+		for _, x := range criticalpath.Of(of, int32(r)) {
+			t.nodes[x.Span].Critical = true
 		}
 	}
 }

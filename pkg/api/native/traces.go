@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"braid/pkg/correlation"
+	"braid/pkg/criticalpath"
 	"braid/pkg/model"
 	"braid/pkg/query/traceql"
 	"braid/pkg/tenant"
@@ -71,7 +72,7 @@ type trace struct {
 	tree     *traceql.Tree
 	self     []int64
 	depth    []int32
-	path     []traceql.Segment
+	path     []criticalpath.Segment
 	critical map[int32]int64 // ns by span
 	facts    model.TraceFacts
 	stats    *model.QueryStats
