@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
@@ -92,4 +93,53 @@ func TestTenantsAreBounded(t *testing.T) {
 	var over *model.OverloadError
 	require.ErrorAs(t, err, &over)
 	require.True(t, over.Tenant)
+}
+
+// A tenant's own retention rules what is taken and how long it stays; the others
+// keep the store's.
+func TestRetentionOfATenant(t *testing.T) {
+	now := t0.Add(-5 * time.Hour)
+	o := testOptions(t.TempDir())
+	o.Now = func() time.Time { return now }
+	o.Retention = 24 * time.Hour
+	o.Limits = func(id tenant.ID) Limits {
+		if id == "short" {
+			return Limits{Retention: 3 * time.Hour}
+		}
+		return Limits{}
+	}
+	s := openTest(t, o)
+	both := []tenant.ID{"short", "long"}
+	push := func(id tenant.ID, seconds int) model.Rejections {
+		t.Helper()
+		rej, err := s.AppendMetrics(context.Background(), id, 0, batch(nil, gauge("g", point(seconds, 1))))
+		require.NoError(t, err)
+		return rej
+	}
+	// compact writes blocks, after which the database drops those that are too old,
+	// and returns when the oldest one ends, from t0 on.
+	compact := func(id tenant.ID) time.Duration {
+		t.Helper()
+		db := s.lookup(id).db
+		require.NoError(t, db.CompactHead(promtsdb.NewRangeHead(db.Head(), db.Head().MinTime(), db.Head().MaxTime())))
+		require.NotEmpty(t, db.Blocks())
+		return time.UnixMilli(db.Blocks()[0].MaxTime()).Sub(t0).Round(time.Second)
+	}
+	for _, id := range both {
+		require.Zero(t, push(id, -5*3600).Count)
+		require.Equal(t, -5*time.Hour, compact(id))
+	}
+	now = t0
+	for id, refused := range map[tenant.ID]int64{"short": 1, "long": 0} {
+		rej := push(id, -4*3600)
+		require.Equal(t, refused, rej.Count, id)
+		if refused > 0 {
+			require.Contains(t, rej.Message(), "older than the retention of 3h0m0s")
+		}
+		require.Zero(t, push(id, 0).Count)
+	}
+	require.Greater(t, compact("short"), -3*time.Hour, "the block of five hours ago is gone")
+	require.Equal(t, -5*time.Hour, compact("long"))
+	require.Equal(t, `{__name__="g"} 1@0`, dump(t, s, "short"))
+	require.Equal(t, `{__name__="g"} 1@-18000 1@-14400 1@0`, dump(t, s, "long"))
 }

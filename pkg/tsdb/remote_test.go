@@ -2,6 +2,7 @@ package tsdb
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -125,4 +126,56 @@ func FuzzRemoteWrite(f *testing.F) {
 			require.ErrorIs(t, err, model.ErrInvalid)
 		}
 	})
+}
+
+// A native histogram that contradicts itself is refused by itself: what else the
+// request has is taken. Counts that are fractions need not add up, as in Prometheus:
+// they are not exact.
+func TestNativeHistogramsThatDoNotAddUp(t *testing.T) {
+	change := func(f func(h *histogram.Histogram)) prompb.Histogram {
+		h := native()
+		f(h)
+		return prompb.FromIntHistogram(ms(0), h)
+	}
+	float := func(f func(h *histogram.FloatHistogram)) prompb.Histogram {
+		h := native().ToFloat(nil)
+		f(h)
+		return prompb.FromFloatHistogram(ms(0), h)
+	}
+	bad := map[string]prompb.Histogram{
+		"fewer observations than the buckets have": change(func(h *histogram.Histogram) { h.Count = 2 }),
+		"more observations, and a sum":             change(func(h *histogram.Histogram) { h.Count = 4 }),
+		"a zero bucket not counted":                change(func(h *histogram.Histogram) { h.ZeroThreshold, h.ZeroCount = 0.1, 1 }),
+		"a bucket of less than nothing":            change(func(h *histogram.Histogram) { h.PositiveBuckets = []int64{3, -4} }),
+		"more spans than buckets":                  change(func(h *histogram.Histogram) { h.PositiveSpans[0].Length = 3 }),
+		"more buckets than spans":                  change(func(h *histogram.Histogram) { h.PositiveSpans[0].Length = 1 }),
+		"spans one over the other": change(func(h *histogram.Histogram) {
+			h.PositiveSpans = []histogram.Span{{Offset: 1, Length: 1}, {Offset: -1, Length: 1}}
+		}),
+		"no such schema": change(func(h *histogram.Histogram) { h.Schema = 77 }),
+		"bounds out of order": change(func(h *histogram.Histogram) {
+			h.Schema, h.CustomValues, h.PositiveSpans[0].Offset = histogram.CustomBucketsSchema, []float64{2, 1}, 0
+		}),
+		"a fraction of less than nothing": float(func(h *histogram.FloatHistogram) { h.PositiveBuckets[0] = -0.5 }),
+	}
+	for what, h := range bad {
+		t.Run(what, func(t *testing.T) {
+			s := openTest(t, testOptions(t.TempDir()))
+			req := prompb.WriteRequest{Timeseries: []prompb.TimeSeries{
+				{Labels: pairs("__name__", "before"), Samples: []prompb.Sample{{Value: 1, Timestamp: ms(0)}}},
+				{Labels: pairs("__name__", "h"), Histograms: []prompb.Histogram{h, prompb.FromIntHistogram(ms(1), native())}},
+				{Labels: pairs("__name__", "nan"), Histograms: []prompb.Histogram{change(func(h *histogram.Histogram) { h.Count, h.Sum = 4, math.NaN() })}},
+			}}
+			body, err := req.Marshal()
+			require.NoError(t, err)
+			stats, rej, err := s.AppendRemoteWrite(context.Background(), tenant.Default, 0, 1, body)
+			require.NoError(t, err)
+			require.Equal(t, int64(1), rej.Count, rej.Message())
+			require.Contains(t, rej.Message(), `"h"`)
+			require.Equal(t, WriteStats{Samples: 1, Histograms: 2}, stats)
+			require.Equal(t, `{__name__="before"} 1@0
+{__name__="h"} {count:3, sum:4, (1,1.414213562373095]:1, (1.414213562373095,2]:2}@1
+{__name__="nan"} {count:4, sum:NaN, (1,1.414213562373095]:1, (1.414213562373095,2]:2}@0`, dump(t, s, tenant.Default))
+		})
+	}
 }
