@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -388,57 +389,54 @@ func outliers(ctx context.Context, s *settings) error {
 	return st.close()
 }
 
-// ingestCost loads the same records with and without correlation ids being
-// indexed, several times in turn, and compares CPU and bytes.
+// ingestCost loads the same records with and without the configured kinds of ids
+// being indexed, a block of one and a block of the other in turn, so that what
+// else runs on the machine troubles both alike, and compares CPU and bytes.
 func ingestCost(ctx context.Context, s *settings) error {
-	n := min(100_000, s.requests()) // requests of ten records
-	none := map[string][]string{}
-	type sum struct {
-		cpu   time.Duration
-		bytes int64
+	const perBlock, batch = 2500, 250 // requests of ten records
+	blocks := max(2, min(80, s.requests()/perBlock))
+	root := filepath.Join(s.dir, "ingest")
+	if err := os.RemoveAll(root); err != nil {
+		return err
 	}
-	var sums [2]sum
-	const rounds = 3
-	for round := range 2 * rounds {
-		with := round % 2
-		spec := model.NewKeySpec(nil)
-		if with == 0 {
-			spec = model.NewKeySpec(none)
-		}
-		dir := filepath.Join(s.dir, "ingest")
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-		st, err := openStores(dir, spec)
+	var houses [2]*stores
+	for i, spec := range []*model.KeySpec{model.NewKeySpec(map[string][]string{}), model.NewKeySpec(nil)} {
+		st, err := openStores(filepath.Join(root, fmt.Sprint(i)), spec)
 		if err != nil {
 			return err
 		}
-		g := newGenerator()
-		making := cpu()
-		for at := 0; at < n; at += 200 {
-			g.batch(at, min(200, n-at))
-		}
-		making = cpu() - making
-		runtime.GC()
-		c0, pos := cpu(), model.Position(0)
-		for at := 0; at < n; at += 10_000 {
-			if err := st.write(ctx, g, at, min(n, at+10_000), &pos); err != nil {
+		houses[i] = st
+	}
+	g, pos := newGenerator(), model.Position(0)
+	var used [2]time.Duration
+	for b := range blocks {
+		for turn := range 2 {
+			with := (b + turn) % 2
+			var spans []*model.Spans
+			var logs []*model.Logs
+			for at := b * perBlock; at < (b+1)*perBlock; at += batch {
+				sp, lg := g.batch(at, batch)
+				spans, logs = append(spans, sp), append(logs, lg)
+			}
+			runtime.GC()
+			c0 := cpu()
+			for i := range spans {
+				pos++
+				if err := houses[with].take(ctx, pos, spans[i], logs[i]); err != nil {
+					return err
+				}
+			}
+			if err := houses[with].flush(ctx); err != nil {
 				return err
 			}
-		}
-		sums[with].cpu += cpu() - c0 - making
-		sums[with].bytes += size(dir, "ids")
-		if err := st.close(); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
+			used[with] += cpu() - c0
 		}
 	}
-	records := float64(rounds * n * 2 * hops)
-	fmt.Printf("\nids as they are taken in, %d records, %d rounds in turn\n", n*2*hops, rounds)
-	fmt.Printf("%-44s %9.2f CPU-s a million records\n", "configured kinds not indexed", sums[0].cpu.Seconds()/records*1e6)
-	fmt.Printf("%-44s %9.2f CPU-s a million records (%+.1f %%)\n", "all kinds indexed", sums[1].cpu.Seconds()/records*1e6, 100*(sums[1].cpu.Seconds()/sums[0].cpu.Seconds()-1))
-	fmt.Printf("%-44s %9.2f bytes a record\n", "id indexes on disk", float64(sums[1].bytes)/records)
-	return nil
+	records := float64(blocks * perBlock * 2 * hops)
+	bytes := size(filepath.Join(root, "1"), "ids") + size(filepath.Join(root, "1"), "keys")
+	fmt.Printf("\nids as they are taken in, %.0f records, %d blocks of each in turn\n", records, blocks)
+	fmt.Printf("%-44s %9.2f CPU-s a million records\n", "configured kinds not indexed", used[0].Seconds()/records*1e6)
+	fmt.Printf("%-44s %9.2f CPU-s a million records (%+.1f %%)\n", "all kinds indexed", used[1].Seconds()/records*1e6, 100*(used[1].Seconds()/used[0].Seconds()-1))
+	fmt.Printf("%-44s %9.2f bytes a record\n", "id indexes on disk", float64(bytes)/records)
+	return errors.Join(houses[0].close(), houses[1].close(), os.RemoveAll(root))
 }

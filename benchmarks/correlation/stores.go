@@ -59,10 +59,23 @@ func (s *stores) write(ctx context.Context, g *generator, from, to int, pos *mod
 	if err := s.append(ctx, g, from, to, pos); err != nil {
 		return err
 	}
+	return s.flush(ctx)
+}
+
+func (s *stores) flush(ctx context.Context) error {
 	if err := s.traces.Flush(ctx); err != nil {
 		return err
 	}
 	return s.logs.Flush(ctx)
+}
+
+// take appends a batch of each.
+func (s *stores) take(ctx context.Context, pos model.Position, spans *model.Spans, logs *model.Logs) error {
+	if _, err := s.traces.AppendSpans(ctx, tenant.Default, pos, spans); err != nil {
+		return err
+	}
+	_, err := s.logs.AppendLogs(ctx, tenant.Default, pos, logs)
+	return err
 }
 
 func (s *stores) append(ctx context.Context, g *generator, from, to int, pos *model.Position) error {
@@ -70,11 +83,7 @@ func (s *stores) append(ctx context.Context, g *generator, from, to int, pos *mo
 	for n := from; n < to; n += batch {
 		spans, logs := g.batch(n, min(batch, to-n))
 		*pos++
-		if _, err := s.traces.AppendSpans(ctx, tenant.Default, *pos, spans); err != nil {
-			return err
-		}
-		*pos++
-		if _, err := s.logs.AppendLogs(ctx, tenant.Default, *pos, logs); err != nil {
+		if err := s.take(ctx, *pos, spans, logs); err != nil {
 			return err
 		}
 	}
