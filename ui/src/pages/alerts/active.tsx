@@ -2,7 +2,7 @@
 import { BellOff } from "lucide-react";
 import { useState } from "react";
 import type { AmAlert } from "@/api/alertmanager";
-import { duration, plural } from "@/lib/format";
+import { count, duration, plural } from "@/lib/format";
 import { findIds } from "@/lib/ids";
 import { Empty } from "@/parts/feedback";
 import { Ago, RequestLink, StateBadge } from "@/parts/show";
@@ -112,7 +112,7 @@ function Card({ a, nowMs, open, silenced }: { a: FlatAlert; nowMs: number; open:
         </span>
         <span className="muted small">
           {alert.activeAt && <Ago ms={Date.parse(alert.activeAt)} nowMs={nowMs} />}
-          {alert.value && ` · value ${Number(alert.value).toPrecision(4)}`}
+          {alert.value && ` · value ${count(Number(alert.value))}`}
         </span>
         <A className="btn small" to={href("/alerting", { tab: "silences", new: JSON.stringify(alert.labels) })}>
           <BellOff size={12} /> Silence

@@ -3,7 +3,7 @@ import { hashKey } from "@tanstack/react-query";
 import { ArrowDownWideNarrow, BellPlus, PanelLeft, Play, Radio, Square, WrapText } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { logParams, logSpent } from "@/api/loki";
-import { count, plural } from "@/lib/format";
+import { count, plural, whole } from "@/lib/format";
 import { addFilter, allLogs, countable, isLogQuery, searchedTexts } from "@/lib/logql";
 import { settings, useSettings } from "@/lib/settings";
 import { AddToDashboard } from "@/parts/add-to-dashboard";
@@ -254,7 +254,7 @@ function Records({
     >
       <div className="cost" style={{ padding: "3px 10px" }}>
         <span>
-          {plural(lines.length, "record")} loaded
+          {whole(lines.length)} loaded
           {stopped ? ", cancelled before the next" : q.hasNextPage ? ", more by scrolling" : ""}
         </span>
         {stopped && (

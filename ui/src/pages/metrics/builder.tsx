@@ -67,7 +67,13 @@ export function BuilderForm({ value: b, onChange }: { value: Builder; onChange: 
       >
         <Plus size={13} /> Filter
       </button>
-      <select className="select" aria-label="Function" value={b.fn} onChange={(e) => set({ fn: e.target.value })}>
+      <select
+        className="select"
+        aria-label="Function"
+        style={{ width: 128 }}
+        value={b.fn}
+        onChange={(e) => set({ fn: e.target.value })}
+      >
         <option value="">value</option>
         {rangeFunctions.map((f) => (
           <option key={f}>{f}</option>
@@ -96,6 +102,7 @@ export function BuilderForm({ value: b, onChange }: { value: Builder; onChange: 
       <select
         className="select"
         aria-label="Add a step"
+        style={{ width: 92 }}
         value=""
         onChange={(e) => {
           const step = stepOf(e.target.value);
@@ -296,6 +303,8 @@ function StepField({
           value=""
           onChange={(e) => e.target.value && onChange({ ...s, labels: [...s.labels, e.target.value] })}
           aria-label="Group by"
+          title="Add a label"
+          style={{ width: 44 }}
         >
           <option value="">+</option>
           {names

@@ -235,7 +235,9 @@ function Neighbours({ title, none, run, list }: { title: string; none: string; r
       </header>
       <Progress run={run} />
       {list.length === 0 ? (
-        <p className="muted body">{run.running ? "Counting calls" : run.cancelled ? "Not counted." : none}</p>
+        <p className="muted body" style={run.running ? { minHeight: 190 } : undefined}>
+          {run.running ? "Counting calls" : run.cancelled ? "Not counted." : none}
+        </p>
       ) : (
         <div className="scroll">
           <Table

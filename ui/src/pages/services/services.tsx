@@ -74,7 +74,7 @@ export default function ServicesPage() {
       <Warnings list={q.data?.warnings} />
       {q.isSuccess && nodes.length === 0 ? (
         <HowToSend signal="traces" />
-      ) : (
+      ) : !q.data ? null : (
         <Tabs
           label="Map or tables"
           value={params.view ?? "map"}

@@ -140,7 +140,7 @@ function RedTable({ filter, by }: { filter: string; by: string }) {
     },
   ];
   return (
-    <section className="panel">
+    <section className="panel" style={q.isPending ? { minHeight: 300 } : undefined}>
       <Progress run={run} chip={false} />
       <ErrorNotice error={q.error} retry={() => void q.refetch()} />
       {q.isSuccess && rows.length === 0 ? (
