@@ -3,6 +3,7 @@ package tracestore
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"braid/pkg/calls"
 	"braid/pkg/model"
@@ -36,7 +37,12 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 		}
 		v.headGraph(g, i, r)
 	}
+	var whole []*blockReader
 	for _, b := range v.blocks {
+		if b.coveredBy(r) {
+			whole = append(whole, b)
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -47,6 +53,9 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 			v.warn(b, err)
 		}
 	}
+	if err := v.wholeGraph(ctx, g, whole); err != nil {
+		return nil, err
+	}
 	if err := v.splitGraph(ctx, g, r); err != nil {
 		return nil, err
 	}
@@ -54,6 +63,61 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 		stats.Warn("the service graph has more than %d edges, %d calls are left out; ask for a shorter range", calls.MaxEdges, g.Dropped)
 	}
 	return g.Result(), nil
+}
+
+// graphMemo remembers the calls of the blocks that a question covered last: the
+// next one mostly covers the same.
+type graphMemo struct {
+	mu     sync.Mutex
+	blocks []*blockReader
+	sum    *calls.Graph
+}
+
+func (m *graphMemo) get(blocks []*blockReader) *calls.Graph {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Equal(m.blocks, blocks) {
+		return nil
+	}
+	return m.sum
+}
+
+// put keeps a sum, which is not changed any more.
+func (m *graphMemo) put(blocks []*blockReader, sum *calls.Graph) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blocks, m.sum = blocks, sum
+}
+
+// wholeGraph adds the calls of blocks that lie in the range as a whole.
+func (v *view) wholeGraph(ctx context.Context, g *calls.Graph, blocks []*blockReader) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	m := &v.set.calls
+	if sum := m.get(blocks); sum != nil {
+		v.stats.AddBlocks(int64(len(blocks)), 0)
+		g.Merge(sum)
+		return nil
+	}
+	sum, failed := calls.NewGraph(), false
+	for _, b := range blocks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.blockGraph(ctx, sum, b, model.TimeRange{}); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			v.warn(b, err)
+			failed = true
+		}
+	}
+	if !failed {
+		m.put(blocks, sum)
+	}
+	g.Merge(sum)
+	return nil
 }
 
 // splitGraph counts the traces that several parts hold, as a whole. Each part has

@@ -27,6 +27,11 @@ func (m *minuteGraphs) covers(minute int64, r model.TimeRange) bool {
 	return x == nil || r.All() || r.Start <= x.Lo && r.End > x.Hi
 }
 
+// coveredBy reports whether all spans of a block start in a range.
+func (r *blockReader) coveredBy(in model.TimeRange) bool {
+	return in.All() || in.Start <= r.MinTime && in.End > r.MaxTime
+}
+
 // blockGraph adds the calls of a block in a range: whole minutes as they are
 // remembered, the rest from the spans.
 func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r model.TimeRange) error {
@@ -43,7 +48,7 @@ func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r
 	if err != nil {
 		return err
 	}
-	if r.All() || r.Start <= b.MinTime && r.End > b.MaxTime {
+	if b.coveredBy(r) {
 		g.Merge(known.whole)
 		return nil
 	}

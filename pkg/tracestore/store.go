@@ -236,6 +236,7 @@ type blockSet struct {
 	split  traceSet
 	gen    uint64
 	spots  spotMemo
+	calls  graphMemo
 	judged atomic.Pointer[setVerdict]
 }
 
