@@ -318,21 +318,49 @@ func (x *txn) build() error {
 	if s.m.Name == "" {
 		return errors.New("metric has no name")
 	}
-	name, err := x.t.tr.metricName(s.m)
-	if err != nil {
-		return err
+	if x.named.of != s.m {
+		name, err := x.t.tr.metricName(s.m)
+		if err != nil {
+			return err
+		}
+		x.named = namedMetric{of: s.m, name: name}
 	}
 	base, foreign, err := x.t.tr.baseLabels(x.base, s.tg, s.scope, s.p.Attrs)
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(base, func(a, b labels.Label) int { return strings.Compare(a.Name, b.Name) })
-	x.base, s.base, s.name, s.built = base, base, name, true
+	x.base, s.base, s.name, s.built = base, base, x.named.name, true
 	if foreign {
 		s.flags |= spanForeign
 	}
-	return x.t.meta.note(name, model.MetricMeta{Type: promType(s.m), Help: s.m.Description, Unit: x.t.tr.unit(s.m.Unit)})
+	if !x.named.noted {
+		err = x.t.meta.note(s.name, model.MetricMeta{Type: promType(s.m), Help: s.m.Description, Unit: x.t.tr.unit(s.m.Unit)})
+		x.named.noted = err == nil
+	}
+	return err
 }
+
+// namedMetric is what all points of a metric share.
+type namedMetric struct {
+	of     *model.Metric
+	name   string
+	bucket string // the name of its buckets, once there is one
+	noted  bool   // its metadata is
+}
+
+// seriesName returns the name of a series of the stream at hand.
+func (x *txn) seriesName(suffix string) string {
+	if suffix != bucketSuffix || x.named.name != x.point.name {
+		return x.point.name + suffix
+	}
+	if x.named.bucket == "" {
+		x.named.bucket = x.named.name + suffix
+	}
+	return x.named.bucket
+}
+
+const bucketSuffix = "_bucket"
 
 // seriesLabels builds the labels of series i of the stream at hand.
 func (x *txn) seriesLabels(i int) (labels.Labels, error) {
@@ -344,7 +372,7 @@ func (x *txn) seriesLabels(i int) (labels.Labels, error) {
 	x.builder.Reset()
 	// The base is sorted; the name and the extra label are merged into it, in
 	// the order "__name__", "le", "quantile" that they have themselves.
-	name := labels.Label{Name: labels.MetricName, Value: s.name + suffix}
+	name := labels.Label{Name: labels.MetricName, Value: x.seriesName(suffix)}
 	own := [2]labels.Label{name, {Name: extra, Value: extraValue}}
 	rest := own[:1]
 	if extra != "" {
@@ -376,9 +404,9 @@ func seriesSuffix(m *model.Metric, p *model.Point, i int) (suffix, extra, extraV
 		case i == n+1:
 			return "_sum", "", ""
 		case i == n:
-			return "_bucket", "le", "+Inf"
+			return bucketSuffix, "le", "+Inf"
 		}
-		return "_bucket", "le", floatLabel(p.Bounds[i-1])
+		return bucketSuffix, "le", floatLabel(p.Bounds[i-1])
 	case model.MetricSummary:
 		switch i {
 		case 0:

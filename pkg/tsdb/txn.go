@@ -39,6 +39,7 @@ type txn struct {
 	// streams have, by reference.
 	shared map[uint64]sharedPoint
 
+	named namedMetric // the last one that was named
 	// point is the stream at hand: see stream.
 	point stream
 
@@ -106,7 +107,7 @@ func (x *txn) release() {
 	clear(x.targets)
 	clear(x.offers)
 	clear(x.shared)
-	x.point = stream{}
+	x.point, x.named = stream{}, namedMetric{}
 	clear(x.base[:cap(x.base)])
 	x.t, x.app = nil, nil
 	txnPool.Put(x)
