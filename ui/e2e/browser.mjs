@@ -4,10 +4,26 @@
 // they wait for what they need to see, and take requests that are minutes old.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { test as once } from "node:test";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 export const base = (process.env.BRAID_URL ?? "http://127.0.0.1:4320").replace(/\/$/, "");
+
+/**
+ * A test that is tried a second time before it counts as failed, and says so: a
+ * machine that runs every test at once may starve a browser. What is broken
+ * fails twice.
+ */
+export const test = (name, options, run) =>
+  once(name, options, async (t) => {
+    try {
+      await run(t);
+    } catch (e) {
+      console.log(`tried again: ${name}: ${e}`);
+      await run(t);
+    }
+  });
 
 /** How long a slow machine may take for one thing, milliseconds. */
 const patience = 60_000;

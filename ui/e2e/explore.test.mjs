@@ -1,7 +1,7 @@
 // Editors, saved things, rules, metrics, status and dashboards, on the real server fed by braid generate.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { ask, base, copied, launch, open, param, settled, until, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { ask, base, copied, launch, open, param, settled, test, until, visit } from "./browser.mjs";
 
 let browser;
 before(async () => {

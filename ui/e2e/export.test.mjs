@@ -1,7 +1,7 @@
 // What is shown can be taken along: as files, and as a command that asks a shell the same.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { copied, failedCheckout, launch, open, saved, settled, shell, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { copied, failedCheckout, launch, open, saved, settled, shell, test, visit } from "./browser.mjs";
 
 let browser;
 let failed;

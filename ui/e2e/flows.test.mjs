@@ -1,7 +1,20 @@
 // The main flows, on the real server fed by braid generate (with --hostile).
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { base, copied, drag, failedCheckout, launch, open, param, params, settled, until, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import {
+  base,
+  copied,
+  drag,
+  failedCheckout,
+  launch,
+  open,
+  param,
+  params,
+  settled,
+  test,
+  until,
+  visit,
+} from "./browser.mjs";
 
 let browser;
 let failed;

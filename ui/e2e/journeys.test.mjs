@@ -1,7 +1,7 @@
 // What people come for, from the first click to the answer, on the real server fed by braid generate --incident.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { ask, goodCheckout, launch, open, param, params, settled, until, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { ask, goodCheckout, launch, open, param, params, settled, test, until, visit } from "./browser.mjs";
 
 let browser;
 const end = Math.floor(Date.now() / 1000);

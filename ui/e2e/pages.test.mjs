@@ -1,8 +1,8 @@
 // Every page: it opens without an error, asks no other host, passes axe, in both themes.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { ask, launch, oldTraces, open, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { ask, launch, oldTraces, open, test, visit } from "./browser.mjs";
 
 const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 let browser;

@@ -1,7 +1,7 @@
 // Every query that runs long says for how long, can be ended, says that it was, and can be run again.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { base, failedCheckout, launch, open, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { base, failedCheckout, launch, open, test, visit } from "./browser.mjs";
 
 let browser;
 let failed;

@@ -1,7 +1,7 @@
 // Speed that a user feels, measured in Chromium on the real server.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { ask, base, failedCheckout, launch, open, settled, until, visit } from "./browser.mjs";
+import { after, before } from "node:test";
+import { ask, base, failedCheckout, launch, open, settled, test, until, visit } from "./browser.mjs";
 
 let browser;
 before(async () => {
