@@ -24,6 +24,7 @@ type Store struct {
 	opts    Options
 	metrics *metrics
 	cache   *cache
+	trouble block.Trouble
 	lock    io.Closer
 
 	mu      sync.RWMutex // guards tenants and closed
@@ -103,6 +104,7 @@ func (s *Store) load() error {
 	}
 	for _, p := range l.Problems {
 		s.metrics.damaged.Inc()
+		s.trouble.Found(p)
 		s.opts.Logger.Error("a block was set aside", "err", p)
 		s.noteLost(p)
 	}
@@ -112,6 +114,7 @@ func (s *Store) load() error {
 		r, err := openBlock(s.opts.FS, b, s.cache)
 		if err != nil {
 			s.metrics.damaged.Inc()
+			s.trouble.Found(err)
 			s.opts.Logger.Error("cannot open a block; it is left out", "tenant", b.Tenant, "block", b.ID, "err", err)
 			t.lost = append(t.lost, err.Error())
 			continue
@@ -322,6 +325,7 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.writing = false
+	s.trouble.Flushed(t.id, err)
 	if err != nil {
 		s.metrics.flushFailures.Inc()
 		s.opts.Logger.Error("cannot flush; the records stay in memory and the ingest log", "tenant", t.id, "err", err)
@@ -356,10 +360,19 @@ func (s *Store) blockGone(r *blockReader) {
 	}
 }
 
+// Health returns nil, or why records do not become blocks; they are kept in
+// memory and the ingest log meanwhile, and it is tried again.
+func (s *Store) Health() error { return s.trouble.Flush() }
+
+// Damage returns how many blocks were found damaged since the start, and what is
+// wrong with the last of them.
+func (s *Store) Damage() (blocks int, last error) { return s.trouble.Damage() }
+
 // noteDamage says once a block that it is damaged.
 func (s *Store) noteDamage(r *blockReader, err error) {
 	r.damage.Do(func() {
 		s.metrics.damaged.Inc()
+		s.trouble.Found(err)
 		s.opts.Logger.Error("a block is damaged; the rest of it still answers", "tenant", r.block.Tenant, "block", r.block.ID, "err", err)
 	})
 }

@@ -38,7 +38,12 @@ func (s *Store) flushLoop(ctx context.Context) {
 			if !s.opts.Manual {
 				t.rotateOld(s.opts.Now().Add(-s.opts.HeadMaxAge))
 			}
-			if err := t.flushWaiting(ctx); err != nil && ctx.Err() == nil {
+			err := t.flushWaiting(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			s.trouble.Flushed(t.id, err)
+			if err != nil {
 				s.metrics.failures.Inc()
 				s.opts.Logger.Error("cannot write spans to disk; they stay in memory and in the ingest log, and it is tried again", "tenant", t.id, "error", err)
 			}

@@ -26,6 +26,7 @@ type Store struct {
 	opts    Options
 	cache   *sidecarCache
 	metrics *metrics
+	trouble block.Trouble
 
 	mu      sync.RWMutex // guards tenants and closed
 	tenants map[tenant.ID]*tenantStore
@@ -75,6 +76,7 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	for _, p := range l.Problems {
 		s.metrics.damaged.Inc()
+		s.trouble.Found(p)
 		s.opts.Logger.Error("a block of spans is damaged", "error", p)
 	}
 	found := map[tenant.ID][]*blockReader{}
@@ -99,10 +101,19 @@ func (s *Store) load(ctx context.Context) error {
 	return nil
 }
 
+// Health returns nil, or why spans do not become blocks; they are kept in memory
+// and the ingest log meanwhile, and it is tried again.
+func (s *Store) Health() error { return s.trouble.Flush() }
+
+// Damage returns how many blocks were found damaged since the start, and what is
+// wrong with the last of them.
+func (s *Store) Damage() (blocks int, last error) { return s.trouble.Damage() }
+
 // setAside quarantines a block that cannot be read because it is damaged; what
 // cannot be read for another reason stays where it is.
 func (s *Store) setAside(b *block.Block, cause error) {
 	s.metrics.damaged.Inc()
+	s.trouble.Found(cause)
 	if !errors.Is(cause, block.ErrCorrupt) {
 		s.opts.Logger.Error("cannot open a block of spans; it is left out until the next start", "tenant", b.Tenant, "block", b.ID, "error", cause)
 		return

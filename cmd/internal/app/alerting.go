@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/rules"
@@ -44,6 +45,7 @@ type alerting struct {
 	peers    *notify.Peers   // nil when this alerter is alone
 	sharing                  // what the API has set, with the peers
 	policy   atomic.Pointer[notify.Policy]
+	pages    pages // how paging goes
 
 	mu      sync.Mutex // guards below
 	tenants map[tenant.ID]*tenantAlerts
@@ -103,6 +105,10 @@ func (a *App) openAlerting(ctx context.Context) error {
 	al.rulesAPI = alertapi.New(alertapi.Options{Store: al.store, Changed: al.changed, LogQL: checkLogQL, History: al.history, States: al.states, Pager: settings{al},
 		Try: al.trier(), Logger: log})
 	a.alerts = al
+	a.health.add("rules", al.ruleHealth)
+	if al.outside == nil {
+		a.health.add("paging", func() partHealth { return al.pages.health(time.Now()) })
+	}
 	stored, err := al.store.Tenants()
 	if err != nil {
 		return err

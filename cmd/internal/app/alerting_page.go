@@ -95,6 +95,7 @@ func labelSet(m map[string]string) commonmodel.LabelSet {
 
 // observe notes on the history what became of a notification.
 func (al *alerting) observe(t tenant.ID, o notify.Outcome) {
+	al.pages.note(t, o)
 	page := evidence.Page{At: o.At.UTC(), Receiver: o.Receiver, Integration: o.Integration}
 	if o.Err != nil {
 		page.Error = o.Err.Error()

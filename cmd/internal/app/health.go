@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sort"
 	"sync"
@@ -20,18 +21,31 @@ type partHealth struct {
 type check func() partHealth
 
 // wellness knows whether the process may be given work, and how its parts are.
+// It is the collector of braid_part_healthy: the parts are asked at every
+// scrape, so that an alert on it does not wait for somebody to look at /health.
 type wellness struct {
 	mu     sync.Mutex
 	state  string // guarded by mu; "" means ready
 	checks map[string]check
-	gauge  *prometheus.GaugeVec
 }
 
+var partHealthy = prometheus.NewDesc("braid_part_healthy", "Whether a part works: 1 healthy, 0.5 degraded, 0 unhealthy.", []string{"part"}, nil)
+
 func newHealth(reg prometheus.Registerer) *wellness {
-	h := &wellness{state: "starting", checks: map[string]check{}, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "braid_part_healthy", Help: "Whether a part works: 1 healthy, 0.5 degraded, 0 unhealthy."}, []string{"part"})}
-	reg.MustRegister(h.gauge)
+	h := &wellness{state: "starting", checks: map[string]check{}}
+	reg.MustRegister(h)
 	return h
+}
+
+// Describe implements prometheus.Collector.
+func (h *wellness) Describe(ch chan<- *prometheus.Desc) { ch <- partHealthy }
+
+// Collect implements prometheus.Collector.
+func (h *wellness) Collect(ch chan<- prometheus.Metric) {
+	for name, p := range h.report().Parts {
+		value := map[string]float64{"healthy": 1, "degraded": 0.5}[p.Status]
+		ch <- prometheus.MustNewConstMetric(partHealthy, prometheus.GaugeValue, value, name)
+	}
 }
 
 func (h *wellness) set(state string) {
@@ -60,6 +74,22 @@ func fromError(f func() error, wayOut string) check {
 	}
 }
 
+// fromBlocks makes a check of a store that keeps blocks: whether what it takes
+// becomes blocks, and whether all of them can be read.
+func fromBlocks(failing func() error, damage func() (int, error)) check {
+	return func() partHealth {
+		if err := failing(); err != nil {
+			return partHealth{Status: "unhealthy", Reason: err.Error(),
+				WayOut: "free disk space, or look at the disk; what was taken is in memory and the ingest log, and is written by itself"}
+		}
+		if n, last := damage(); n > 0 {
+			return partHealth{Status: "degraded", Reason: fmt.Sprintf("%d blocks were found damaged since the start, the last one: %v", n, last),
+				WayOut: "restore them from a backup: docs/operations.md; the rest answers, and answers say what they miss"}
+		}
+		return partHealth{Status: "healthy"}
+	}
+}
+
 type healthReport struct {
 	Status string                `json:"status"`
 	State  string                `json:"state"`
@@ -81,17 +111,9 @@ func (h *wellness) report() healthReport {
 	for _, n := range names {
 		p := checks[n]()
 		out.Parts[n] = p
-		value := 1.0
-		switch p.Status {
-		case "degraded":
-			value = 0.5
-			if out.Status == "healthy" {
-				out.Status = "degraded"
-			}
-		case "unhealthy":
-			value, out.Status = 0, "unhealthy"
+		if p.Status == "unhealthy" || p.Status == "degraded" && out.Status == "healthy" {
+			out.Status = p.Status
 		}
-		h.gauge.WithLabelValues(n).Set(value)
 	}
 	if state != "" {
 		out.State, out.Status = state, "unhealthy"

@@ -92,6 +92,7 @@ func (a *App) openLogs(s *stores, c *config.Config) (err error) {
 		return fmt.Errorf("cannot open the log store: %w", err)
 	}
 	a.onStop("log store", func(context.Context) error { return s.logs.Close() })
+	a.health.add("log store", fromBlocks(s.logs.Health, s.logs.Damage))
 	return nil
 }
 
@@ -105,6 +106,7 @@ func (a *App) openTraces(s *stores, c *config.Config) (err error) {
 		return fmt.Errorf("cannot open the trace store: %w", err)
 	}
 	a.onStop("trace store", func(context.Context) error { return s.traces.Close() })
+	a.health.add("trace store", fromBlocks(s.traces.Health, s.traces.Damage))
 	if s.red != nil {
 		s.red.Attach(s.traces)
 		a.onStop("span metrics", s.red.Close)
