@@ -199,7 +199,7 @@ function options(
         font: "11px system-ui, sans-serif",
         // As wide as its longest label: the rest belongs to the data.
         size: (_u, values) => Math.min(110, 18 + 6.2 * Math.max(3, ...(values ?? []).map((v) => v.length))),
-        ...(isTime(p.unit) ? { incrs: timeIncrements(p.unit) } : {}),
+        ...(isTime(p.unit) ? { incrs: timeIncrements(p.unit) } : isBytes(p.unit) ? { incrs: byteIncrements } : {}),
         values: (_u, splits) => axisLabels(splits, p.unit),
       },
     ],
@@ -264,6 +264,11 @@ function timeIncrements(unit: string): number[] {
     (s) => s * k,
   );
 }
+
+const isBytes = (unit: string | undefined) => /^(bytes|By|B)(\/s)?$/.test(unit ?? "");
+
+/** Steps of an axis of bytes: round in KiB, MiB and GiB. */
+const byteIncrements = Array.from({ length: 54 }, (_, i) => 2 ** i);
 
 /** Points are drawn where a line would be invisible: values with holes on both sides. */
 function lonely(u: uPlot, series: number): boolean {
