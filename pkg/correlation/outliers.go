@@ -1,6 +1,7 @@
 package correlation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -80,29 +81,23 @@ func (f *Finder) Outliers(ctx context.Context, t tenant.ID, req OutlierRequest) 
 	if req.SelectionRange.All() {
 		req.SelectionRange = req.Range
 	}
-	rest := predicate.Expr(predicate.Not{X: req.Selection})
+	inside := req.Selection // that of the baseline's range
 	if req.SelectionRange != req.Range {
-		inside := predicate.AllOf(req.Selection,
+		inside = predicate.AllOf(req.Selection,
 			predicate.Compare{Field: predicate.Intrinsic(predicate.Time), Op: predicate.Gte, Value: model.Int(req.SelectionRange.Start)},
 			predicate.Compare{Field: predicate.Intrinsic(predicate.Time), Op: predicate.Lt, Value: model.Int(req.SelectionRange.End)})
-		rest = predicate.Not{X: inside}
-	}
-	if req.Baseline != nil {
-		rest = predicate.AllOf(req.Baseline, rest)
 	}
 	stats := &model.QueryStats{}
+	selected, rest, err := f.count(ctx, t, req, inside, stats)
+	if err != nil {
+		return nil, err
+	}
 	var sel, base *sampleCounts
 	g, sctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		sel, err = f.sample(sctx, t, req, req.Selection, req.SelectionRange, stats)
-		return err
-	})
-	g.Go(func() (err error) { base, err = f.sample(sctx, t, req, rest, req.Range, stats); return err })
+	g.Go(func() (err error) { sel, err = f.sample(sctx, t, req, selected, stats); return err })
+	g.Go(func() (err error) { base, err = f.sample(sctx, t, req, rest, stats); return err })
 	if err := g.Wait(); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, err
+		return nil, cmp.Or(ctx.Err(), err)
 	}
 	out := &OutlierAnswer{Outliers: rank(sel, base, req.Limit), SelectionRows: sel.rows, BaselineRows: base.rows,
 		SelectionTotal: sel.total, BaselineTotal: base.total, Sampled: sel.cut || base.cut, Warnings: stats.Warnings()}
@@ -115,6 +110,43 @@ func (f *Finder) Outliers(ctx context.Context, t tenant.ID, req OutlierRequest) 
 		}
 	}
 	return out, nil
+}
+
+// count counts both sides. The rest is what the baseline has more than the
+// selection: counting every row costs next to nothing, counting those that a
+// condition leaves out as much as looking for those that it finds.
+func (f *Finder) count(ctx context.Context, t tenant.ID, req OutlierRequest, inside predicate.Expr, stats *model.QueryStats) (selected, rest side, err error) {
+	selected = side{filter: req.Selection, r: req.SelectionRange}
+	rest = side{filter: predicate.Not{X: inside}, r: req.Range}
+	both := inside // rows of the selection that the baseline would have
+	if req.Baseline != nil {
+		rest.filter, both = predicate.AllOf(req.Baseline, rest.filter), predicate.AllOf(req.Baseline, inside)
+	}
+	shared := req.Baseline == nil && req.SelectionRange == req.Range
+	var all, taken []int64
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		selected.counts, err = f.countStrata(gctx, t, req.Logs, selected.filter, selected.r, stats)
+		return err
+	})
+	g.Go(func() (err error) {
+		all, err = f.countStrata(gctx, t, req.Logs, predicate.AllOf(req.Baseline), req.Range, stats)
+		return err
+	})
+	if !shared {
+		g.Go(func() (err error) {
+			taken, err = f.countStrata(gctx, t, req.Logs, both, req.Range, stats)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return selected, rest, cmp.Or(ctx.Err(), err)
+	}
+	if shared {
+		taken = selected.counts
+	}
+	rest.counts = less(all, taken)
+	return selected, rest, nil
 }
 
 // interval is how many standard errors reach to the end of a 95 % interval.

@@ -143,15 +143,30 @@ func (c *sampleCounts) addSpan(s *model.SpanRow) {
 	}
 }
 
-// sample counts the rows of each stratum where they lie, then reads some of
-// each. A sample of the same question is the same.
-func (f *Finder) sample(ctx context.Context, t tenant.ID, req OutlierRequest, filter predicate.Expr, r model.TimeRange, stats *model.QueryStats) (*sampleCounts, error) {
-	out := newSampleCounts()
-	width := (r.End - r.Start + strata - 1) / strata
-	counts, err := f.countStrata(ctx, t, req.Logs, filter, r, width, stats)
-	if err != nil {
-		return nil, err
+// side is one of the two that are compared: which rows, and how many match in
+// each stratum of a range.
+type side struct {
+	filter predicate.Expr
+	r      model.TimeRange
+	counts []int64
+}
+
+// less takes away the rows that are counted elsewhere. Data may come between two
+// counts.
+func less(all, some []int64) []int64 {
+	out := make([]int64, len(all))
+	for i := range all {
+		out[i] = max(0, all[i]-some[i])
 	}
+	return out
+}
+
+// sample reads some rows of each stratum. A sample of the same question is the
+// same.
+func (f *Finder) sample(ctx context.Context, t tenant.ID, req OutlierRequest, s side, stats *model.QueryStats) (*sampleCounts, error) {
+	out := newSampleCounts()
+	filter, r, counts := s.filter, s.r, s.counts
+	width := stratum(r)
 	for _, n := range counts {
 		out.total += n
 	}
@@ -182,9 +197,12 @@ func (f *Finder) sample(ctx context.Context, t tenant.ID, req OutlierRequest, fi
 	return out, nil
 }
 
-// countStrata counts the rows that match in each stratum.
-func (f *Finder) countStrata(ctx context.Context, t tenant.ID, logs bool, filter predicate.Expr, r model.TimeRange, width int64, stats *model.QueryStats) ([]int64, error) {
-	q := &predicate.Aggregation{Tenant: t, Range: r, Filter: filter, Step: width, Stats: stats}
+// stratum is how long each of a range is, ns.
+func stratum(r model.TimeRange) int64 { return (r.End - r.Start + strata - 1) / strata }
+
+// countStrata counts the rows that match in each stratum, where they lie.
+func (f *Finder) countStrata(ctx context.Context, t tenant.ID, logs bool, filter predicate.Expr, r model.TimeRange, stats *model.QueryStats) ([]int64, error) {
+	q := &predicate.Aggregation{Tenant: t, Range: r, Filter: filter, Step: stratum(r), Stats: stats}
 	ask := f.opts.Traces.AggregateSpans
 	if logs {
 		ask = f.opts.Logs.AggregateLogs

@@ -35,7 +35,18 @@ func (d *dec) fail() {
 	d.b = nil
 }
 
+// uv reads a number. Most are below 128: that case is small enough to stand in
+// the loops that read a sidecar.
 func (d *dec) uv() uint64 {
+	if len(d.b) > 0 && d.b[0] < 0x80 {
+		v := d.b[0]
+		d.b = d.b[1:]
+		return uint64(v)
+	}
+	return d.long()
+}
+
+func (d *dec) long() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {
 		d.fail()
@@ -55,13 +66,8 @@ func (d *dec) u32() uint32 {
 }
 
 func (d *dec) sv() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
+	v := d.uv()
+	return int64(v>>1) ^ -int64(v&1)
 }
 
 func (d *dec) byte() byte {

@@ -202,6 +202,7 @@ func TestZstdIsPreferred(t *testing.T) {
 
 func TestTenantInstancesAreBounded(t *testing.T) {
 	h, _ := newTest(t)
+	h.shared() // built in the background, from the options
 	h.opts.MaxTenants = 2
 	for _, id := range []string{"a", "b", "c", "a", "d", "a"} {
 		w := call(h, "GET", "/api/v1/status/tsdb", id)
