@@ -183,14 +183,15 @@ function QueryLog() {
               id: "rows",
               head: "Rows",
               num: true,
-              cell: (r) => count(Number(r.cost?.rows ?? 0)),
+              // Nothing is not zero: what PromQL reads is counted only where a limit is set on it.
+              cell: (r) => (Number(r.cost?.rows ?? 0) ? count(Number(r.cost?.rows)) : ""),
               sort: (r) => Number(r.cost?.rows ?? 0),
             },
             {
               id: "bytes",
               head: "Read",
               num: true,
-              cell: (r) => bytes(Number(r.cost?.bytes ?? 0)),
+              cell: (r) => (Number(r.cost?.bytes ?? 0) ? bytes(Number(r.cost?.bytes)) : ""),
               sort: (r) => Number(r.cost?.bytes ?? 0),
             },
             {
