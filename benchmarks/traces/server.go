@@ -30,6 +30,7 @@ type server struct {
 	bin, dir   string
 	http, otlp string
 	args       []string
+	victoria   bool // VictoriaTraces instead of Braid
 	// queryProfile, when set, is where a profile of each question goes.
 	queryProfile string
 	cmd          *exec.Cmd
@@ -104,14 +105,19 @@ func (s *server) start() error {
 		_ = l.Close()
 	}
 	s.http, s.otlp = "http://"+ports[0], "http://"+ports[1]
+	ready := s.http + "/-/ready"
 	args := append([]string{"serve", "--data-dir", s.dir, "--http.listen", ports[0], "--otlp.http.listen", ports[1], "--grpc.listen", ports[2], "--otlp.grpc.listen", ports[3]}, s.args...)
+	if s.victoria {
+		ready, s.otlp = s.http+"/health", s.http+"/insert/opentelemetry"
+		args = append([]string{"-storageDataPath=" + s.dir, "-httpListenAddr=" + ports[0]}, s.args...)
+	}
 	s.cmd = exec.Command(s.bin, args...)
 	s.cmd.Stderr = io.Discard
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
 	for range 3000 {
-		resp, err := s.client.Get(s.http + "/-/ready")
+		resp, err := s.client.Get(ready)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
