@@ -39,12 +39,12 @@ func (t *Trouble) Found(err error) {
 	t.last = err
 }
 
-// Flush returns nil, or whose data does not become a block, and why.
+// Flush returns nil, or of how many tenants data does not become a block, and why.
 func (t *Trouble) Flush() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, err := range t.flushes {
-		return fmt.Errorf("%d tenants' data cannot be written as blocks, among them that of %q: %w", len(t.flushes), id, err)
+	for _, err := range t.flushes {
+		return fmt.Errorf("the data of %d tenants cannot be written as blocks: %w", len(t.flushes), err)
 	}
 	return nil
 }

@@ -10,31 +10,26 @@ import (
 	"braid/pkg/tenant"
 )
 
-// ruleHealth tells whether every rule of every tenant is evaluated.
+// ruleHealth tells whether every rule of every tenant is evaluated. It names
+// none: /health is for everybody, and tenants do not see each other.
 func (al *alerting) ruleHealth() partHealth {
-	all, failing, first := 0, 0, ""
+	failing, all := 0, 0
 	for _, x := range al.all() {
-		for _, s := range x.rules.States() {
-			all++
-			if s.LastError != "" {
-				if failing++; first == "" {
-					first = fmt.Sprintf("%s of group %q in %s: %s", s.Name, s.Group, s.File, s.LastError)
-				}
-			}
-		}
+		f, n := x.rules.Failing()
+		failing, all = failing+f, all+n
 	}
 	if failing == 0 {
 		return partHealth{Status: "healthy"}
 	}
-	return partHealth{Status: "degraded", Reason: fmt.Sprintf("%d of %d rules cannot be evaluated, the first: %s", failing, all, first),
-		WayOut: "docs/runbooks/rule-evaluation.md; an alert that fires goes on firing meanwhile"}
+	return partHealth{Status: "degraded", Reason: fmt.Sprintf("%d of %d rules cannot be evaluated", failing, all),
+		WayOut: "each tenant's list of rules says which and why: docs/runbooks/rule-evaluation.md; what fires goes on firing meanwhile"}
 }
 
 // pages remembers which receivers did not take the last page that was sent to
 // them. The zero value is ready; it is safe for concurrent use.
 type pages struct {
 	mu      sync.Mutex
-	failing map[receiver]notify.Outcome
+	failing map[receiver]time.Time // when
 }
 
 // pageMemory is how long a page that failed is spoken of: the receiver may be
@@ -55,19 +50,18 @@ func (p *pages) note(t tenant.ID, o notify.Outcome) {
 		return
 	}
 	if p.failing == nil {
-		p.failing = map[receiver]notify.Outcome{}
+		p.failing = map[receiver]time.Time{}
 	}
-	p.failing[k] = o
+	p.failing[k] = o.At
 }
 
 func (p *pages) health(now time.Time) partHealth {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	maps.DeleteFunc(p.failing, func(_ receiver, o notify.Outcome) bool { return now.Sub(o.At) > pageMemory })
-	for k, o := range p.failing {
-		return partHealth{Status: "degraded",
-			Reason: fmt.Sprintf("%d receivers did not take their last page, among them %s of %q, tenant %q: %v", len(p.failing), k.integration, k.name, k.tenant, o.Err),
-			WayOut: "docs/runbooks/cannot-page.md; it is tried again"}
+	maps.DeleteFunc(p.failing, func(_ receiver, at time.Time) bool { return now.Sub(at) > pageMemory })
+	if len(p.failing) == 0 {
+		return partHealth{Status: "healthy"}
 	}
-	return partHealth{Status: "healthy"}
+	return partHealth{Status: "degraded", Reason: fmt.Sprintf("%d receivers did not take the last page that was sent to them", len(p.failing)),
+		WayOut: "the log and the history of alerts name them and say why: docs/runbooks/cannot-page.md; it is tried again"}
 }

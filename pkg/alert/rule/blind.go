@@ -149,6 +149,19 @@ type State struct {
 	MatchesNothing []string
 }
 
+// Failing returns how many rules there are, and how many of them could not be
+// evaluated the last time. It is cheap: it may be asked at every scrape.
+func (m *Manager) Failing() (failing, all int) {
+	for _, g := range m.m.RuleGroups() {
+		for _, r := range g.Rules() {
+			if all++; r.LastError() != nil {
+				failing++
+			}
+		}
+	}
+	return failing, all
+}
+
 // States returns every rule, by file, group and order of evaluation.
 func (m *Manager) States() []State {
 	m.blind.mu.Lock()

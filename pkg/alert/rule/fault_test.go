@@ -123,6 +123,8 @@ func TestFaultsOfRules(t *testing.T) {
 		require.Greater(t, w.validUntil("A"), time.Now().Add(2*time.Minute).UnixNano())
 		s := m.States()[0]
 		require.Equal(t, "err", s.Health)
+		failing, all := m.Failing()
+		require.Equal(t, []int{1, 1}, []int{failing, all})
 		require.Contains(t, s.LastError, "connection refused")
 		down.Store(false)
 		time.Sleep(3 * time.Minute)
