@@ -114,47 +114,23 @@ func newRuler(t *tenantState, spec *model.KeySpec) *ruler {
 	return &ruler{spec: spec, dir: &t.ids, may: map[uint64][]*blockReader{}, hash: map[predicate.Expr][]uint64{}}
 }
 
-// blockSet is some blocks.
-type blockSet map[*blockReader]struct{}
-
 // reach returns those blocks, of the ones that the directory is sure of, that
 // may have rows for which an expression holds. narrow is false when it asks for
 // no ids: then all may.
-func (u *ruler) reach(e predicate.Expr) (blocks blockSet, narrow bool) {
-	switch e := e.(type) {
-	case predicate.And:
-		for _, x := range e {
-			if b, ok := u.reach(x); ok && (!narrow || len(b) < len(blocks)) {
-				blocks, narrow = b, true
+func (u *ruler) reach(e predicate.Expr) (blocks map[*blockReader]struct{}, narrow bool) {
+	return predicate.Reach(e, func(e predicate.Expr) (map[*blockReader]struct{}, bool) {
+		hashes, ok := u.hashes(e)
+		if !ok {
+			return nil, false
+		}
+		out := map[*blockReader]struct{}{}
+		for _, h := range hashes {
+			for _, r := range u.candidates(h) {
+				out[r] = struct{}{}
 			}
 		}
-		return blocks, narrow
-	case predicate.Or:
-		blocks = blockSet{}
-		for _, x := range e {
-			b, ok := u.reach(x)
-			if !ok {
-				return nil, false
-			}
-			for r := range b {
-				blocks[r] = struct{}{}
-			}
-		}
-		return blocks, true
-	}
-	hashes, ok := u.hashes(e)
-	if !ok {
-		return nil, false
-	}
-	for _, h := range hashes {
-		for _, r := range u.candidates(h) {
-			if blocks == nil {
-				blocks = blockSet{}
-			}
-			blocks[r] = struct{}{}
-		}
-	}
-	return blocks, true
+		return out, true
+	})
 }
 
 // hashes returns those of the ids that a leaf asks for; ok is false when it asks
@@ -188,40 +164,10 @@ func (u *ruler) hashes(e predicate.Expr) (out []uint64, ok bool) {
 // without returns the expression with those alternatives left out of it that no
 // row of a block satisfies, as the directory says.
 func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
-	switch e := e.(type) {
-	case predicate.And:
-		for _, p := range e {
-			if _, none := u.without(r, p); none {
-				return nil, true
-			}
-		}
-		return e, false
-	case predicate.Or:
-		var out predicate.Or
-		for i, p := range e {
-			q, gone := u.without(r, p)
-			if gone && out == nil {
-				out = append(make(predicate.Or, 0, len(e)), e[:i]...)
-			}
-			if !gone && out != nil {
-				out = append(out, q)
-			}
-		}
-		if out != nil {
-			return out, len(out) == 0
-		}
-		return e, false
-	}
-	hashes, ok := u.hashes(e)
-	if !ok {
-		return e, false
-	}
-	for _, h := range hashes {
-		if slices.Contains(u.candidates(h), r) {
-			return e, false
-		}
-	}
-	return e, true
+	return predicate.Less(e, func(e predicate.Expr) bool {
+		hashes, ok := u.hashes(e)
+		return ok && !slices.ContainsFunc(hashes, func(h uint64) bool { return slices.Contains(u.candidates(h), r) })
+	})
 }
 
 func (u *ruler) candidates(hash uint64) []*blockReader {

@@ -123,38 +123,25 @@ func (u *ruler) sure() *setVerdict {
 	return u.verdict
 }
 
-func (u *ruler) reach(e predicate.Expr) (out reach) {
-	switch e := e.(type) {
-	case predicate.And:
-		for _, x := range e {
-			if r := u.reach(x); r != nil && (out == nil || len(r) < len(out)) {
-				out = r
-			}
+func (u *ruler) reach(e predicate.Expr) reach {
+	places, narrow := predicate.Reach(e, func(e predicate.Expr) (map[*blockReader]struct{}, bool) {
+		id, ok := e.(predicate.Correlated)
+		if !ok || id.ID == "" {
+			return nil, false
 		}
-	case predicate.Or:
-		out = reach{}
-		for _, x := range e {
-			r := u.reach(x)
-			if r == nil {
-				return nil
-			}
-			for b := range r {
-				out[b] = struct{}{}
-			}
-		}
-	case predicate.Correlated:
-		if e.ID == "" {
-			return nil
-		}
-		out = reach{}
-		u.eachHash(e, func(hash uint64) bool {
+		out := map[*blockReader]struct{}{}
+		u.eachHash(id, func(hash uint64) bool {
 			for _, b := range u.candidates(hash) {
 				out[b] = struct{}{}
 			}
 			return true
 		})
+		return out, true
+	})
+	if !narrow {
+		return nil
 	}
-	return out
+	return places
 }
 
 // eachHash yields the hashes of an id until one is enough.
@@ -185,34 +172,10 @@ func (u *ruler) candidates(hash uint64) []*blockReader {
 // span of a block satisfies, as the block's ids say; none says that nothing is
 // left. It reads no page, and mostly no sidecar.
 func (u *ruler) without(b *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
-	switch e := e.(type) {
-	case predicate.Correlated:
-		return e, u.lacks(b, e)
-	case predicate.And:
-		for _, x := range e {
-			if _, none := u.without(b, x); none {
-				return nil, true
-			}
-		}
-	case predicate.Or:
-		if len(e) == 0 {
-			return e, true
-		}
-		var out predicate.Or
-		for i, x := range e {
-			y, gone := u.without(b, x)
-			if gone && out == nil {
-				out = append(make(predicate.Or, 0, len(e)), e[:i]...)
-			}
-			if !gone && out != nil {
-				out = append(out, y)
-			}
-		}
-		if out != nil {
-			return out, len(out) == 0
-		}
-	}
-	return e, false
+	return predicate.Less(e, func(e predicate.Expr) bool {
+		id, ok := e.(predicate.Correlated)
+		return ok && u.lacks(b, id)
+	})
 }
 
 // lacks reports whether a block has no span that carries an id.
