@@ -28,6 +28,7 @@ type options struct {
 	headers              http.Header
 	settle               time.Duration
 	server, logsProgram  string
+	lokiProgram, flush   string
 	dir                  string
 }
 
@@ -44,7 +45,8 @@ func main() {
 	flag.IntVar(&o.pid, "pid", 0, "process id of the server on this machine: its CPU time and memory are told")
 	flag.DurationVar(&o.settle, "settle", 20*time.Second, "how long to wait after sending before CPU time is read: what is merged meanwhile counts")
 	flag.StringVar(&o.server, "server", "", "Braid's program, to start, measure and kill instead of a server that runs")
-	flag.StringVar(&o.logsProgram, "victoria-logs", "", "VictoriaLogs' program, likewise; both are measured one after the other")
+	flag.StringVar(&o.logsProgram, "victoria-logs", "", "VictoriaLogs' program, likewise; all are measured one after the other")
+	flag.StringVar(&o.lokiProgram, "loki-program", "", "Loki's program, likewise")
 	flag.StringVar(&o.dir, "dir", "", "where the folders of programs that are started are made and removed; default: the system's for temporary files")
 	flag.Func("header", "a header of every request, as Name: value; may be repeated", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
@@ -74,6 +76,9 @@ func run(ctx context.Context, o *options) error {
 	}
 	if o.logsProgram != "" {
 		programs = append(programs, victoriaLogs(o.logsProgram))
+	}
+	if o.lokiProgram != "" {
+		programs = append(programs, loki(o.lokiProgram))
 	}
 	for _, p := range programs {
 		if err := p.measure(ctx, *o, start); err != nil {
@@ -112,7 +117,7 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 		for range o.connections {
 			work.Go(func() error {
 				for body := range bodies {
-					if err := o.post(sending, body); err != nil {
+					if err := o.post(sending, o.send, body); err != nil {
 						return err
 					}
 				}
@@ -144,6 +149,11 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 		return known, nil
 	}
 	took, acked := time.Since(begun), usageOf(o.pid)
+	if o.flush != "" {
+		if err := o.post(ctx, o.flush, nil); err != nil {
+			return known, err
+		}
+	}
 	select {
 	case <-time.After(o.settle):
 	case <-ctx.Done():
@@ -176,9 +186,9 @@ func encode(l *model.Logs) []byte {
 }
 
 // post sends a body, again while the server is busy.
-func (o *options) post(ctx context.Context, body []byte) error {
+func (o *options) post(ctx context.Context, target string, body []byte) error {
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.send, bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -201,7 +211,7 @@ func (o *options) post(ctx context.Context, body []byte) error {
 				return ctx.Err()
 			}
 		default:
-			return fmt.Errorf("%s answers %s: %s", o.send, res.Status, text)
+			return fmt.Errorf("%s answers %s: %s", target, res.Status, text)
 		}
 	}
 }

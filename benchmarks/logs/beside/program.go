@@ -27,8 +27,12 @@ type program struct {
 	name, path string
 	// args returns the command line for a data folder and four free ports.
 	args func(dir string, ports []string) []string
+	// prepare writes what the program reads at its start into the folder; optional.
+	prepare func(dir string, ports []string) error
 	// ready is the path that answers 200 when the server may be asked.
 	ready string
+	// flush is the path that makes the server store what it holds; optional.
+	flush string
 	// use fills in where records go and questions are asked.
 	use func(o *options, ports []string)
 	// folders are those of the data folder that hold records.
@@ -127,6 +131,11 @@ func (p *program) start(ctx context.Context, o *options) error {
 			return err
 		}
 	}
+	if p.prepare != nil {
+		if err := p.prepare(p.dir, p.ports); err != nil {
+			return err
+		}
+	}
 	p.cmd = exec.Command(p.path, p.args(p.dir, p.ports)...)
 	p.cmd.Stdout, p.cmd.Stderr = io.Discard, io.Discard
 	if err := p.cmd.Start(); err != nil {
@@ -134,6 +143,9 @@ func (p *program) start(ctx context.Context, o *options) error {
 	}
 	o.pid = p.cmd.Process.Pid
 	p.use(o, p.ports)
+	if p.flush != "" {
+		o.flush = "http://" + p.ports[0] + p.flush
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
