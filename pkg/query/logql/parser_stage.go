@@ -119,24 +119,29 @@ func (p *parser) lineFilter() Stage {
 }
 
 // cond reads the condition of a label filter. "and", "," and mere juxtaposition
-// mean and; and and or are read from left to right, as documented.
+// mean and, which binds tighter than or.
 func (p *parser) cond() Cond {
 	p.enter()
 	defer p.leave()
+	left := p.condAnd()
+	for p.isWord("or") {
+		p.next()
+		left = &CondOr{left, p.condAnd()}
+	}
+	return left
+}
+
+func (p *parser) condAnd() Cond {
 	left := p.condUnit()
 	for {
 		switch {
-		case p.isWord("or"):
-			p.next()
-			left = &CondOr{left, p.condUnit()}
 		case p.isWord("and"), p.isOp(","):
 			p.next()
-			left = &CondAnd{left, p.condUnit()}
 		case (p.cur().kind == tokIdent || p.cur().kind == tokString) && isCondOp(p.peekAt(1)):
-			left = &CondAnd{left, p.condUnit()}
 		default:
 			return left
 		}
+		left = &CondAnd{left, p.condUnit()}
 	}
 }
 
