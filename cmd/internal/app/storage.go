@@ -85,7 +85,7 @@ func (a *App) openLogs(s *stores, c *config.Config) (err error) {
 		Retention: c.Logs.Retention.Std(), RetentionBytes: int64(c.Logs.RetentionSize), HeadMaxAge: c.Logs.FlushAge.Std(),
 		Limits: func(t tenant.ID) logstore.Limits {
 			l := a.cfg.Load().LimitsOf(string(t))
-			return logstore.Limits{MaxRecordBytes: int(l.LogRecordSize), MaxFields: l.MaxAttributes, BytesPerSecond: float64(l.LogBytesPerSecond),
+			return logstore.Limits{MaxRecordBytes: bound(int(l.LogRecordSize)), MaxFields: bound(l.MaxAttributes), BytesPerSecond: float64(l.LogBytesPerSecond),
 				Retention: l.LogsRetention.Std(), RetentionBytes: int64(l.LogsSize)}
 		}})
 	if err != nil {
@@ -98,7 +98,11 @@ func (a *App) openLogs(s *stores, c *config.Config) (err error) {
 
 func (a *App) openTraces(s *stores, c *config.Config) (err error) {
 	o := tracestore.Options{Dir: a.dir("traces"), Logger: a.log.With("part", "traces"), Registerer: a.reg, KeySpec: a.keySpec,
-		Retention: c.Traces.Retention.Std(), RetentionBytes: int64(c.Traces.RetentionSize), HeadMaxAge: c.Traces.FlushAge.Std()}
+		Retention: c.Traces.Retention.Std(), RetentionBytes: int64(c.Traces.RetentionSize), HeadMaxAge: c.Traces.FlushAge.Std(),
+		Limits: func(t tenant.ID) tracestore.Limits {
+			l := a.cfg.Load().LimitsOf(string(t))
+			return tracestore.Limits{MaxSpanBytes: bound(int(l.SpanSize)), Retention: l.TracesRetention.Std(), RetentionBytes: int64(l.TracesSize)}
+		}}
 	if s.red != nil {
 		o.Observe, o.BeforeMerge = s.red.Observe, s.red.BeforeMerge
 	}
@@ -128,7 +132,17 @@ func (a *App) openIngestLog(s *stores, c *config.Config) (err error) {
 
 func (a *App) ingestLimits(t tenant.ID) ingest.Limits {
 	l := a.cfg.Load().LimitsOf(string(t))
-	return ingest.Limits{MaxAttributes: l.MaxAttributes, MaxValueBytes: int(l.MaxAttributeSize)}
+	return ingest.Limits{BytesPerSecond: float64(l.BytesPerSecond), MaxFuture: bound(l.MaxFuture.Std()), MaxAge: l.MaxAge.Std(),
+		MaxAttributes: bound(l.MaxAttributes), MaxValueBytes: bound(int(l.MaxAttributeSize))}
+}
+
+// bound makes a configured limit, of which 0 is none, one for a part of which
+// 0 is the part's own default.
+func bound[T int | time.Duration](limit T) T {
+	if limit == 0 {
+		return 1 << 62
+	}
+	return limit
 }
 
 // logAdapter makes the ingest log what the pipeline asks for.

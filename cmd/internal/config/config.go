@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"time"
 
 	"braid/pkg/model"
@@ -163,6 +164,9 @@ type Gossip struct {
 
 // Limits of a tenant; 0 means no limit.
 type Limits struct {
+	BytesPerSecond     Size     `yaml:"bytes_per_second" doc:"Bytes of requests of all signals, as they come, taken in a second; more is answered 429 with Retry-After."`
+	MaxFuture          Duration `yaml:"max_future" doc:"How far ahead of the clock a record may be; others are rejected. The metric store takes 10 minutes at most."`
+	MaxAge             Duration `yaml:"max_age" doc:"How old a record may be when it comes; others are rejected."`
 	ActiveSeries       int      `yaml:"active_series" doc:"Metric series in memory."`
 	NewSeriesPerMinute int      `yaml:"new_series_per_minute" doc:"Metric series created in a minute."`
 	LabelsPerSeries    int      `yaml:"labels_per_series" doc:"Labels of a metric series."`
@@ -178,6 +182,9 @@ type Limits struct {
 	LogsRetention      Duration `yaml:"logs_retention" doc:"How long the tenant's log records are kept, instead of logs.retention."`
 	LogsSize           Size     `yaml:"logs_size" doc:"Largest size of the tenant's logs, instead of logs.retention_size."`
 	LogRecordSize      Size     `yaml:"log_record_size" doc:"Bytes of a log record: longer ones are cut, with a mark."`
+	TracesRetention    Duration `yaml:"traces_retention" doc:"How long the tenant's spans are kept, instead of traces.retention."`
+	TracesSize         Size     `yaml:"traces_size" doc:"Largest size of the tenant's traces, instead of traces.retention_size."`
+	SpanSize           Size     `yaml:"span_size" doc:"Bytes of a span: larger ones are rejected."`
 	MaxAttributes      int      `yaml:"max_attributes" doc:"Attributes of one record, span or point."`
 	MaxAttributeSize   Size     `yaml:"max_attribute_size" doc:"Bytes of one attribute value."`
 }
@@ -221,7 +228,7 @@ func Default() *Config {
 		Query: Query{MaxConcurrent: 20, Timeout: Duration(2 * time.Minute), MaxSamples: 50_000_000,
 			Lookback: Duration(5 * time.Minute)},
 		Alerting: Alerting{Interval: Duration(time.Minute), Peers: Gossip{Timeout: Duration(15 * time.Second)}},
-		Limits:   Limits{LabelsPerSeries: 100, LabelLength: 4096, LogRecordSize: 256 << 10, MaxAttributes: 1024, MaxAttributeSize: 256 << 10},
+		Limits:   Limits{MaxFuture: Duration(time.Hour), LabelsPerSeries: 100, LabelLength: 4096, LogRecordSize: 256 << 10, SpanSize: 1 << 20, MaxAttributes: 1024, MaxAttributeSize: 256 << 10},
 		Self:     Self{Traces: true, Metrics: true, Tenant: "default", TraceTenant: "braid", Interval: Duration(15 * time.Second)},
 	}
 }
@@ -234,29 +241,11 @@ func (c *Config) LimitsOf(t string) Limits {
 		return c.Limits
 	}
 	l := c.Limits
-	set(&l.ActiveSeries, own.ActiveSeries)
-	set(&l.NewSeriesPerMinute, own.NewSeriesPerMinute)
-	set(&l.LabelsPerSeries, own.LabelsPerSeries)
-	set(&l.LabelLength, own.LabelLength)
-	set(&l.LabelNameLength, own.LabelNameLength)
-	set(&l.ExemplarsPerMinute, own.ExemplarsPerMinute)
-	set(&l.MetricsRetention, own.MetricsRetention)
-	set(&l.MetricsSize, own.MetricsSize)
-	set(&l.QuerySamples, own.QuerySamples)
-	set(&l.QueryBytes, own.QueryBytes)
-	set(&l.QueryTimeout, own.QueryTimeout)
-	set(&l.LogBytesPerSecond, own.LogBytesPerSecond)
-	set(&l.LogRecordSize, own.LogRecordSize)
-	set(&l.LogsRetention, own.LogsRetention)
-	set(&l.LogsSize, own.LogsSize)
-	set(&l.MaxAttributes, own.MaxAttributes)
-	set(&l.MaxAttributeSize, own.MaxAttributeSize)
-	return l
-}
-
-func set[T comparable](to *T, from T) {
-	var zero T
-	if from != zero {
-		*to = from
+	to, from := reflect.ValueOf(&l).Elem(), reflect.ValueOf(own)
+	for i := range from.NumField() {
+		if f := from.Field(i); !f.IsZero() {
+			to.Field(i).Set(f)
+		}
 	}
+	return l
 }

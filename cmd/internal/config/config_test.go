@@ -18,13 +18,15 @@ func TestDefaultsAreValid(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	c, err := Parse([]byte("data_dir: /x\nlogs: {retention: 3d, retention_size: 10GiB}\nlimits: {active_series: 5}\ntenants:\n  a: {label_length: 7}\ncorrelation:\n  kinds: {order: [order.id]}\n  disabled: [user]\n"))
+	c, err := Parse([]byte("data_dir: /x\nlogs: {retention: 3d, retention_size: 10GiB}\nlimits: {active_series: 5}\ntenants:\n  a: {label_length: 7, traces_retention: 1h}\ncorrelation:\n  kinds: {order: [order.id]}\n  disabled: [user]\n"))
 	require.NoError(t, err)
 	require.Equal(t, 72*time.Hour, c.Logs.Retention.Std())
 	require.EqualValues(t, 10<<30, c.Logs.RetentionSize)
 	require.Equal(t, 5, c.LimitsOf("a").ActiveSeries)
 	require.Equal(t, 7, c.LimitsOf("a").LabelLength)
 	require.Equal(t, 4096, c.LimitsOf("b").LabelLength)
+	require.Equal(t, time.Hour, c.LimitsOf("a").TracesRetention.Std())
+	require.Equal(t, time.Hour, c.LimitsOf("a").MaxFuture.Std())
 	require.Equal(t, []string{"trace", "order", "request", "session"}, c.Correlation.KeySpec().Kinds())
 }
 
@@ -37,6 +39,8 @@ func TestErrorsNameTheWayOut(t *testing.T) {
 		"otlp: {max_body: 1}":                  "otlp.max_body 1 is too small",
 		"http: {listen: 127.0.0.1}":            `http.listen: "127.0.0.1" is no host:port`,
 		"grpc: {listen: '127.0.0.1:4320'}":     "http.listen and grpc.listen are both 127.0.0.1:4320",
+		"limits: {max_attributes: -1}":         "limits.max_attributes must not be less than 0",
+		"tenants: {a: {query_samples: -3}}":    "tenants.a.query_samples must not be less than 0",
 		"log: {level: loud}":                   `log.level "loud"`,
 		"tenants: {'a/b': {active_series: 1}}": "tenants: invalid tenant",
 		"tenants: {a: {active_serie: 1}}":      `unknown key "tenants.a.active_serie"; did you mean "active_series"?`,

@@ -178,10 +178,19 @@ func (c *Config) Validate() error {
 	if c.OTLP.MaxBody < 1<<10 {
 		bad("otlp.max_body %s is too small: at least 1KiB", c.OTLP.MaxBody)
 	}
-	for name := range c.Tenants {
+	negative := func(path string, l Limits) {
+		for f, v := range reflect.ValueOf(l).Fields() {
+			if v.Int() < 0 {
+				bad("%s.%s must not be less than 0", path, f.Tag.Get("yaml"))
+			}
+		}
+	}
+	negative("limits", c.Limits)
+	for name, l := range c.Tenants {
 		if _, err := tenant.Parse(name); err != nil {
 			bad("tenants: %v", err)
 		}
+		negative("tenants."+name, l)
 	}
 	for key, name := range map[string]string{"self.tenant": c.Self.Tenant, "self.trace_tenant": c.Self.TraceTenant} {
 		if _, err := tenant.Parse(name); err != nil {
