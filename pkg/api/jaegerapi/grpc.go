@@ -21,12 +21,14 @@ func (a *API) Register(srv grpc.ServiceRegistrar) {
 	a.serviceV2().Register(srv)
 	rawgrpc.Service{Name: "jaeger.api_v3.QueryService",
 		Unary: map[string]rawgrpc.UnaryHandler{
-			"GetServices":   a.unary(a.grpcServices),
-			"GetOperations": a.unary(a.grpcOperations(1)),
+			"GetServices":     a.unary(a.grpcServices),
+			"GetOperations":   a.unary(a.grpcOperations(1)),
+			"GetDependencies": a.unary(a.grpcDependencies(false)),
 		},
 		Streams: map[string]rawgrpc.StreamHandler{
-			"GetTrace":   a.streamed(a.grpcTraceV3),
-			"FindTraces": a.streamed(a.grpcFind(false)),
+			"GetTrace":           a.streamed(a.grpcTraceV3),
+			"FindTraces":         a.streamed(a.grpcFind(false)),
+			"FindTraceSummaries": a.streamed(a.grpcSummaries(false)),
 		}}.Register(srv)
 	rawgrpc.Service{Name: "jaeger.storage.v2.TraceReader",
 		Unary: map[string]rawgrpc.UnaryHandler{
@@ -37,12 +39,12 @@ func (a *API) Register(srv grpc.ServiceRegistrar) {
 		Streams: map[string]rawgrpc.StreamHandler{
 			"GetTraces":          a.streamed(a.grpcTraces),
 			"FindTraces":         a.streamed(a.grpcFind(true)),
-			"FindTraceSummaries": a.streamed(a.grpcSummaries),
+			"FindTraceSummaries": a.streamed(a.grpcSummaries(true)),
 		}}.Register(srv)
 	rawgrpc.Service{Name: "jaeger.storage.v2.Capabilities",
 		Unary: map[string]rawgrpc.UnaryHandler{"GetCapabilities": a.unary(a.grpcCapabilities)}}.Register(srv)
 	rawgrpc.Service{Name: "jaeger.storage.v2.DependencyReader",
-		Unary: map[string]rawgrpc.UnaryHandler{"GetDependencies": a.unary(a.grpcDependencies)}}.Register(srv)
+		Unary: map[string]rawgrpc.UnaryHandler{"GetDependencies": a.unary(a.grpcDependencies(true))}}.Register(srv)
 }
 
 // call is one call with its tenant.

@@ -41,71 +41,83 @@ func (a *API) grpcTraces(c call) error {
 	})
 }
 
-// grpcDependencies answers both the storage's and api_v2's GetDependencies:
-// their messages are the same.
-func (a *API) grpcDependencies(c call) ([]byte, error) {
-	var rng model.TimeRange
-	err := rawgrpc.Each(c.body, func(f rawgrpc.Field) (err error) {
-		switch f.Number {
-		case 1:
-			rng.Start, err = f.Seconds()
-		case 2:
-			rng.End, err = f.Seconds()
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if rng.End < rng.Start {
-		return nil, invalid("end_time lies before start_time")
-	}
-	edges, err := a.edges(c.ctx, c.tenant, rng)
-	if err != nil {
-		return nil, err
-	}
-	var e rawgrpc.Encoder
-	for _, x := range edges {
-		e.Message(1, func(e *rawgrpc.Encoder) {
-			e.String(1, x.Parent)
-			e.String(2, x.Child)
-			e.Int(3, int64(x.Calls))
-			e.String(4, "braid")
+// grpcDependencies answers the GetDependencies of the storage and of both
+// generations: their messages are the same, but that api_v3 does not tell where
+// an edge comes from.
+func (a *API) grpcDependencies(source bool) func(call) ([]byte, error) {
+	return func(c call) ([]byte, error) {
+		var rng model.TimeRange
+		err := rawgrpc.Each(c.body, func(f rawgrpc.Field) (err error) {
+			switch f.Number {
+			case 1:
+				rng.Start, err = f.Seconds()
+			case 2:
+				rng.End, err = f.Seconds()
+			}
+			return err
 		})
+		if err != nil {
+			return nil, err
+		}
+		if rng.End < rng.Start {
+			return nil, invalid("end_time lies before start_time")
+		}
+		edges, err := a.edges(c.ctx, c.tenant, rng)
+		if err != nil {
+			return nil, err
+		}
+		var e rawgrpc.Encoder
+		for _, x := range edges {
+			e.Message(1, func(e *rawgrpc.Encoder) {
+				e.String(1, x.Parent)
+				e.String(2, x.Child)
+				e.Int(3, int64(x.Calls))
+				if source {
+					e.String(4, "braid")
+				}
+			})
+		}
+		return e.B, nil
 	}
-	return e.B, nil
 }
 
 // summariesChunk is how many summaries a message has.
 const summariesChunk = 100
 
-// grpcSummaries answers storage v2's FindTraceSummaries.
-func (a *API) grpcSummaries(c call) error {
-	q, err := grpcQuery(c.body, true)
-	if err != nil {
-		return err
-	}
-	found, err := a.find(c.ctx, c.tenant, q)
-	if err != nil {
-		return err
-	}
-	for len(found) > 0 {
-		n := min(len(found), summariesChunk)
-		var e rawgrpc.Encoder
-		for _, m := range found[:n] {
-			e.Message(1, func(e *rawgrpc.Encoder) { encodeSummary(e, m) })
-		}
-		if err := c.send(e.B); err != nil {
+// grpcSummaries answers FindTraceSummaries of the storage, whose trace ids are
+// bytes, and of api_v3, whose are text.
+func (a *API) grpcSummaries(storage bool) func(call) error {
+	return func(c call) error {
+		q, err := grpcQuery(c.body, storage)
+		if err != nil {
 			return err
 		}
-		found = found[n:]
+		found, err := a.find(c.ctx, c.tenant, q)
+		if err != nil {
+			return err
+		}
+		for len(found) > 0 {
+			n := min(len(found), summariesChunk)
+			var e rawgrpc.Encoder
+			for _, m := range found[:n] {
+				e.Message(1, func(e *rawgrpc.Encoder) { encodeSummary(e, m, storage) })
+			}
+			if err := c.send(e.B); err != nil {
+				return err
+			}
+			found = found[n:]
+		}
+		return nil
 	}
-	return nil
 }
 
-func encodeSummary(e *rawgrpc.Encoder, m *model.TraceMatch) {
+func encodeSummary(e *rawgrpc.Encoder, m *model.TraceMatch, storage bool) {
 	s := summarise(m)
-	e.Bytes(1, m.Facts.ID[:])
+	if storage {
+		e.Bytes(1, m.Facts.ID[:])
+	} else {
+		e.String(1, s.TraceID)
+	}
 	e.String(2, s.RootService)
 	e.String(3, s.RootOperation)
 	for i, text := range []string{s.Start, s.End} {

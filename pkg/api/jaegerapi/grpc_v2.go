@@ -15,7 +15,7 @@ func (a *API) serviceV2() rawgrpc.Service {
 		Unary: map[string]rawgrpc.UnaryHandler{
 			"GetServices":     a.unary(a.grpcServices),
 			"GetOperations":   a.unary(a.grpcOperations(2)),
-			"GetDependencies": a.unary(a.grpcDependencies),
+			"GetDependencies": a.unary(a.grpcDependencies(true)),
 			"ArchiveTrace": a.unary(func(call) ([]byte, error) {
 				return nil, fmt.Errorf("traces are kept by retention, there is no archive: %w", errors.ErrUnsupported)
 			}),

@@ -2,6 +2,7 @@ package jaegerapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -52,6 +53,9 @@ func (a *API) searchV3(r *http.Request, t tenant.ID) (any, error) {
 	found, err := a.find(r.Context(), t, q)
 	if err != nil {
 		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no traces: %w", model.ErrNotFound) // Jaeger answers so, not with an empty list
 	}
 	var rows []model.SpanRow
 	for _, m := range found {
