@@ -36,7 +36,11 @@ func run() error {
 	flush := flag.Bool("flush", true, "write everything to disk before the questions; false asks the head")
 	rounds := flag.Int("rounds", 200, "times that each question is asked, within 4 s")
 	program := flag.String("server", "", "measure this program (bin/braid) over HTTP instead of the store by itself")
-	victoria := flag.String("victoria-traces", "", "measure VictoriaTraces' program in the same way")
+	peers := map[*string]peer{
+		flag.String("victoria-traces", "", "measure VictoriaTraces' program in the same way"): victoriaTraces,
+		flag.String("tempo", "", "measure Tempo's program in the same way"):                   tempo,
+		flag.String("jaeger", "", "measure Jaeger's program, on badger, in the same way"):     jaeger,
+	}
 	senders := flag.Int("senders", 4, "connections that send at once, with -server")
 	huge := flag.Int("huge", 0, "spans of one huge trace to send and open by pages, with -server")
 	red := flag.Bool("spanmetrics", true, "count the spans into series as well, without -server")
@@ -51,8 +55,10 @@ func run() error {
 	if *program != "" {
 		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, *profile, *queryProfile, flag.Args())
 	}
-	if *victoria != "" {
-		return benchVictoria(*victoria, *dir, *spans, *batch, *senders, *rounds)
+	for program, p := range peers {
+		if *program != "" {
+			return p.bench(*program, *dir, *spans, *batch, *senders, *rounds)
+		}
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var counter *spanmetrics.Generator

@@ -30,7 +30,8 @@ type server struct {
 	bin, dir   string
 	http, otlp string
 	args       []string
-	victoria   bool // VictoriaTraces instead of Braid
+	// launch, of a program that is not Braid, tells how it is started.
+	launch func(s *server, ports [4]string) (ready string, args []string, err error)
 	// queryProfile, when set, is where a profile of each question goes.
 	queryProfile string
 	cmd          *exec.Cmd
@@ -105,19 +106,21 @@ func (s *server) start() error {
 		_ = l.Close()
 	}
 	s.http, s.otlp = "http://"+ports[0], "http://"+ports[1]
-	ready := s.http + "/-/ready"
-	args := append([]string{"serve", "--data-dir", s.dir, "--http.listen", ports[0], "--otlp.http.listen", ports[1], "--grpc.listen", ports[2], "--otlp.grpc.listen", ports[3]}, s.args...)
-	if s.victoria {
-		ready, s.otlp = s.http+"/health", s.http+"/insert/opentelemetry"
-		args = append([]string{"-storageDataPath=" + s.dir, "-httpListenAddr=" + ports[0]}, s.args...)
+	ready := "/-/ready"
+	args := []string{"serve", "--data-dir", s.dir, "--http.listen", ports[0], "--otlp.http.listen", ports[1], "--grpc.listen", ports[2], "--otlp.grpc.listen", ports[3]}
+	if s.launch != nil {
+		var err error
+		if ready, args, err = s.launch(s, ports); err != nil {
+			return err
+		}
 	}
-	s.cmd = exec.Command(s.bin, args...)
+	s.cmd = exec.Command(s.bin, append(args, s.args...)...)
 	s.cmd.Stderr = io.Discard
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
 	for range 3000 {
-		resp, err := s.client.Get(ready)
+		resp, err := s.client.Get(s.http + ready)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -291,7 +294,13 @@ func (s *server) visible(g *generator, batch int) error {
 	}
 }
 
-type httpQuestion struct{ name, path string }
+type httpQuestion struct {
+	name, path string
+	tempo      bool // Tempo has the API
+}
+
+// port is the port of an address.
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 func (s *server) window(g *generator, kv ...string) string {
 	v := url.Values{"start": {strconv.FormatInt(g.begun/1e9-1, 10)}, "end": {strconv.FormatInt(g.now/1e9+2, 10)}}
@@ -305,23 +314,23 @@ func (s *server) questions(g *generator) []httpQuestion {
 	search := func(q string) string { return "/api/search?" + s.window(g, "q", q, "limit", "20") }
 	series := func(q string) string { return "/api/metrics/query_range?" + s.window(g, "q", q, "step", "60s") }
 	return []httpQuestion{
-		{"trace by id, recent", "/api/v2/traces/" + g.recent.String()},
-		{"trace by id, old", "/api/v2/traces/" + g.old.String()},
-		{"trace by id, unknown", "/api/v2/traces/0102030405060708090a0b0c0d0e0f10"},
-		{"service + operation + duration", search(`{ resource.service.name = "service-07" && name = "GET /api/v1/service-07/resource2/{id}" && duration > 100ms }`)},
-		{"status code 500, any service", search(`{ span.http.response.status_code = 500 }`)},
-		{"user id, any service", search(`{ span.user.id = "user-001234" }`)},
-		{"service && status >= 500 && duration > 10ms", search(`{ resource.service.name = "service-07" && span.http.response.status_code >= 500 && duration > 10ms }`)},
-		{"structural >>", search(`{ resource.service.name = "service-07" } >> { status = error }`)},
-		{"structural >, with a count", search(`{ kind = server } > { span.db.system = "postgresql" } | count() > 1`)},
-		{"rate by service", series(`{ } | rate() by (resource.service.name)`)},
-		{"p95 of duration by service", series(`{ } | quantile_over_time(duration, .95) by (resource.service.name)`)},
-		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g)},
-		{"tag names", "/api/v2/search/tags?" + s.window(g)},
-		{"services", "/api/services"},
-		{"operations of a service", "/api/services/service-07/operations"},
-		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9)},
-		{"dependencies (Jaeger)", fmt.Sprintf("/api/dependencies?endTs=%d&lookback=%d", g.now/1e6+2000, (g.now-g.begun)/1e6+4000)},
+		{"trace by id, recent", "/api/v2/traces/" + g.recent.String(), true},
+		{"trace by id, old", "/api/v2/traces/" + g.old.String(), true},
+		{"trace by id, unknown", "/api/v2/traces/0102030405060708090a0b0c0d0e0f10", true},
+		{"service + operation + duration", search(`{ resource.service.name = "service-07" && name = "GET /api/v1/service-07/resource2/{id}" && duration > 100ms }`), true},
+		{"status code 500, any service", search(`{ span.http.response.status_code = 500 }`), true},
+		{"user id, any service", search(`{ span.user.id = "user-001234" }`), true},
+		{"service && status >= 500 && duration > 10ms", search(`{ resource.service.name = "service-07" && span.http.response.status_code >= 500 && duration > 10ms }`), true},
+		{"structural >>", search(`{ resource.service.name = "service-07" } >> { status = error }`), true},
+		{"structural >, with a count", search(`{ kind = server } > { span.db.system = "postgresql" } | count() > 1`), true},
+		{"rate by service", series(`{ } | rate() by (resource.service.name)`), true},
+		{"p95 of duration by service", series(`{ } | quantile_over_time(duration, .95) by (resource.service.name)`), true},
+		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g), true},
+		{"tag names", "/api/v2/search/tags?" + s.window(g), true},
+		{"services", "/api/services", false},
+		{"operations of a service", "/api/services/service-07/operations", false},
+		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9), false},
+		{"dependencies (Jaeger)", fmt.Sprintf("/api/dependencies?endTs=%d&lookback=%d", g.now/1e6+2000, (g.now-g.begun)/1e6+4000), false},
 	}
 }
 

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// peer is another program that takes the same load and is asked the same, as
+// far as its APIs go.
+type peer struct {
+	// launch writes what configuration the program needs and tells its arguments.
+	launch    func(s *server, ports [4]string) (ready string, args []string, err error)
+	questions func(s *server, g *generator) []httpQuestion
+}
+
+var (
+	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api", false) }}
+	tempo          = peer{launchTempo, tempoQuestions}
+	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/api", true) }}
+)
+
+// bench gives a peer the load, and asks it. What it has acknowledged may be in
+// memory, and found only when it is written: it is left alone for a while first.
+func (p peer) bench(bin, dir string, spans, batch, senders, rounds int) error {
+	s := &server{bin: bin, dir: dir, launch: p.launch, client: &http.Client{Timeout: 2 * time.Minute}}
+	if err := s.start(); err != nil {
+		return err
+	}
+	defer s.kill()
+	g := newGenerator(1, time.Now().Add(-time.Duration(spans/10_000+30)*time.Second).UnixNano())
+	took, err := s.send(g, spans, batch, senders)
+	if err != nil {
+		return err
+	}
+	acked := s.cpu()
+	time.Sleep(40 * time.Second)
+	s.idle()
+	per := 1e6 / float64(g.spans)
+	fmt.Printf("%d spans in %d traces, acknowledged in %.1f s wall\n", g.spans, g.traces, took.Seconds())
+	fmt.Printf("%-52s %8.2f CPU-s a million\n", "until the last acknowledgement", acked.Seconds()*per)
+	fmt.Printf("%-52s %8.2f CPU-s a million\n", "with what followed until idle", s.cpu().Seconds()*per)
+	fmt.Printf("%-52s %8d MiB\n", "peak memory", s.peak()>>20)
+	if err := s.ask("warm", p.questions(s, g), rounds); err != nil {
+		return err
+	}
+	s.kill()
+	fmt.Printf("\n%-52s %8.1f bytes a span\n", "on disk", float64(size(dir))/float64(g.spans))
+	return nil
+}
+
+func launchVictoria(s *server, ports [4]string) (string, []string, error) {
+	s.otlp = s.http + "/insert/opentelemetry"
+	return "/health", []string{"-storageDataPath=" + s.dir, "-httpListenAddr=" + ports[0]}, nil
+}
+
+// tempoConfig is Tempo's example for one process, on loopback and without
+// metrics of spans. Spans may be an hour old, as those of the load are.
+const tempoConfig = `
+stream_over_http_enabled: true
+server: {http_listen_address: 127.0.0.1, http_listen_port: %s, grpc_listen_address: 127.0.0.1, grpc_listen_port: %s, log_level: error}
+memberlist: {bind_addr: [127.0.0.1], bind_port: %s}
+distributor: {receivers: {otlp: {protocols: {http: {endpoint: "%s"}}}}}
+live_store: {wal: {path: "%[5]s/live", ingestion_time_range_slack: 1h}, shutdown_marker_dir: "%[5]s/marker"}
+querier: {frontend_worker: {frontend_address: "127.0.0.1:%[2]s"}}
+backend_worker: {backend_scheduler_addr: "127.0.0.1:%[2]s"}
+backend_scheduler: {local_work_path: "%[5]s/work"}
+storage: {trace: {backend: local, wal: {path: "%[5]s/wal", ingestion_time_range_slack: 1h}, local: {path: "%[5]s/blocks"}}}
+overrides: {defaults: {ingestion: {rate_limit_bytes: 1000000000, burst_size_bytes: 1000000000, max_traces_per_user: 0}, global: {max_bytes_per_trace: 0}}}
+usage_report: {reporting_enabled: false}
+`
+
+func launchTempo(s *server, ports [4]string) (string, []string, error) {
+	text := fmt.Sprintf(tempoConfig, port(ports[0]), port(ports[2]), port(ports[3]), ports[1], s.dir)
+	file, err := s.config("tempo.yaml", text)
+	return "/ready", []string{"-target=all", "-config.file=" + file}, err
+}
+
+// tempoQuestions are Braid's own but for those that Tempo has no API for.
+func tempoQuestions(s *server, g *generator) (out []httpQuestion) {
+	for _, q := range s.questions(g) {
+		if q.tempo {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// jaegerConfig keeps spans in badger, synced when it likes.
+const jaegerConfig = `
+service:
+  extensions: [jaeger_storage, jaeger_query]
+  pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [jaeger_storage_exporter]}}
+  telemetry: {metrics: {level: none}, logs: {level: error}}
+extensions:
+  jaeger_query: {storage: {traces: kept}, http: {endpoint: "%[1]s"}, grpc: {endpoint: "%[3]s"}}
+  jaeger_storage:
+    backends: {kept: {badger: {directories: {keys: "%[4]s/keys", values: "%[4]s/values"}, ephemeral: false}}}
+receivers: {otlp: {protocols: {http: {endpoint: "%[2]s"}}}}
+processors: {batch: {}}
+exporters: {jaeger_storage_exporter: {trace_storage: kept}}
+`
+
+func launchJaeger(s *server, ports [4]string) (string, []string, error) {
+	file, err := s.config("jaeger.yaml", fmt.Sprintf(jaegerConfig, ports[0], ports[1], ports[2], s.dir))
+	return "/api/services", []string{"--config", file}, err
+}
+
+// config writes a file beside the program's data.
+func (s *server) config(name, text string) (string, error) {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(s.dir, name)
+	return file, os.WriteFile(file, []byte(text), 0o644)
+}
+
+// jaegerQuestions ask what Jaeger's API can be asked, which names a service.
+func jaegerQuestions(g *generator, api string, all bool) []httpQuestion {
+	find := func(kv ...string) string {
+		v := url.Values{"start": {fmt.Sprint(g.begun/1e3 - 1e6)}, "end": {fmt.Sprint(g.now/1e3 + 2e6)}, "limit": {"20"}, "service": {"service-07"}}
+		for i := 0; i < len(kv); i += 2 {
+			v.Set(kv[i], kv[i+1])
+		}
+		return api + "/traces?" + v.Encode()
+	}
+	out := []httpQuestion{
+		{name: "trace by id, recent", path: api + "/traces/" + g.recent.String()},
+		{name: "trace by id, old", path: api + "/traces/" + g.old.String()},
+		{name: "service + operation + duration", path: find("operation", "GET /api/v1/service-07/resource2/{id}", "minDuration", "100ms")},
+		{name: "services", path: api + "/services"},
+		{name: "operations of a service", path: api + "/services/service-07/operations"},
+	}
+	if all {
+		out = append(out,
+			httpQuestion{name: "trace by id, unknown", path: api + "/traces/0102030405060708090a0b0c0d0e0f10"},
+			httpQuestion{name: "status code 500 of a service", path: find("tags", `{"http.response.status_code":"500"}`)},
+			httpQuestion{name: "dependencies (Jaeger)", path: fmt.Sprintf("%s/dependencies?endTs=%d&lookback=%d", api, g.now/1e6+2000, (g.now-g.begun)/1e6+4000)})
+	}
+	return out
+}
