@@ -29,6 +29,7 @@ type question struct {
 	minDuration, maxDuration time.Duration
 	rng                      model.TimeRange
 	limit                    int
+	raw                      bool // spans as they were sent, shared ids and all
 }
 
 const (

@@ -169,10 +169,12 @@ func grpcQuery(body []byte, keyValues bool) (*question, error) {
 				if n := int(int32(f.Int)); n > 0 {
 					q.limit = min(n, maxLimit)
 				}
-			case 9:
-				if keyValues {
-					return invalid("field 9, filter: expressions are not supported, as GetCapabilities says; ask by attributes")
+			case 9, 10: // the storage's filter is 9, the others' is 10, and 9 says raw
+				if f.Number == 9 && !keyValues {
+					q.raw = f.Int != 0
+					return nil
 				}
+				return invalid("field %d, filter: expressions are not supported, as GetCapabilities says; ask by attributes", f.Number)
 			}
 			return err
 		})
@@ -201,7 +203,7 @@ func (a *API) grpcFind(keyValues bool) func(call) error {
 			return err
 		}
 		for _, m := range found {
-			if err := sendTrace(c, m.Spans, otlp.EncodeTraces); err != nil {
+			if err := sendTrace(c, unlessRaw(m.Spans, q.raw || keyValues), otlp.EncodeTraces); err != nil {
 				return err
 			}
 		}
@@ -228,26 +230,30 @@ func (a *API) grpcFindIDs(c call) ([]byte, error) {
 
 // grpcTraceV3 answers api_v3's GetTrace: the id is text.
 func (a *API) grpcTraceV3(c call) error {
-	var text string
-	if err := fieldOne(c.body, func(f rawgrpc.Field) { text = string(f.Bytes) }); err != nil {
-		return err
-	}
-	tr, err := a.opts.Engine.TraceByText(c.ctx, c.tenant, text)
+	text, raw, err := traceRequest(c.body)
 	if err != nil {
 		return err
 	}
-	return sendTrace(c, tr.Spans, otlp.EncodeTraces)
+	tr, err := a.opts.Engine.TraceByText(c.ctx, c.tenant, string(text))
+	if err != nil {
+		return err
+	}
+	return sendTrace(c, unlessRaw(tr.Spans, raw), otlp.EncodeTraces)
 }
 
-// fieldOne hands over field 1 of a request for a trace; the time range that
-// follows is a hint that is not needed.
-func fieldOne(body []byte, one func(rawgrpc.Field)) error {
-	return rawgrpc.Each(body, func(f rawgrpc.Field) error {
-		if f.Number == 1 {
-			one(f)
+// traceRequest reads a request for a trace: the id and whether it is wanted raw;
+// the time range between them is a hint that is not needed.
+func traceRequest(body []byte) (id []byte, raw bool, err error) {
+	err = rawgrpc.Each(body, func(f rawgrpc.Field) error {
+		switch f.Number {
+		case 1:
+			id = f.Bytes
+		case 4:
+			raw = f.Int != 0
 		}
 		return nil
 	})
+	return id, raw, err
 }
 
 // idBytes reads a trace id of 16 (or, from older clients, 8) bytes.

@@ -22,11 +22,11 @@ func (a *API) grpcTraces(c call) error {
 		if asked++; asked > maxLimit {
 			return invalid("more than %d traces are asked for", maxLimit)
 		}
-		var raw []byte
-		if err := fieldOne(q.Bytes, func(f rawgrpc.Field) { raw = f.Bytes }); err != nil {
+		text, _, err := traceRequest(q.Bytes)
+		if err != nil {
 			return err
 		}
-		id, err := idBytes(raw)
+		id, err := idBytes(text)
 		if err != nil {
 			return err
 		}

@@ -76,6 +76,6 @@ func TestLongTracesComeInChunks(t *testing.T) {
 	}
 	var sizes []int
 	c := call{send: func(b []byte) error { sizes = append(sizes, len(b)); return nil }}
-	require.NoError(t, sendV2(c, rows))
+	require.NoError(t, sendV2(c, rows, false))
 	require.Len(t, sizes, 3)
 }

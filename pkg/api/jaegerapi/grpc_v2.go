@@ -27,11 +27,11 @@ func (a *API) serviceV2() rawgrpc.Service {
 }
 
 func (a *API) grpcTraceV2(c call) error {
-	var raw []byte
-	if err := fieldOne(c.body, func(f rawgrpc.Field) { raw = f.Bytes }); err != nil {
+	text, raw, err := traceRequest(c.body)
+	if err != nil {
 		return err
 	}
-	id, err := idBytes(raw)
+	id, err := idBytes(text)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (a *API) grpcTraceV2(c call) error {
 	if err != nil {
 		return err
 	}
-	return sendV2(c, tr.Spans)
+	return sendV2(c, tr.Spans, raw)
 }
 
 func (a *API) grpcFindV2(c call) error {
@@ -55,20 +55,27 @@ func (a *API) grpcFindV2(c call) error {
 		return err
 	}
 	for _, m := range found {
-		if err := sendV2(c, m.Spans); err != nil {
+		if err := sendV2(c, m.Spans, q.raw); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func sendV2(c call, rows []model.SpanRow) error {
-	tree := traceql.BuildTree(rows)
+func sendV2(c call, rows []model.SpanRow, raw bool) error {
+	var tree *traceql.Tree
+	if !raw {
+		rows, tree = apart(rows)
+	}
 	at := 0
 	return sendTrace(c, rows, func(part []model.SpanRow) []byte {
 		var e rawgrpc.Encoder
 		for i := range part {
-			e.Message(1, func(e *rawgrpc.Encoder) { encodeSpanV2(e, &part[i], warningsOf(&part[i], tree, at)) })
+			var warnings []string
+			if tree != nil {
+				warnings = warningsOf(&part[i], tree, at)
+			}
+			e.Message(1, func(e *rawgrpc.Encoder) { encodeSpanV2(e, &part[i], warnings) })
 			at++
 		}
 		return e.B

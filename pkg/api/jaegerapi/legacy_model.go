@@ -55,13 +55,13 @@ type legacyProcess struct {
 	Tags        []legacyTag `json:"tags"`
 }
 
-// newLegacyTrace draws a trace. Unless raw, spans carry warnings about what is
-// odd in their place.
+// newLegacyTrace draws a trace. Unless raw, no two spans share an id, and they
+// carry warnings about what is odd in their place.
 func newLegacyTrace(rows []model.SpanRow, raw bool) legacyTrace {
 	out := legacyTrace{Spans: make([]legacySpan, 0, len(rows)), Processes: map[string]legacyProcess{}}
 	var tree *traceql.Tree
 	if !raw {
-		tree = traceql.BuildTree(rows)
+		rows, tree = apart(rows)
 	}
 	p := processes{out: out.Processes, ids: map[*model.Resource]string{}, texts: map[string]string{}}
 	for i := range rows {

@@ -38,11 +38,15 @@ func (a *API) traceV3(r *http.Request, t tenant.ID) (any, error) {
 	if _, err := rangeV3(first(v, "start_time", "startTime"), first(v, "end_time", "endTime")); err != nil {
 		return nil, err
 	}
+	raw, err := parseRaw(first(v, "raw_traces", "rawTraces"))
+	if err != nil {
+		return nil, err
+	}
 	tr, err := a.opts.Engine.TraceByText(r.Context(), t, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
-	return resultV3(tr.Spans), nil
+	return resultV3(unlessRaw(tr.Spans, raw)), nil
 }
 
 func (a *API) searchV3(r *http.Request, t tenant.ID) (any, error) {
@@ -59,7 +63,7 @@ func (a *API) searchV3(r *http.Request, t tenant.ID) (any, error) {
 	}
 	var rows []model.SpanRow
 	for _, m := range found {
-		rows = append(rows, m.Spans...)
+		rows = append(rows, unlessRaw(m.Spans, q.raw)...)
 	}
 	return resultV3(rows), nil
 }
@@ -98,8 +102,22 @@ func questionV3(v url.Values) (q *question, err error) {
 		}
 		q.limit = min(max(n, 1), maxLimit)
 	}
+	if q.raw, err = parseRaw(param(v, "raw_traces")); err != nil {
+		return nil, err
+	}
 	q.attributes, err = parseTags([]string{param(v, "attributes")}, nil)
 	return q, err
+}
+
+func parseRaw(s string) (bool, error) {
+	if s == "" {
+		return false, nil
+	}
+	raw, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, invalid("raw_traces=%q: expected true or false", s)
+	}
+	return raw, nil
 }
 
 // rangeV3 reads RFC 3339; a "+" that was not escaped has become a space.
