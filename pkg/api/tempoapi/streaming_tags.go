@@ -127,6 +127,10 @@ func (a *API) metricsRequest(body []byte) (p traceql.MetricsParams, err error) {
 			p.End = nanos(f.Int)
 		case 4:
 			p.Step = int64(f.Int)
+		case 16:
+			if n := int(uint32(f.Int)); n > 0 {
+				p.Exemplars = n
+			}
 		}
 		return nil
 	})

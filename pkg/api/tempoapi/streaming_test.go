@@ -23,7 +23,8 @@ func request(lines []string) []byte {
 	var e rawgrpc.Encoder
 	for _, l := range lines {
 		f := strings.SplitN(l, " ", 2)
-		n := protowire.Number(f[0][0] - '0')
+		field, _ := strconv.Atoi(f[0])
+		n := protowire.Number(field)
 		if v, err := strconv.ParseInt(f[1], 10, 64); err == nil {
 			e.Int(n, v)
 		} else {
