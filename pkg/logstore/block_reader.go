@@ -167,7 +167,7 @@ func decodeDirectory(data []byte) (*directory, error) {
 const maxDirectory = 1 << 30
 
 func readDirectory(src []byte, format byte) (*directory, error) {
-	d := &directory{table: &table{}, size: int64(len(src)) * 3}
+	d := &directory{table: &table{fields: &knownFields{}}, size: int64(len(src)) * 3}
 	_, src, err := readUvarint(src, math.MaxUint32) // gen: also in the meta
 	if err != nil {
 		return nil, err
@@ -195,6 +195,7 @@ func readDirectory(src []byte, format byte) (*directory, error) {
 			return nil, err
 		}
 	}
+	d.size += int64(len(d.streams)) * 64 // and what is remembered of them
 	if d.flags, src, err = readIndexFlags(src); err != nil {
 		return nil, err
 	}

@@ -185,7 +185,8 @@ type stream struct {
 type table struct {
 	schema  *schema
 	streams []stream
-	name    string // for messages
+	fields  *knownFields // of the streams
+	name    string        // for messages
 }
 
 // page is a run of rows to evaluate: a page of a block or a chunk of a head.

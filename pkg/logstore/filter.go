@@ -304,8 +304,8 @@ func (c *compiler) field(f predicate.Field, l leaf) node {
 	if len(n.sources) == 0 {
 		return constNode(false)
 	}
-	if len(n.sources) == 1 && n.sources[0].stream != nil && n.sources[0].stream.all {
-		return constNode(true)
+	if st := n.sources[0].stream; len(n.sources) == 1 && st != nil && (st.all || st.never) {
+		return constNode(st.all)
 	}
 	n.memos = make([]dictMemo, len(n.sources))
 	n.onlyBody = f.Scope == predicate.ScopeIntrinsic && f.Name == predicate.Body
@@ -319,16 +319,16 @@ func fieldSources(f predicate.Field, t *table) []source {
 	case predicate.ScopeIntrinsic:
 		return intrinsicSources(f.Name, t)
 	case predicate.ScopeResource, predicate.ScopeInstrumentation:
-		return []source{{col: -1, stream: &streamTest{fields: []predicate.Field{f}}}}
+		return []source{{col: -1, stream: &streamTest{field: f}}}
 	case predicate.ScopeRecord, predicate.ScopeAny:
 	default:
 		return nil
 	}
 	out := columnSources(t.schema.byName[f.Name])
 	exact := predicate.Field{Name: f.Name}
-	any := f.Scope == predicate.ScopeAny
+	any := f.Scope == predicate.ScopeAny // on a stream: the scope's, then the resource's
 	if any {
-		out = append(out, source{col: -1, stream: &streamTest{fields: levels(exact)}})
+		out = append(out, source{col: -1, stream: &streamTest{field: exact}})
 	}
 	if !f.Underscored {
 		return out
@@ -339,7 +339,7 @@ func fieldSources(f predicate.Field, t *table) []source {
 		}
 	}
 	if any {
-		out = append(out, source{col: -1, stream: &streamTest{fields: levels(f)}})
+		out = append(out, source{col: -1, stream: &streamTest{field: f}})
 	}
 	return out
 }
@@ -350,12 +350,6 @@ func columnSources(cols []int) []source {
 		out = append(out, source{col: c})
 	}
 	return out
-}
-
-// levels are the fields to try on a stream for a field of any scope.
-func levels(f predicate.Field) []predicate.Field {
-	f.Scope = predicate.ScopeAny // a row without attributes: the scope's, then the resource's
-	return []predicate.Field{f}
 }
 
 func intrinsicSources(name string, t *table) []source {
@@ -380,37 +374,6 @@ func intrinsicSources(name string, t *table) []source {
 		return columnSources(t.schema.intr[colSpan])
 	}
 	return nil
-}
-
-// streamTest is a leaf tried once a stream.
-type streamTest struct {
-	fields    []predicate.Field
-	has, pass []bool // by stream
-	some, all bool   // a stream has it; all streams have it and pass
-	keep      bool
-	vals      []model.Value // by stream, with keep
-}
-
-func (s *streamTest) run(t *table, l leaf) {
-	s.has, s.pass = make([]bool, len(t.streams)), make([]bool, len(t.streams))
-	s.all = len(t.streams) > 0
-	if s.keep {
-		s.vals = make([]model.Value, len(t.streams))
-	}
-	for i := range t.streams {
-		row := predicate.LogRow{LogRow: &model.LogRow{Resource: t.streams[i].resource, Scope: t.streams[i].scope}}
-		for _, f := range s.fields {
-			row.Lookup(f, func(v model.Value) bool {
-				s.has[i], s.pass[i] = true, l.holds(v)
-				if s.keep {
-					s.vals[i] = v
-				}
-				return false
-			})
-		}
-		s.some = s.some || s.has[i]
-		s.all = s.all && s.has[i] && s.pass[i]
-	}
 }
 
 func (n *fieldNode) eval(p *page, need, out bitset) error {

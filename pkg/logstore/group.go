@@ -76,7 +76,6 @@ func newFieldReader(f predicate.Field, t *table) *fieldReader {
 	r := &fieldReader{t: t, body: f.Scope == predicate.ScopeIntrinsic && f.Name == predicate.Body}
 	for _, s := range fieldSources(f, t) {
 		if s.stream != nil {
-			s.stream.keep = true
 			s.stream.run(t, leaf{holds: func(model.Value) bool { return true }})
 			if !s.stream.some {
 				continue
@@ -405,7 +404,7 @@ func (r *fieldReader) streamValues(si int, p *page, left bitset, in *interner, f
 			left.unset(row)
 		}
 		if m[ord] == 0 {
-			id := in.number(st.vals[ord], full)
+			id := in.number(st.value(ord), full)
 			if id == other {
 				out[row] = other
 				return
@@ -474,7 +473,7 @@ func (r *fieldReader) numbers(out []measured, p *page, need bitset, q *predicate
 				return
 			}
 			if s.stream.has[ord] {
-				out[row] = number(s.stream.vals[ord])
+				out[row] = number(s.stream.value(ord))
 				left.unset(row)
 			}
 		})

@@ -31,6 +31,7 @@ type head struct {
 	chunkRows int
 	writing   bool // a flush is under way; guarded by the tenant's mu
 	ids       headIDs
+	fields    knownFields
 
 	mu        sync.Mutex // guards all below
 	cols      []headColumn
@@ -427,7 +428,7 @@ func (h *head) snapshot(name string) ([]*chunk, *table) {
 	for i := range h.cols {
 		cols[i] = h.cols[i].key
 	}
-	t := &table{schema: newSchema(cols), streams: h.streams[:len(h.streams):len(h.streams)], name: name}
+	t := &table{schema: newSchema(cols), streams: h.streams[:len(h.streams):len(h.streams)], fields: &h.fields, name: name}
 	chunks := make([]*chunk, len(h.chunks))
 	copy(chunks, h.chunks)
 	if n := len(chunks); n > 0 {
