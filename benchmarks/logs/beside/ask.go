@@ -93,16 +93,27 @@ func victoriaURL(base string, k logs.Known, start int64, query string) string {
 // ask asks each question some times after once to warm up; once, if it is 0 times.
 func (o *options) ask(ctx context.Context, list []question) error {
 	fmt.Printf("| question | CPU ms | p50 ms | p99 ms | answer bytes |\n|---|---|---|---|---|\n")
-	for _, q := range list {
+	for n, q := range list {
+		if o.only != nil && !o.only.MatchString(q.name) {
+			continue
+		}
 		size, err := int64(0), error(nil)
 		if o.times > 0 {
 			if _, err = o.get(ctx, q.url); err != nil {
 				return fmt.Errorf("%s: %w", q.name, err)
 			}
 		}
-		before := usageOf(o.pid)
+		profiled := make(chan error, 1)
+		atLeast := time.Duration(0)
+		if o.queryProfile != "" && o.loki != "" && o.times > 0 {
+			atLeast = profileOfQuestion
+			go func() { profiled <- o.saveProfile(ctx, cpuProfile(atLeast), fmt.Sprintf("%s.%02d", o.queryProfile, n)) }()
+		} else {
+			profiled <- nil
+		}
+		before, asked := usageOf(o.pid), time.Now()
 		var walls []time.Duration
-		for range max(1, o.times) {
+		for len(walls) < max(1, o.times) || time.Since(asked) < atLeast {
 			begun := time.Now()
 			if size, err = o.get(ctx, q.url); err != nil {
 				return fmt.Errorf("%s: %w", q.name, err)
@@ -110,6 +121,9 @@ func (o *options) ask(ctx context.Context, list []question) error {
 			walls = append(walls, time.Since(begun))
 		}
 		used := usageOf(o.pid).cpu - before.cpu
+		if err := <-profiled; err != nil {
+			return err
+		}
 		slices.Sort(walls)
 		fmt.Printf("| %s | %.1f | %.1f | %.1f | %d |\n", q.name, ms(used)/float64(len(walls)), ms(walls[len(walls)/2]), ms(walls[len(walls)*99/100]), size)
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"time"
 
@@ -30,6 +32,11 @@ type options struct {
 	server, logsProgram  string
 	lokiProgram, flush   string
 	dir                  string
+	keep                 bool
+	only                 *regexp.Regexp
+	end                  time.Time
+	// profile and queryProfile, when set, are where profiles of a Braid go.
+	profile, queryProfile string
 }
 
 func main() {
@@ -48,6 +55,17 @@ func main() {
 	flag.StringVar(&o.logsProgram, "victoria-logs", "", "VictoriaLogs' program, likewise; all are measured one after the other")
 	flag.StringVar(&o.lokiProgram, "loki-program", "", "Loki's program, likewise")
 	flag.StringVar(&o.dir, "dir", "", "where the folders of programs that are started are made and removed; default: the system's for temporary files")
+	flag.BoolVar(&o.keep, "keep", false, "leave the folders of programs that were started, and say where they are")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write CPU profiles of a Braid that takes the records here, FILE.0 and so on, each beside one of its heap, FILE.0.heap")
+	flag.StringVar(&o.queryProfile, "queryprofile", "", "ask a Braid each question for two seconds and write a CPU profile of that, FILE.00 and so on")
+	flag.Func("only", "ask only the questions whose names this regular expression matches", func(s string) (err error) {
+		o.only, err = regexp.Compile(s)
+		return err
+	})
+	flag.Func("end", "when the last record was made, as 2006-01-02T15:04:05Z; default: the beginning of this hour", func(s string) (err error) {
+		o.end, err = time.Parse(time.RFC3339, s)
+		return err
+	})
 	flag.Func("header", "a header of every request, as Name: value; may be repeated", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
 		if !ok {
@@ -66,10 +84,12 @@ func main() {
 }
 
 func run(ctx context.Context, o *options) error {
-	// The same seed and the same number give the same records, so that questions
-	// can be asked in a run of their own.
-	end := time.Now().Truncate(time.Hour).UnixNano()
-	start := end - int64(o.records)*int64(time.Millisecond) - int64(time.Minute)
+	// The same seed, number and end give the same records, so that questions can be
+	// asked in a run of their own.
+	if o.end.IsZero() {
+		o.end = time.Now().Truncate(time.Hour)
+	}
+	start := o.end.UnixNano() - int64(o.records)*int64(time.Millisecond) - int64(time.Minute)
 	var programs []*program
 	if o.server != "" {
 		programs = append(programs, braid(o.server))
@@ -111,6 +131,10 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 	var known logs.Known
 	g := logs.NewAt(1, start)
 	before, begun := usageOf(o.pid), time.Now()
+	stopProfile := func() error { return nil }
+	if o.send != "" && o.profile != "" && o.loki != "" {
+		stopProfile = o.profileWhile(ctx)
+	}
 	work, sending := errgroup.WithContext(ctx)
 	bodies := make(chan []byte, 2*o.connections)
 	if o.send != "" {
@@ -141,7 +165,7 @@ func (o *options) fill(ctx context.Context, start int64) (logs.Known, error) {
 		}
 		return nil
 	})
-	if err := work.Wait(); err != nil {
+	if err := errors.Join(work.Wait(), stopProfile()); err != nil {
 		return known, err
 	}
 	known.Choose()

@@ -71,7 +71,11 @@ func (p *program) measure(ctx context.Context, o options, start int64) (err erro
 	if p.dir, err = os.MkdirTemp(o.dir, "braid-beside-"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(p.dir)) }()
+	if o.keep {
+		fmt.Printf("\nthe folder of %s: %s\n", p.name, p.dir)
+	} else {
+		defer func() { err = errors.Join(err, os.RemoveAll(p.dir)) }()
+	}
 	defer p.kill()
 	o.headers = o.headers.Clone()
 	if err := p.start(ctx, &o); err != nil {
