@@ -186,7 +186,7 @@ type table struct {
 	schema  *schema
 	streams []stream
 	fields  *knownFields // of the streams
-	name    string        // for messages
+	name    string       // for messages
 }
 
 // page is a run of rows to evaluate: a page of a block or a chunk of a head.

@@ -79,26 +79,30 @@ func (s *Store) tellIDs(t *tenantState, blocks ...*blockReader) {
 // verdict says, for one key spec, whether the directory's word on a block holds.
 type verdict struct {
 	spec *model.KeySpec
+	// sure: the block has no id that the directory does not name it for, since all
+	// attributes that carry ids now were indexed as what they carry.
 	sure bool
+	// others are the attributes that carry none, in their Prometheus spelling.
+	others map[string]struct{}
 }
 
-// sure reports whether a block has no id that the directory does not name it
-// for: all attributes that carry ids now were indexed as what they carry.
-func (r *blockReader) sure(spec *model.KeySpec) bool {
+func (r *blockReader) judge(spec *model.KeySpec) *verdict {
 	if !r.inDir.Load() {
-		return false
+		return &verdict{}
 	}
 	if v := r.verdict.Load(); v != nil && v.spec == spec {
-		return v.sure
+		return v
 	}
-	v := &verdict{spec: spec, sure: true}
+	v := &verdict{spec: spec, sure: true, others: map[string]struct{}{}}
 	for name, was := range r.names {
-		if kind, ok := spec.Kind(name); ok && kind != was {
-			v.sure = false
+		kind, ok := spec.Kind(name)
+		if !ok {
+			v.others[predicate.Underscore(name)] = struct{}{}
 		}
+		v.sure = v.sure && (!ok || kind == was)
 	}
 	r.verdict.Store(v)
-	return v.sure
+	return v
 }
 
 // ruler rules blocks out by ids, for one query, by what the directory of the
@@ -108,6 +112,9 @@ type ruler struct {
 	dir  *idindex.Directory[*blockReader]
 	may  map[uint64][]*blockReader // by hash: the blocks that may hold it
 	hash map[predicate.Expr][]uint64
+	// asked are the Prometheus spellings of attributes that reach went by: it tells
+	// nothing of a block where one stands for an attribute that carries no id.
+	asked []string
 }
 
 func newRuler(t *tenantState, spec *model.KeySpec) *ruler {
@@ -119,9 +126,12 @@ func newRuler(t *tenantState, spec *model.KeySpec) *ruler {
 // no ids: then all may.
 func (u *ruler) reach(e predicate.Expr) (blocks map[*blockReader]struct{}, narrow bool) {
 	return predicate.Reach(e, func(e predicate.Expr) (map[*blockReader]struct{}, bool) {
-		hashes, ok := u.hashes(e)
+		hashes, name, ok := u.inBlocks(e)
 		if !ok {
 			return nil, false
+		}
+		if name != "" {
+			u.asked = append(u.asked, name)
 		}
 		out := map[*blockReader]struct{}{}
 		for _, h := range hashes {
@@ -131,6 +141,22 @@ func (u *ruler) reach(e predicate.Expr) (blocks map[*blockReader]struct{}, narro
 		}
 		return out, true
 	})
+}
+
+// asksIDs reports whether the rows for which an expression holds have certain
+// correlation ids, whatever attributes they are in.
+func (u *ruler) asksIDs(e predicate.Expr) bool {
+	_, narrow := predicate.Reach(e, func(e predicate.Expr) (map[uint64]struct{}, bool) {
+		_, ok := u.hashes(e)
+		return nil, ok
+	})
+	return narrow
+}
+
+// sure reports whether a block that reach does not name has nothing.
+func (u *ruler) sure(r *blockReader) bool {
+	v := r.judge(u.spec)
+	return v.sure && !slices.ContainsFunc(u.asked, func(name string) bool { _, is := v.others[name]; return is })
 }
 
 // hashes returns those of the ids that a leaf asks for; ok is false when it asks
@@ -161,12 +187,70 @@ func (u *ruler) hashes(e predicate.Expr) (out []uint64, ok bool) {
 	return nil, false
 }
 
+// inBlocks is hashes for the directory of the blocks, which also knows the values
+// of attributes that carry ids. A name, if there is one, is the Prometheus
+// spelling of an attribute: what is told holds for the blocks where it stands for
+// no attribute that carries none.
+func (u *ruler) inBlocks(e predicate.Expr) (hashes []uint64, name string, ok bool) {
+	if hashes, ok = u.hashes(e); ok {
+		return hashes, "", true
+	}
+	c, is := e.(predicate.Compare)
+	if !is || c.Op != predicate.Eq || c.Value.Kind() != model.KindString {
+		return nil, "", false
+	}
+	switch c.Field.Scope {
+	case predicate.ScopeAny, predicate.ScopeRecord, predicate.ScopeResource:
+	default:
+		return nil, "", false
+	}
+	if c.Field.Underscored {
+		name = c.Field.Name
+	}
+	if hashes, ok = u.hash[e]; ok {
+		return hashes, name, hashes != nil
+	}
+	hashes = u.valueHashes(c)
+	u.hash[e] = hashes
+	return hashes, name, hashes != nil
+}
+
+// valueHashes returns the hashes by which rows were indexed whose attribute has a
+// value; nil when they may have been indexed otherwise, or not at all.
+func (u *ruler) valueHashes(c predicate.Compare) (out []uint64) {
+	value := c.Value.Str()
+	if value == "" || value[0] == '[' { // of an array each element is an id
+		return nil
+	}
+	for _, attr := range u.spec.Attributes() {
+		if attr != c.Field.Name && (!c.Field.Underscored || predicate.Underscore(attr) != c.Field.Name) {
+			continue
+		}
+		kind, _ := u.spec.Kind(attr)
+		id := model.Canonical(kind, value)
+		if id == "" {
+			return nil
+		}
+		if h := idKind(kind).Hash(id); !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
 // without returns the expression with those alternatives left out of it that no
 // row of a block satisfies, as the directory says.
 func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
+	v := r.judge(u.spec)
+	if !v.sure {
+		return e, false
+	}
 	return predicate.Less(e, func(e predicate.Expr) bool {
-		hashes, ok := u.hashes(e)
-		return ok && !slices.ContainsFunc(hashes, func(h uint64) bool { return slices.Contains(u.candidates(h), r) })
+		hashes, name, ok := u.inBlocks(e)
+		if _, other := v.others[name]; !ok || other && name != "" {
+			return false
+		}
+		return !slices.ContainsFunc(hashes, func(h uint64) bool { return slices.Contains(u.candidates(h), r) })
 	})
 }
 

@@ -56,6 +56,13 @@ func (m *manyLogs) check(blocks int, exact bool) {
 	for k := -1; k <= blocks; k++ {
 		nearly = append(nearly, predicate.Correlated{ID: fmt.Sprint("R-", k)}, predicate.Correlated{Kind: "no such", ID: "r-1"})
 		trace := model.TraceID{14: 1, 15: byte(k)}.String()
+		for _, f := range []predicate.Field{{Name: "request.id"}, {Name: "request_id", Underscored: true}, {Scope: predicate.ScopeRecord, Name: "request.id"}} {
+			filters = append(filters, predicate.Compare{Field: f, Op: predicate.Eq, Value: model.String(fmt.Sprint("r-", k)), Loose: f.Underscored})
+		}
+		filters = append(filters, predicate.Compare{Field: predicate.Field{Name: "session_id", Underscored: true}, Op: predicate.Eq, Value: model.String(fmt.Sprint("s-", k)), Loose: true},
+			predicate.Or{predicate.Compare{Field: predicate.Intrinsic(predicate.TraceID), Op: predicate.Eq, Value: model.String(trace)},
+				predicate.And{predicate.Not{X: predicate.Exists{Field: predicate.Intrinsic(predicate.TraceID)}},
+					predicate.Compare{Field: predicate.Field{Name: "trace_id", Underscored: true}, Op: predicate.Eq, Value: model.String(trace), Loose: true}}})
 		filters = append(filters, predicate.Correlated{Kind: model.KeyRequest, ID: fmt.Sprint("r-", k)}, predicate.Correlated{ID: fmt.Sprint("s-", k)},
 			predicate.Correlated{Kind: model.KeyTrace, ID: trace}, predicate.Correlated{Kind: "order", ID: fmt.Sprint("o-", k)},
 			predicate.Compare{Field: predicate.Intrinsic(predicate.TraceID), Op: predicate.Eq, Value: model.String(trace)},
@@ -177,4 +184,31 @@ func TestAnIDIsLookedUpInTheHead(t *testing.T) {
 	require.EqualValues(t, 8, rows(m.p.rows[40].TraceID.String()))
 	require.Zero(t, rows("r-99"))
 	require.NoError(t, m.s.Close())
+}
+
+// TestAnAttributeOfManySpellings: a block where a spelling of the attribute asked
+// for carries no ids, or where an array has the value, is looked at.
+func TestAnAttributeOfManySpellings(t *testing.T) {
+	o := testOptions(t.TempDir())
+	s, p := openTest(t, o), &plainStore{spec: model.NewKeySpec(nil)}
+	for k, attrs := range []model.Attrs{
+		{{Key: "request.id", Value: model.String("r-1")}},
+		{{Key: "request+id", Value: model.String("r-2")}, {Key: "user.id", Value: model.Int(7)}},
+		{{Key: "x", Value: model.String("r-3")}},
+		{{Key: "request.id", Value: model.ArrayJSON(`["r-4","r-5"]`)}},
+		{{Key: "request.id", Value: model.String(" r-6 ")}},
+	} {
+		l := &model.Logs{Batches: []model.LogBatch{{Resource: &model.Resource{}, Scope: &model.Scope{}, Records: []model.LogRecord{{Time: testNow + int64(k), Attrs: attrs}}}}}
+		p.add(l)
+		mustAppend(t, s, "t", 0, l)
+		require.NoError(t, s.Flush(bg))
+	}
+	for _, text := range []string{"r-1", "r-2", "r-3", "r-4", "r-5", "[\"r-4\",\"r-5\"]", "r-6", " r-6 ", "7", "", "[]"} {
+		for _, f := range []predicate.Field{{Name: "request.id"}, {Name: "request_id", Underscored: true}, {Name: "user_id", Underscored: true}} {
+			for _, loose := range []bool{false, true} {
+				q := &predicate.LogQuery{Tenant: "t", Filter: predicate.Compare{Field: f, Op: predicate.Eq, Value: model.String(text), Loose: loose}, Order: predicate.OldestFirst}
+				requireRows(t, p.selectLogs(q), collectRows(t, s, q), q.Filter.String())
+			}
+		}
+	}
 }

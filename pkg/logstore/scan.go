@@ -77,13 +77,14 @@ func (s *Store) newScan(ctx context.Context, id tenant.ID, rng model.TimeRange, 
 	heads, blocks, tombs := tn.snapshot()
 	rule := newRuler(tn, spec)
 	reach, narrow := rule.reach(filter)
+	byID := narrow && rule.asksIDs(filter)
 	for _, h := range heads {
-		sc.addHead(h, filter, rule, narrow, tombs)
+		sc.addHead(h, filter, rule, byID, tombs)
 	}
 	for i, b := range blocks {
 		err := ctx.Err()
 		_, reached := reach[b]
-		if narrow && !reached && b.sure(spec) {
+		if narrow && !reached && rule.sure(b) {
 			stats.AddBlocks(0, 1)
 			b.release()
 			continue
@@ -135,11 +136,9 @@ func (sc *scan) addBlock(b *blockReader, filter predicate.Expr, rule *ruler, tom
 	if !b.block.Overlaps(sc.rng) {
 		return skip()
 	}
-	if b.sure(spec) {
-		var none bool
-		if filter, none = rule.without(b, filter); none {
-			return skip()
-		}
+	filter, none := rule.without(b, filter)
+	if none {
+		return skip()
 	}
 	d, err := b.directory(sc.stats)
 	if err != nil {
