@@ -196,8 +196,10 @@ type leaf struct {
 	match *matcher            // likewise
 	equal string              // with isEqual: text means "is this"
 	isEq  bool
-	price int
-	words wordQuery // not nil: what the words of a body must be
+	// filled: holds for every value but the empty text
+	filled bool
+	price  int
+	words  wordQuery // not nil: what the words of a body must be
 	// wholeText: words hold for the text of any kind of body; else for strings
 	// only, since the elements of an array are tried without their JSON quoting.
 	wholeText bool
@@ -216,6 +218,10 @@ func compareLeaf(e predicate.Compare) leaf {
 		l.equal, l.isEq = e.Value.Str(), true
 		l.text = func(s string) bool { return s == l.equal }
 		l.words = literalWords(l.equal, true, true)
+	}
+	if e.Op == predicate.Neq && e.Loose && e.Value == model.String("") {
+		l.filled = true
+		l.text = func(s string) bool { return s != "" }
 	}
 	return l
 }
@@ -491,6 +497,8 @@ func (n *fieldNode) evalColumn(p *page, si int, left, out bitset, more bool) err
 		v.present(has)
 		has.and(left)
 		out.or(has)
+	} else if n.filled && v.form == formNums { // numbers have a text
+		eachValue(v, left, func(_, row int) { out.set(row) })
 	} else if n.isEq && v.kind == model.KindString && v.equal(n.equal, left, out) {
 		// told without making texts
 	} else if done, err := n.testTemplates(p, v, si, left, out); err != nil {

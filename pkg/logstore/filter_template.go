@@ -14,13 +14,13 @@ func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) 
 		return false, nil
 	}
 	if n.find != nil {
-		plans := n.searchPlans(v.tmpl)
-		if !plans.ok {
+		plans, ok := n.searchPlans(v.tmpl)
+		if !ok {
 			return false, nil
 		}
 		if n.partsInVars(p.no) == 0 && n.static { // no variable of the page has a part of it
 			for i, c := range v.tmpl.codes {
-				if plans.plans[c].always {
+				if plans[c].always {
 					if row := v.row(i); left.has(row) {
 						out.set(row)
 					}
@@ -29,7 +29,7 @@ func (n *fieldNode) testTemplates(p *page, v *vector, si int, left, out bitset) 
 			return true, nil
 		}
 		got := newBitset(p.rows)
-		done, err := n.find.run(v.tmpl, v, plans.plans, left, got)
+		done, err := n.find.run(v.tmpl, v, plans, left, got)
 		if done {
 			out.or(got)
 		}
@@ -68,15 +68,16 @@ func (n *fieldNode) partsInVars(page int) uint64 {
 	return mask
 }
 
-// searchPlans looks for the query in the templates of a block, once.
-func (n *fieldNode) searchPlans(t *templates) searchPlans {
+// searchPlans looks for the query in the templates of a page; false when they
+// cannot tell.
+func (n *fieldNode) searchPlans(t *templates) (plans []templatePlan, ok bool) {
 	n.tmu.Lock()
 	defer n.tmu.Unlock()
 	if n.plans == nil {
-		p := n.find.plans(t.known)
-		n.plans = &p
+		n.plans = n.find.newPlans(len(t.known))
 	}
-	return *n.plans
+	n.plans.make(n.find, t.known, t.local)
+	return n.plans.plans, n.plans.ok
 }
 
 // templateMemo tries the search on the templates of a block's bodies, once for

@@ -170,19 +170,28 @@ func hasForeignFold(data []byte) bool {
 	return false
 }
 
-// searchPlans are the plans of a search for the templates of a block.
+// searchPlans are the plans of a search for the templates of a block, made as
+// pages that have them are searched: a page has few of them.
 type searchPlans struct {
-	plans []templatePlan
-	ok    bool
+	aligned []alignment
+	plans   []templatePlan // by code
+	made    []bool
+	ok      bool // false: the templates cannot tell
 }
 
-func (s *searcher) plans(known []template) searchPlans {
+func (s *searcher) newPlans(templates int) *searchPlans {
 	aligned := s.alignments()
-	out := searchPlans{plans: make([]templatePlan, len(known)), ok: aligned != nil}
-	for i := 0; i < len(known) && out.ok; i++ {
-		out.plans[i], out.ok = s.plan(aligned, known[i].text)
+	return &searchPlans{aligned: aligned, plans: make([]templatePlan, templates), made: make([]bool, templates), ok: aligned != nil}
+}
+
+// make makes the plans of some templates.
+func (p *searchPlans) make(s *searcher, known []template, codes []uint32) {
+	for _, c := range codes {
+		if p.ok && !p.made[c] {
+			p.plans[c], p.ok = s.plan(p.aligned, known[c].text)
+			p.made[c] = true
+		}
 	}
-	return out
 }
 
 // run sets the rows of left that the plans let through; false when it cannot

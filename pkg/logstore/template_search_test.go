@@ -144,8 +144,8 @@ func TestTemplatesAnswerAsTexts(t *testing.T) {
 					left.set(i)
 				}
 			}
-			plans := s.plans(known)
-			if !plans.ok {
+			plans := s.newPlans(len(known))
+			if plans.make(s, known, v.tmpl.local); !plans.ok {
 				continue
 			}
 			out := newBitset(len(lines))
