@@ -70,3 +70,14 @@ func TestDispatchByAccept(t *testing.T) {
 		require.Equal(t, want, w.Body.String(), accept)
 	}
 }
+
+// TestOperationsOfNoKind: the newer generation calls them internal over HTTP.
+func TestOperationsOfNoKind(t *testing.T) {
+	src := testkit.NewMemTraces()
+	row := model.SpanRow{Resource: &model.Resource{Attrs: model.Attrs{{Key: "service.name", Value: model.String("s")}}}}
+	row.TraceID[0], row.SpanID[0], row.Name = 1, 1, "work"
+	src.Add(tenant.Default, row)
+	a := New(Options{Engine: traceql.NewEngine(traceql.Options{Source: src})})
+	require.Contains(t, testkit.AskHTTP(a, "GET /api/v3/operations?service=s"), `"spanKind": "internal"`)
+	require.Contains(t, testkit.AskHTTP(a, "GET /api/operations?service=s"), `"spanKind": ""`)
+}

@@ -95,13 +95,13 @@ func warningsOf(r *model.SpanRow, t *traceql.Tree, i int) []string {
 }
 
 func newLegacySpan(r *model.SpanRow) legacySpan {
-	s := legacySpan{TraceID: r.TraceID.String(), SpanID: r.SpanID.String(), Flags: r.Flags & 0xff, OperationName: r.Name,
+	s := legacySpan{TraceID: shortID(r.TraceID), SpanID: r.SpanID.String(), Flags: r.Flags & 0xff, OperationName: r.Name,
 		References: []legacyReference{}, StartTime: r.Start / 1000, Duration: r.Duration() / 1000, Logs: []legacyLog{}}
 	if !r.ParentID.IsZero() {
 		s.References = append(s.References, legacyReference{"CHILD_OF", s.TraceID, r.ParentID.String()})
 	}
 	for i := range r.Links {
-		s.References = append(s.References, legacyReference{"FOLLOWS_FROM", r.Links[i].TraceID.String(), r.Links[i].SpanID.String()})
+		s.References = append(s.References, legacyReference{"FOLLOWS_FROM", shortID(r.Links[i].TraceID), r.Links[i].SpanID.String()})
 	}
 	s.Tags = append(legacyTags(r.Attrs), spanTags(r)...)
 	for i := range r.Events {
@@ -115,6 +115,15 @@ func newLegacySpan(r *model.SpanRow) legacySpan {
 		s.Logs = append(s.Logs, legacyLog{Timestamp: e.Time / 1000, Fields: append(fields, legacyTags(e.Attrs)...)})
 	}
 	return s
+}
+
+// shortID spells a 64-bit id with 16 digits, as this generation does.
+func shortID(id model.TraceID) string {
+	text := id.String()
+	if strings.HasPrefix(text, "0000000000000000") {
+		return text[16:]
+	}
+	return text
 }
 
 func stringTag(k, v string) legacyTag { return legacyTag{k, "string", v} }

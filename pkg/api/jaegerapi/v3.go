@@ -25,6 +25,11 @@ func (a *API) servicesV3(r *http.Request, t tenant.ID) (any, error) {
 func (a *API) operationsV3(r *http.Request, t tenant.ID) (any, error) {
 	v := r.URL.Query()
 	ops, err := a.operationsOf(r.Context(), t, v.Get("service"), first(v, "span_kind", "spanKind"))
+	for i := range ops {
+		if ops[i].SpanKind == "" {
+			ops[i].SpanKind = "internal" // so says Jaeger, over HTTP only
+		}
+	}
 	return map[string]any{"operations": ops}, err
 }
 
