@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"braid/pkg/model"
@@ -20,11 +21,16 @@ type Math interface {
 // MathQuery is one metrics query in parentheses.
 type MathQuery struct{ Query *Query }
 
-// MathNumber is a literal.
-type MathNumber float64
+// MathNumber is a literal, or what arithmetic on literals comes to: between
+// integers it stays an integer, so that 1 / 2 is 0.
+type MathNumber struct {
+	Value float64
+	Int   bool
+}
 
 // MathBinary joins series with equal labels, sample by sample; what has no
-// partner is dropped. A number joins every series.
+// partner is dropped. A series without labels joins every series of the other
+// side, and so does a number.
 type MathBinary struct {
 	Op   string
 	L, R Math
@@ -34,8 +40,13 @@ func (MathQuery) math()  {}
 func (MathNumber) math() {}
 func (MathBinary) math() {}
 
-func (m MathQuery) String() string  { return "(" + m.Query.String() + ")" }
-func (m MathNumber) String() string { return formatFloat(float64(m)) }
+func (m MathQuery) String() string { return "(" + m.Query.String() + ")" }
+func (m MathNumber) String() string {
+	if m.Int {
+		return strconv.FormatInt(int64(m.Value), 10)
+	}
+	return formatFloat(m.Value)
+}
 func (m MathBinary) String() string {
 	p := exprPrecedence(m.Op)
 	return wrapMath(m.L, p, false) + " " + m.Op + " " + wrapMath(m.R, p, true)
@@ -85,6 +96,16 @@ func (p *parser) holdsMetrics() bool {
 	return false
 }
 
+// beginsWithNumber looks past parentheses: no spanset begins with a number.
+func (p *parser) beginsWithNumber() bool {
+	for _, t := range p.toks[p.i:] {
+		if t.kind != tokPunct || t.text != "(" {
+			return t.kind == tokNumber || t.kind == tokPunct && t.text == "-"
+		}
+	}
+	return false
+}
+
 func (p *parser) mathRest(left Math, minPrec int) (Math, error) {
 	for {
 		t := p.peek()
@@ -103,8 +124,25 @@ func (p *parser) mathRest(left Math, minPrec int) (Math, error) {
 		if right, err = p.mathRest(right, prec); err != nil {
 			return nil, err
 		}
-		left = MathBinary{Op: t.text, L: left, R: right}
+		left = joinMath(t.text, left, right)
 	}
+}
+
+// joinMath works out arithmetic on literals at once.
+func joinMath(op string, left, right Math) Math {
+	l, lok := left.(MathNumber)
+	r, rok := right.(MathNumber)
+	if !lok || !rok {
+		return MathBinary{Op: op, L: left, R: right}
+	}
+	n := MathNumber{Value: mathOp(op, l.Value, r.Value), Int: l.Int && r.Int}
+	if n.Int {
+		n.Value = math.Trunc(n.Value)
+	}
+	if math.IsNaN(n.Value) || math.Abs(n.Value) >= 1<<53 {
+		n.Int = false
+	}
+	return n
 }
 
 func (p *parser) mathOperand() (Math, error) {
@@ -114,17 +152,20 @@ func (p *parser) mathOperand() (Math, error) {
 	defer func() { p.depth-- }()
 	if t := p.peek(); t.kind == tokNumber || p.is("-") {
 		s, err := p.static()
-		v, _ := s.Value.Float()
-		if s.Type == TypeDuration {
-			v /= 1e9
+		if err == nil && s.Type == TypeDuration {
+			err = errorAt(p.src, t.pos, "a duration cannot be reckoned with a metrics query: write the seconds as a number")
 		}
-		return MathNumber(v), err
+		v, _ := s.Value.Float()
+		return MathNumber{Value: v, Int: s.Type == TypeInt && math.Abs(v) < 1<<53}, err
 	}
 	if err := p.expect("(", `"(" and a metrics query, or a number`); err != nil {
 		return nil, err
 	}
-	if p.is("(") && p.holdsMetrics() {
-		inner, err := p.math()
+	if p.beginsWithNumber() || p.is("(") && p.holdsMetrics() {
+		inner, err := p.mathOperand()
+		if err == nil {
+			inner, err = p.mathRest(inner, 0)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +202,7 @@ const maxMathQueries = 16
 func (e *Engine) evalMath(ctx context.Context, t tenant.ID, m Math, p MetricsParams, stats *model.QueryStats) (series []Series, number float64, err error) {
 	switch m := m.(type) {
 	case MathNumber:
-		return nil, float64(m), nil
+		return nil, m.Value, nil
 	case MathQuery:
 		plan, err := NewPlan(m.Query)
 		if err != nil {
@@ -200,6 +241,9 @@ func mathOp(op string, a, b float64) float64 {
 	case "*":
 		return a * b
 	}
+	if b == 0 {
+		return math.NaN() // of any number, and left out as such
+	}
 	return a / b
 }
 
@@ -219,6 +263,12 @@ func mapSamples(in []Series, f func(float64) float64) []Series {
 // joinSeries matches series by their labels; the function's name is none of
 // them. Exemplars are the left side's.
 func joinSeries(op string, l, r []Series) []Series {
+	switch lone, other := isLone(l), isLone(r); {
+	case other && !lone:
+		return joinLone(l, r[0], func(a, b float64) float64 { return mathOp(op, a, b) })
+	case lone && !other:
+		return joinLone(r, l[0], func(a, b float64) float64 { return mathOp(op, b, a) })
+	}
 	byLabels := map[string]map[int64]float64{}
 	for _, s := range r {
 		at := map[int64]float64{}
@@ -237,6 +287,31 @@ func joinSeries(op string, l, r []Series) []Series {
 		for _, x := range s.Samples {
 			b, ok := partner[x.T]
 			if v := mathOp(op, x.Value, b); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				joined.Samples = append(joined.Samples, Sample{T: x.T, Value: v})
+			}
+		}
+		if len(joined.Samples) > 0 {
+			out = append(out, joined)
+		}
+	}
+	return out
+}
+
+// isLone reports whether a query that groups by nothing has made the series.
+func isLone(s []Series) bool { return len(s) == 1 && joinKey(s[0].Labels) == "" }
+
+// joinLone joins each of the series with the one that has no labels.
+func joinLone(series []Series, lone Series, op func(each, lone float64) float64) []Series {
+	at := map[int64]float64{}
+	for _, x := range lone.Samples {
+		at[x.T] = x.Value
+	}
+	out := []Series{}
+	for _, s := range series {
+		joined := Series{Labels: s.Labels, Exemplars: s.Exemplars}
+		for _, x := range s.Samples {
+			b, ok := at[x.T]
+			if v := op(x.Value, b); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 				joined.Samples = append(joined.Samples, Sample{T: x.T, Value: v})
 			}
 		}

@@ -307,7 +307,7 @@ func (p *parser) compareArgs(m *Metrics) error {
 		nums = append(nums, t.lit.Value.AsInt())
 	}
 	if len(nums) > 0 {
-		if nums[0] < 0 || nums[0] > 1000 {
+		if nums[0] < 1 || nums[0] > 1000 {
 			return errorAt(p.src, m.pos, "compare can show between 1 and 1000 values of an attribute")
 		}
 		m.Compare.TopN = int(nums[0])

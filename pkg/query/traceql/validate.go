@@ -35,6 +35,9 @@ func validate(q *Query) error {
 			if n++; n > maxMathQueries {
 				return errorAt(q.Source, 0, "at most %d metrics queries can be joined", maxMathQueries)
 			}
+			if m := inner.Metrics; m.Compare != nil {
+				return errorAt(q.Source, m.pos, "compare cannot be joined with other metrics queries")
+			}
 			return validate(inner)
 		})
 	}
@@ -46,6 +49,9 @@ func validate(q *Query) error {
 			if t := m.Of.typ(); t != TypeUnknown && !t.numeric() {
 				return errorAt(v.src, m.pos, "%s measures numbers, but %s is %s", m.Func, m.Of, t.a())
 			}
+		}
+		if m.Compare != nil && len(m.Second) > 0 {
+			return errorAt(v.src, m.pos, "nothing can follow compare, but%s does", m.Second[0])
 		}
 		if m.Compare != nil {
 			return v.stage(m.Compare.Selection)
