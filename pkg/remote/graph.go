@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"braid/pkg/model"
@@ -60,7 +61,7 @@ func (s *server) graphSource() (query.GraphSource, error) {
 	if g, ok := s.src.Traces.(query.GraphSource); ok {
 		return g, nil
 	}
-	return nil, fmt.Errorf("%w: this source keeps no service graph", model.ErrInvalid)
+	return nil, fmt.Errorf("%w: this source keeps no service graph", errors.ErrUnsupported)
 }
 
 func (s *server) ServiceGraph(q *storev1.Question, out stream) error {

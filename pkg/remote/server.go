@@ -80,6 +80,8 @@ func toStatus(err error) error {
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, model.ErrTooMuch):
 		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, errors.ErrUnsupported):
+		return status.Error(codes.Unimplemented, err.Error())
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
@@ -115,6 +117,8 @@ func fromStatus(err error) error {
 		return fmt.Errorf("%w: %s", context.Canceled, st.Message())
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("%w: %s", context.DeadlineExceeded, st.Message())
+	case codes.Unimplemented: // an older program
+		return fmt.Errorf("%w: %s", errors.ErrUnsupported, st.Message())
 	}
 	return err
 }

@@ -181,20 +181,33 @@ func TestTraceStoreOverGRPC(t *testing.T) {
 // TestTraceStoresBehindFanout splits every trace over two stores.
 func TestTraceStoresBehindFanout(t *testing.T) {
 	for seed := range uint64(2) {
-		sourcetest.RunTraces(t, 200+seed, func(t *testing.T) sourcetest.TraceSubject {
-			a, b := newTraceShelf(t), newTraceShelf(t)
-			spec := model.NewKeySpec(nil)
-			return sourcetest.TraceSubject{
-				Append: func(id tenant.ID, pos model.Position, spans *model.Spans) error {
-					if pos%2 == 0 {
-						return a.append(id, pos, spans)
-					}
-					return b.append(id, pos, spans)
-				},
-				Reshape: func(r *rand.Rand) query.TraceSource {
-					return &fanout.Traces{KeySpec: func() *model.KeySpec { return spec },
-						Parts: []fanout.Part[query.TraceSource]{{Name: "a", Source: a.reshape(r)}, {Name: "b", Source: b.reshape(r)}}}
-				}}
-		})
+		runSplitTraces(t, 200+seed, func(s query.TraceSource) query.TraceSource { return s })
 	}
+}
+
+// TestOlderTraceStoreBehindFanout has a part that keeps no service graph, as
+// programs did before there was one: it is counted from the part's spans.
+func TestOlderTraceStoreBehindFanout(t *testing.T) {
+	runSplitTraces(t, 300, func(s query.TraceSource) query.TraceSource {
+		return over(t, remote.Sources{Traces: struct{ query.TraceSource }{s}})
+	})
+}
+
+// runSplitTraces splits every trace over two stores; second wraps one of them.
+func runSplitTraces(t *testing.T, seed uint64, second func(query.TraceSource) query.TraceSource) {
+	sourcetest.RunTraces(t, seed, func(t *testing.T) sourcetest.TraceSubject {
+		a, b := newTraceShelf(t), newTraceShelf(t)
+		spec := model.NewKeySpec(nil)
+		return sourcetest.TraceSubject{
+			Append: func(id tenant.ID, pos model.Position, spans *model.Spans) error {
+				if pos%2 == 0 {
+					return a.append(id, pos, spans)
+				}
+				return b.append(id, pos, spans)
+			},
+			Reshape: func(r *rand.Rand) query.TraceSource {
+				return &fanout.Traces{KeySpec: func() *model.KeySpec { return spec },
+					Parts: []fanout.Part[query.TraceSource]{{Name: "a", Source: a.reshape(r)}, {Name: "b", Source: second(b.reshape(r))}}}
+			}}
+	})
 }

@@ -29,15 +29,12 @@ const (
 	aroundRange = int64(3600e9)
 )
 
-// ServiceGraph adds up what the parts count. A trace that two of them hold spans
+// ServiceGraph adds up what the parts count; a part that keeps no graph is asked
+// for its spans. A trace that two of them hold spans
 // of is counted as a whole: what each counted of it is taken off.
 func (t *Traces) ServiceGraph(ctx context.Context, tn tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error) {
 	graphs, err := gather(ctx, t.Parts, stats, func(ctx context.Context, s query.TraceSource) (*model.ServiceGraph, error) {
-		src, err := graphSource(s)
-		if err != nil {
-			return nil, err
-		}
-		return src.ServiceGraph(ctx, tn, r, stats)
+		return graphOf(ctx, s, tn, r, stats)
 	})
 	if err != nil || len(graphs) == 1 {
 		return first(graphs), err
@@ -62,13 +59,6 @@ func first[T any](list []*T) *T {
 	return list[0]
 }
 
-func graphSource(s query.TraceSource) (query.GraphSource, error) {
-	if src, ok := s.(query.GraphSource); ok {
-		return src, nil
-	}
-	return nil, errors.New("it keeps no service graph")
-}
-
 // TraceIDs joins the lists of the parts.
 func (t *Traces) TraceIDs(ctx context.Context, tn tenant.ID, r model.TimeRange, limit int) ([]model.TraceID, error) {
 	lists, err := t.traceIDs(ctx, tn, r, limit, nil)
@@ -85,11 +75,7 @@ func (t *Traces) TraceIDs(ctx context.Context, tn tenant.ID, r model.TimeRange, 
 
 func (t *Traces) traceIDs(ctx context.Context, tn tenant.ID, r model.TimeRange, limit int, stats *model.QueryStats) ([][]model.TraceID, error) {
 	return gather(ctx, t.Parts, stats, func(ctx context.Context, s query.TraceSource) ([]model.TraceID, error) {
-		src, err := graphSource(s)
-		if err != nil {
-			return nil, err
-		}
-		return src.TraceIDs(ctx, tn, r, limit)
+		return idsOf(ctx, s, tn, r, limit, stats)
 	})
 }
 
