@@ -70,6 +70,9 @@ var (
 	// ErrTooMuch: the query would pass a limit; the message says which and
 	// what to narrow.
 	ErrTooMuch = errors.New("query limit exceeded")
+	// ErrChanged: what was asked for has changed since the caller looked at it;
+	// look again.
+	ErrChanged = errors.New("changed meanwhile")
 )
 
 // QueryStats counts what a query cost. Sources add to it while they work; it

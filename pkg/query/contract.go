@@ -88,3 +88,16 @@ type GraphSource interface {
 	// others may be among them. More than limit are model.ErrTooMuch.
 	TraceIDs(ctx context.Context, t tenant.ID, r model.TimeRange, limit int) ([]model.TraceID, error)
 }
+
+// OutlineSource is a TraceSource that shows pieces of a large trace without
+// reading all of it for each; whoever asks looks whether its source does.
+type OutlineSource interface {
+	// Outline returns the structure of a trace that has more than over spans; nil
+	// when it has not: Trace serves for those. known is the Version of an outline
+	// that the caller has: when the trace is still as it was, the answer has this
+	// Version and no spans.
+	Outline(ctx context.Context, t tenant.ID, id model.TraceID, known string, over int, stats *model.QueryStats) (*model.Outline, error)
+	// SpansAt returns spans of an outline in whole: at are their At. It is
+	// model.ErrChanged when they are no longer where they were.
+	SpansAt(ctx context.Context, t tenant.ID, id model.TraceID, version string, at []uint64, stats *model.QueryStats) ([]model.SpanRow, error)
+}

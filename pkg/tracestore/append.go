@@ -43,7 +43,7 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 		return rej, err
 	}
 	if ten.head == nil {
-		ten.head = &headPart{set: newRowsetFor(&ten.usual), since: s.opts.Now()}
+		ten.head = &headPart{set: newRowsetFor(&ten.usual), since: s.opts.Now(), number: s.heads.Add(1)}
 	}
 	observe := s.observer(t, pos)
 	taken := ten.head.add(spans, maxBytes, &rej, observe)

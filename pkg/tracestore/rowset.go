@@ -268,7 +268,10 @@ func (s *rows) ofTrace(dst []uint32, t uint32) []uint32 {
 		dst = append(dst, n-1)
 	}
 	slices.Reverse(dst[from:])
-	slices.SortStableFunc(dst[from:], func(a, b uint32) int { return s.compare(&s.rows[a], &s.rows[b]) })
+	inOrder := func(a, b uint32) int { return s.compare(&s.rows[a], &s.rows[b]) }
+	if !slices.IsSortedFunc(dst[from:], inOrder) { // mostly they came in order
+		slices.SortStableFunc(dst[from:], inOrder)
+	}
 	return dst
 }
 

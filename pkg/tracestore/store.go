@@ -26,6 +26,7 @@ type Store struct {
 	opts    Options
 	cache   *sidecarCache
 	metrics *metrics
+	heads   atomic.Uint64 // how many were begun
 	trouble block.Trouble
 
 	mu      sync.RWMutex // guards tenants and closed
@@ -228,6 +229,7 @@ type headPart struct {
 	set       *rowset
 	positions model.PositionSet
 	since     time.Time
+	number    uint64 // no other head of the process has it
 	calls     headMemo
 	ids       headIDs
 

@@ -49,7 +49,8 @@ type Options struct {
 // Service implements braidv1.BraidServer. Safe for concurrent use.
 type Service struct {
 	braidv1.UnimplementedBraidServer
-	o Options
+	o          Options
+	structures structureMemo
 }
 
 // New makes the service.

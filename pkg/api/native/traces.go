@@ -1,14 +1,15 @@
 package native
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"braid/pkg/correlation"
-	"braid/pkg/criticalpath"
 	"braid/pkg/model"
+	"braid/pkg/query"
 	"braid/pkg/query/traceql"
 	"braid/pkg/tenant"
 	braidv1 "braid/proto/braid/v1"
@@ -18,7 +19,7 @@ const (
 	pageSpans = 1000   // of a page that does not say
 	maxPage   = 10_000 // spans or paths of one answer
 	// keptWhole is up to how many spans a trace is read once, with all that its
-	// spans hold; a larger one is read for its structure, then for the page.
+	// spans hold; of a larger one the outline is read, then the spans of the page.
 	keptWhole = 20_000
 	// maxTraceSpans bounds the traces whose structure is computed.
 	maxTraceSpans = 2_000_000
@@ -42,40 +43,52 @@ func (s *Service) Trace(ctx context.Context, req *braidv1.TraceRequest) (*braidv
 		if err != nil {
 			return nil, nil, err
 		}
-		tr, err := s.readTrace(ctx, t, "trace_id", req.GetTraceId())
-		if err != nil {
-			return nil, nil, err
-		}
-		resp := tr.encode()
-		end := min(len(tr.rows), from+n)
-		if from < end {
-			rows, err := s.fill(ctx, t, tr, tr.tree.Order[from:end])
-			if err != nil {
-				return nil, nil, err
-			}
-			for i := range rows {
-				resp.Spans = append(resp.Spans, encodeSpan(&rows[i]))
+		for range maxLooks {
+			var resp *braidv1.TraceResponse
+			var stats *model.QueryStats
+			if resp, stats, err = s.tracePage(ctx, t, req.GetTraceId(), from, n); !errors.Is(err, model.ErrChanged) {
+				return resp, stats, err
 			}
 		}
-		if end < len(tr.rows) {
-			resp.NextOffset = int32(end)
-		}
-		return resp, tr.stats, nil
+		return nil, nil, &model.OverloadError{Reason: fmt.Sprintf("spans of trace %s are being moved: %v", clip(req.GetTraceId()), err), RetryAfter: time.Second}
 	})
 }
 
-// trace is one trace and what its structure says.
+// maxLooks bounds how often a trace is looked at whose spans move to another
+// place between its outline and the page.
+const maxLooks = 4
+
+// tracePage answers with n spans of a trace, parents first, from a place on.
+func (s *Service) tracePage(ctx context.Context, t tenant.ID, text string, from, n int) (*braidv1.TraceResponse, *model.QueryStats, error) {
+	tr, err := s.readTrace(ctx, t, "trace_id", text)
+	if err != nil {
+		return nil, nil, err
+	}
+	st := tr.shape(s, t)
+	resp := st.head(tr.stats)
+	end := min(st.spans(), from+n)
+	if from < end {
+		rows, err := s.fill(ctx, t, tr, st, st.order[from:end])
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range rows {
+			resp.Spans = append(resp.Spans, encodeSpan(&rows[i]))
+		}
+	}
+	if end < st.spans() {
+		resp.NextOffset = int32(end)
+	}
+	return resp, tr.stats, nil
+}
+
+// trace is one trace as its source has it now.
 type trace struct {
-	id       model.TraceID
-	rows     []model.SpanRow // without attributes, events and links when slim
-	slim     bool
-	tree     *traceql.Tree
-	self     []int64
-	depth    []int32
-	path     []criticalpath.Segment
-	critical map[int32]int64 // ns by span
-	facts    model.TraceFacts
-	stats    *model.QueryStats
+	id      model.TraceID
+	outline *model.Outline  // without spans when its structure is known
+	rows    []model.SpanRow // of a trace that is not large, all
+	known   *structure      // of a large trace that was looked at before
+	stats   *model.QueryStats
 }
 
 // readTrace finds a trace by any spelling of its id.
@@ -86,27 +99,61 @@ func (s *Service) readTrace(ctx context.Context, t tenant.ID, field, text string
 	}
 	for _, id := range readings {
 		tr := &trace{id: id, stats: &model.QueryStats{}}
-		for rows, err := range s.o.Traces.Trace(ctx, t, id, tr.stats) {
-			if err != nil {
-				return nil, fmt.Errorf("cannot read trace %s: %w", id, err)
-			}
-			tr.rows = append(tr.rows, rows...)
-			if len(tr.rows) > maxTraceSpans {
-				return nil, fmt.Errorf("%w: trace %s has more than %d spans; search it with TraceQL, for example { trace:id = \"%s\" && duration > 1s }", model.ErrTooMuch, id, maxTraceSpans, id)
-			}
-			if !tr.slim && len(tr.rows) > keptWhole {
-				tr.slim = true
-				slimDown(tr.rows)
-			} else if tr.slim {
-				slimDown(tr.rows[len(tr.rows)-len(rows):])
-			}
+		if err := s.open(ctx, t, tr); err != nil {
+			return nil, err
 		}
-		if len(tr.rows) > 0 {
-			tr.analyse()
+		if tr.outline != nil {
 			return tr, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: no trace %s", model.ErrNotFound, readings[0])
+}
+
+// open reads the outline of a trace, and all of it when it is not large; nil is
+// left where there is none.
+func (s *Service) open(ctx context.Context, t tenant.ID, tr *trace) (err error) {
+	src, ok := s.o.Traces.(query.OutlineSource)
+	if ok {
+		tr.known = s.structures.get(t, tr.id)
+		version := ""
+		if tr.known != nil {
+			version = tr.known.version
+		}
+		if tr.outline, err = src.Outline(ctx, t, tr.id, version, keptWhole, tr.stats); err != nil {
+			return fmt.Errorf("cannot read trace %s: %w", tr.id, err)
+		}
+		if tr.outline != nil {
+			if tr.known != nil && tr.known.version != tr.outline.Version {
+				tr.known = nil
+			}
+			if len(tr.outline.Spans) > maxTraceSpans {
+				return tooLarge(tr.id)
+			}
+			return nil
+		}
+		tr.known = nil
+	}
+	var o model.Outliner
+	for rows, err := range s.o.Traces.Trace(ctx, t, tr.id, tr.stats) {
+		if err != nil {
+			return fmt.Errorf("cannot read trace %s: %w", tr.id, err)
+		}
+		o.Add(rows)
+		if len(o.Outline.Spans) > maxTraceSpans {
+			return tooLarge(tr.id)
+		}
+		if tr.rows = append(tr.rows, rows...); len(o.Outline.Spans) > keptWhole {
+			tr.rows = nil
+		}
+	}
+	if len(o.Outline.Spans) > 0 {
+		tr.outline = &o.Outline
+	}
+	return nil
+}
+
+func tooLarge(id model.TraceID) error {
+	return fmt.Errorf("%w: trace %s has more than %d spans; search it with TraceQL, for example { trace:id = \"%s\" && duration > 1s }", model.ErrTooMuch, id, maxTraceSpans, id)
 }
 
 func clip(s string) string {
@@ -114,35 +161,6 @@ func clip(s string) string {
 		return s[:80] + "…"
 	}
 	return s
-}
-
-// slimDown drops what the structure does not need.
-func slimDown(rows []model.SpanRow) {
-	for i := range rows {
-		rows[i].Attrs, rows[i].Events, rows[i].Links = nil, nil, nil
-	}
-}
-
-func (tr *trace) analyse() {
-	tr.tree = traceql.BuildTree(tr.rows)
-	tr.self = tr.tree.SelfTimes()
-	tr.path = tr.tree.CriticalPath()
-	tr.critical = map[int32]int64{}
-	for _, x := range tr.path {
-		tr.critical[x.Span] += x.End - x.Start
-	}
-	tr.depth = tr.tree.Depth()
-	tr.facts = model.TraceFacts{ID: tr.id, Start: tr.rows[0].Start, End: tr.rows[0].End, Spans: len(tr.rows)}
-	for i := range tr.rows {
-		r := &tr.rows[i]
-		tr.facts.Start, tr.facts.End = min(tr.facts.Start, r.Start), max(tr.facts.End, r.Start, r.End)
-		if r.Status == model.StatusError {
-			tr.facts.Errors++
-		}
-	}
-	if root := tr.tree.MainRoot(); root >= 0 {
-		tr.facts.RootService, tr.facts.RootName = tr.rows[root].Resource.Service(), tr.rows[root].Name
-	}
 }
 
 // flagNames are the words for the flags of a span.
@@ -155,41 +173,20 @@ var flagNames = []struct {
 }
 
 // fill returns the spans of a page in whole.
-func (s *Service) fill(ctx context.Context, t tenant.ID, tr *trace, order []int32) ([]correlation.SpanNode, error) {
-	whole := map[int32]model.SpanRow{}
-	if tr.slim {
-		wanted := map[model.SpanID][]int32{}
-		for _, i := range order {
-			wanted[tr.rows[i].SpanID] = append(wanted[tr.rows[i].SpanID], i)
-		}
-		for rows, err := range s.o.Traces.Trace(ctx, t, tr.id, tr.stats) {
-			if err != nil {
-				return nil, fmt.Errorf("cannot read trace %s: %w", tr.id, err)
-			}
-			for k := range rows {
-				for _, i := range wanted[rows[k].SpanID] {
-					if _, have := whole[i]; !have && rows[k].Start == tr.rows[i].Start && rows[k].End == tr.rows[i].End && rows[k].Kind == tr.rows[i].Kind {
-						whole[i] = rows[k]
-						break
-					}
-				}
-			}
-		}
+func (s *Service) fill(ctx context.Context, t tenant.ID, tr *trace, st *structure, order []int32) ([]correlation.SpanNode, error) {
+	rows, err := s.whole(ctx, t, tr, st, order)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]correlation.SpanNode, len(order))
 	for k, i := range order {
-		row := tr.rows[i]
-		if r, ok := whole[i]; ok {
-			row = r
-		}
-		n := correlation.SpanNode{SpanRow: row, Depth: int(tr.depth[i]), Parent: int(tr.tree.Parent[i]), Self: tr.self[i]}
-		_, n.Critical = tr.critical[i]
+		n := correlation.SpanNode{SpanRow: rows[k], Depth: int(st.depth[i]), Parent: int(st.parent[i]), Self: st.self[i], Critical: st.critical[i]}
 		for _, f := range flagNames {
-			if tr.tree.Flags[i]&f.flag != 0 {
+			if st.flags[i]&f.flag != 0 {
 				n.Flags = append(n.Flags, f.name)
 			}
 		}
-		if row.End < row.Start {
+		if n.End < n.Start {
 			n.Flags = append(n.Flags, correlation.FlagNegEnd)
 		}
 		out[k] = n
@@ -197,41 +194,45 @@ func (s *Service) fill(ctx context.Context, t tenant.ID, tr *trace, order []int3
 	return out, nil
 }
 
-// encode writes all but the spans.
-func (tr *trace) encode() *braidv1.TraceResponse {
-	f := &tr.facts
-	out := &braidv1.TraceResponse{TraceId: tr.id.String(), RootService: text(f.RootService), RootName: text(f.RootName), StartNs: ns(f.Start),
-		DurationNs: ns(f.End - f.Start), TotalSpans: int32(f.Spans), Errors: int32(f.Errors), Warnings: tr.stats.Warnings()}
-	out.Complete = len(out.Warnings) == 0
-	for _, x := range tr.path {
-		r := &tr.rows[x.Span]
-		out.CriticalPath = append(out.CriticalPath, &braidv1.PathSegment{SpanId: r.SpanID.String(), Service: text(r.Resource.Service()), Name: text(r.Name),
-			StartNs: ns(x.Start), DurationNs: ns(x.End - x.Start)})
-		if len(out.CriticalPath) == maxPage {
-			out.Warnings = append(out.Warnings, fmt.Sprintf("the critical path has %d segments, the first %d are shown", len(tr.path), maxPage))
-			break
+// whole reads the rows of spans: where their source says that they are or, when
+// it does not, out of the whole trace.
+func (s *Service) whole(ctx context.Context, t tenant.ID, tr *trace, st *structure, order []int32) ([]model.SpanRow, error) {
+	out := make([]model.SpanRow, len(order))
+	switch {
+	case tr.rows != nil:
+		for k, i := range order {
+			out[k] = tr.rows[i]
+		}
+	case st.version != "":
+		at := make([]uint64, len(order))
+		for k, i := range order {
+			at[k] = st.at[i]
+		}
+		return s.o.Traces.(query.OutlineSource).SpansAt(ctx, t, tr.id, st.version, at, tr.stats)
+	default:
+		wanted := map[model.SpanID][]int{}
+		for k, i := range order {
+			x := &tr.outline.Spans[i]
+			out[k].Span = model.Span{TraceID: tr.id, SpanID: x.ID, ParentID: x.Parent, Start: x.Start, End: x.End, Kind: x.Kind, Status: x.Status,
+				Name: tr.outline.Operations[x.Operation].Name}
+			wanted[x.ID] = append(wanted[x.ID], k)
+		}
+		for rows, err := range s.o.Traces.Trace(ctx, t, tr.id, tr.stats) {
+			if err != nil {
+				return nil, fmt.Errorf("cannot read trace %s: %w", tr.id, err)
+			}
+			for r := range rows {
+				list := wanted[rows[r].SpanID]
+				if at := slices.IndexFunc(list, func(k int) bool {
+					return out[k].Start == rows[r].Start && out[k].End == rows[r].End && out[k].Kind == rows[r].Kind
+				}); at >= 0 {
+					out[list[at]] = rows[r]
+					wanted[rows[r].SpanID] = slices.Delete(list, at, at+1)
+				}
+			}
 		}
 	}
-	services := map[string]*braidv1.ServiceTime{}
-	for i := range tr.rows {
-		name := tr.rows[i].Resource.Service()
-		st := services[name]
-		if st == nil {
-			st = &braidv1.ServiceTime{Service: text(name)}
-			services[name] = st
-			out.Services = append(out.Services, st)
-		}
-		st.Spans++
-		st.SelfNs += ns(tr.self[i])
-		st.CriticalNs += ns(tr.critical[int32(i)])
-		if tr.rows[i].Status == model.StatusError {
-			st.Errors++
-		}
-	}
-	slices.SortFunc(out.Services, func(a, b *braidv1.ServiceTime) int {
-		return cmp.Or(cmp.Compare(b.CriticalNs, a.CriticalNs), cmp.Compare(b.SelfNs, a.SelfNs), cmp.Compare(a.Service, b.Service))
-	})
-	return out
+	return out, nil
 }
 
 // CompareTraces implements braidv1.BraidServer.
@@ -252,11 +253,11 @@ func (s *Service) CompareTraces(ctx context.Context, req *braidv1.CompareTracesR
 		if err != nil {
 			return nil, nil, err
 		}
-		paths := traceql.CompareTraces(a.rows, b.rows)
+		paths := traceql.CompareTraces(a.outline, b.outline)
 		if req.GetSort() == "slower" {
 			paths = traceql.SlowerPaths(paths)
 		}
-		resp := &braidv1.CompareTracesResponse{A: a.outline(), B: b.outline(), TotalPaths: int32(len(paths)),
+		resp := &braidv1.CompareTracesResponse{A: outline(a), B: outline(b), TotalPaths: int32(len(paths)),
 			Warnings: append(a.stats.Warnings(), b.stats.Warnings()...)}
 		resp.Complete = len(resp.Warnings) == 0 && len(paths) <= n
 		for _, p := range paths[:min(n, len(paths))] {
@@ -266,8 +267,8 @@ func (s *Service) CompareTraces(ctx context.Context, req *braidv1.CompareTracesR
 	})
 }
 
-func (tr *trace) outline() *braidv1.TraceOutline {
-	f := &tr.facts
+func outline(tr *trace) *braidv1.TraceOutline {
+	f := factsOf(tr.id, tr.outline, traceql.TreeOf(tr.outline.Spans))
 	return &braidv1.TraceOutline{TraceId: tr.id.String(), RootService: text(f.RootService), RootName: text(f.RootName), StartNs: ns(f.Start),
 		DurationNs: ns(f.End - f.Start), Spans: int32(f.Spans), Errors: int32(f.Errors)}
 }

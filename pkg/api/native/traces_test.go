@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"braid/internal/testkit"
 	"braid/pkg/model"
+	"braid/pkg/query"
 	"braid/pkg/query/engine"
 	"braid/pkg/tenant"
 	braidv1 "braid/proto/braid/v1"
@@ -57,7 +60,79 @@ func comb(n int) []model.SpanRow {
 // add up to the union of all spans, critical times to the root's duration.
 func TestPagesOfALargeTrace(t *testing.T) {
 	const n = keptWhole/2 + 500
-	s := withTraces(comb(n)...)
+	pagesOfComb(t, withTraces(comb(n)...), n)
+}
+
+// outlined is a source that knows where its spans are.
+type outlined struct {
+	query.TraceSource
+	rows     []model.SpanRow
+	version  string
+	outlines int // how often all of it was read
+	moves    int // how often spans will have moved when they are asked for
+}
+
+func (o *outlined) Outline(_ context.Context, _ tenant.ID, _ model.TraceID, known string, over int, _ *model.QueryStats) (*model.Outline, error) {
+	if len(o.rows) <= over {
+		return nil, nil
+	}
+	if known == o.version {
+		return &model.Outline{Version: known}, nil
+	}
+	o.outlines++
+	out := model.OutlineOf(o.rows)
+	out.Version = o.version
+	for i := range out.Spans {
+		out.Spans[i].At = uint64(i) + 1e6
+	}
+	return out, nil
+}
+
+func (o *outlined) SpansAt(_ context.Context, _ tenant.ID, _ model.TraceID, version string, at []uint64, _ *model.QueryStats) (out []model.SpanRow, err error) {
+	if o.moves > 0 {
+		o.moves--
+		o.version += "'"
+	}
+	if version != o.version {
+		return nil, model.ErrChanged
+	}
+	for _, i := range at {
+		out = append(out, o.rows[i-1e6])
+	}
+	return out, nil
+}
+
+// TestPagesOfAnOutlinedTrace: all of a large trace is read once for all its
+// pages, and again when it has changed.
+func TestPagesOfAnOutlinedTrace(t *testing.T) {
+	const n = keptWhole/2 + 500
+	src := &outlined{TraceSource: testkit.NewMemTraces(), rows: comb(n), version: "1"}
+	s := New(Options{Traces: src, Guard: engine.New(engine.Options{})})
+	pagesOfComb(t, s, n)
+	require.Equal(t, 1, src.outlines)
+	src.version = "2"
+	pagesOfComb(t, s, n)
+	require.Equal(t, 2, src.outlines)
+	src.moves = maxLooks - 1
+	pagesOfComb(t, s, n)
+	src.moves = maxLooks
+	_, err := s.Trace(context.Background(), &braidv1.TraceRequest{TraceId: model.TraceID{1}.String()})
+	require.Equal(t, codes.Unavailable, status.Code(err))
+}
+
+func TestStructuresAreKeptWithinBounds(t *testing.T) {
+	var m structureMemo
+	large := &structure{order: make([]int32, keepBytes/100)}
+	for i := range byte(5) {
+		m.put("a", model.TraceID{i + 1}, large)
+	}
+	require.LessOrEqual(t, m.bytes(), keepBytes)
+	require.Nil(t, m.get("a", model.TraceID{1}))
+	require.Nil(t, m.get("b", model.TraceID{5}))
+	require.NotNil(t, m.get("a", model.TraceID{5}))
+}
+
+func pagesOfComb(t *testing.T, s *Service, n int) {
 	seen := map[string]bool{"": true}
 	offset, pages := int32(0), 0
 	for {

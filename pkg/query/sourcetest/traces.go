@@ -80,6 +80,45 @@ func checkTrace(ctx context.Context, t *testing.T, seed uint64, src, ref query.T
 	for i := range want {
 		require.Equal(t, drawSpan(&want[i]), drawSpan(&got[i]), "seed %d trace %s span %d", seed, id, i)
 	}
+	if o, ok := src.(query.OutlineSource); ok {
+		checkOutline(ctx, t, seed, o, got, id)
+	}
+}
+
+// checkOutline compares a trace's outline, and its spans as they are found by it,
+// with the whole.
+func checkOutline(ctx context.Context, t *testing.T, seed uint64, src query.OutlineSource, whole []model.SpanRow, id model.TraceID) {
+	t.Helper()
+	none, err := src.Outline(ctx, "a", id, "", 2*len(whole)+4, nil)
+	require.NoError(t, err)
+	require.Nil(t, none)
+	o, err := src.Outline(ctx, "a", id, "", 0, nil)
+	require.NoError(t, err)
+	if len(whole) == 0 {
+		require.Nil(t, o)
+		return
+	}
+	var at []uint64
+	for i := range o.Spans {
+		at = append(at, o.Spans[i].At)
+	}
+	same, err := src.Outline(ctx, "a", id, o.Version, 0, nil)
+	require.NoError(t, err)
+	require.Empty(t, same.Spans)
+	rows, err := src.SpansAt(ctx, "a", id, o.Version, at, nil)
+	require.NoError(t, err)
+	require.Len(t, rows, len(whole), "seed %d outline of %s", seed, id)
+	want := model.OutlineOf(whole)
+	for i := range rows {
+		require.Equal(t, drawSpan(&whole[i]), drawSpan(&rows[i]), "seed %d outline of %s span %d", seed, id, i)
+		require.Equal(t, want.Operations[want.Spans[i].Operation], o.Operations[o.Spans[i].Operation])
+		o.Spans[i].At, o.Spans[i].Operation, want.Spans[i].Operation = 0, 0, 0
+	}
+	require.Equal(t, want.Spans, o.Spans, "seed %d outline of %s", seed, id)
+	_, err = src.SpansAt(ctx, "a", id, o.Version, []uint64{1 << 60}, nil)
+	require.ErrorIs(t, err, model.ErrChanged)
+	_, err = src.SpansAt(ctx, "a", id, "h999999:1", []uint64{0}, nil)
+	require.ErrorIs(t, err, model.ErrChanged)
 }
 
 // drawMatch makes a match comparable: spans sorted, only what always comes.

@@ -26,8 +26,8 @@ func (t *Tree) MainRoot() int32 {
 	best := int32(-1)
 	better := func(a, b int32) bool {
 		x, y := &t.spans[a], &t.spans[b]
-		if x.ParentID.IsZero() != y.ParentID.IsZero() {
-			return x.ParentID.IsZero()
+		if x.Parent.IsZero() != y.Parent.IsZero() {
+			return x.Parent.IsZero()
 		}
 		return x.Duration() > y.Duration()
 	}
@@ -43,11 +43,17 @@ func (t *Tree) MainRoot() int32 {
 // children ran.
 func (t *Tree) SelfTimes() []int64 {
 	out := make([]int64, len(t.spans))
+	byStart := func(a, b int32) int { return cmp.Compare(t.spans[a].Start, t.spans[b].Start) }
+	var scratch []int32
 	for i := range t.spans {
 		s := &t.spans[i]
 		out[i] = s.Duration()
-		children := slices.Clone(t.Children(i))
-		slices.SortFunc(children, func(a, b int32) int { return cmp.Compare(t.spans[a].Start, t.spans[b].Start) })
+		children := t.Children(i)
+		if !slices.IsSortedFunc(children, byStart) { // in the order of a trace they are
+			scratch = append(scratch[:0], children...)
+			children = scratch
+			slices.SortFunc(children, byStart)
+		}
 		covered := s.Start
 		for _, c := range children {
 			from, to := max(covered, t.spans[c].Start), min(s.End, t.spans[c].End)

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"braid/pkg/model"
 )
 
-func showPath(t *Tree) string {
+func showPath(t *Tree, rows []model.SpanRow) string {
 	var b strings.Builder
 	for _, s := range t.CriticalPath() {
-		fmt.Fprintf(&b, "%s %s-%s; ", t.spans[s.Span].Name, time.Duration(s.Start-epoch), time.Duration(s.End-epoch))
+		fmt.Fprintf(&b, "%s %s-%s; ", rows[s.Span].Name, time.Duration(s.Start-epoch), time.Duration(s.End-epoch))
 	}
 	return b.String()
 }
@@ -29,7 +31,7 @@ trace 1
     before at=-20ms dur=10ms
 `)
 	tree := BuildTree(rows)
-	require.Equal(t, "root 0s-10ms; slow 10ms-20ms; inner 20ms-30ms; slow 30ms-60ms; root 60ms-70ms; late 70ms-100ms; ", showPath(tree))
+	require.Equal(t, "root 0s-10ms; slow 10ms-20ms; inner 20ms-30ms; slow 30ms-60ms; root 60ms-70ms; late 70ms-100ms; ", showPath(tree, rows))
 	self := tree.SelfTimes()
 	require.Equal(t, 20*time.Millisecond, time.Duration(self[0]))
 	require.Equal(t, 40*time.Millisecond, time.Duration(self[2]))
@@ -69,7 +71,7 @@ func TestCriticalPathCoversTheRoot(t *testing.T) {
 func TestCompareTraces(t *testing.T) {
 	a := readTraces(t, "trace 1\n  root svc=f dur=10ms\n    q svc=db dur=1ms\n    gone svc=x dur=1ms\n")
 	b := readTraces(t, "trace 2\n  root svc=f dur=90ms\n    q svc=db dur=20ms\n    q svc=db at=30ms dur=20ms status=error\n    new svc=y at=60ms dur=5ms\n")
-	diff := CompareTraces(a, b)
+	diff := CompareTraces(model.OutlineOf(a), model.OutlineOf(b))
 	var text strings.Builder
 	for _, d := range diff {
 		for _, s := range d.Path {

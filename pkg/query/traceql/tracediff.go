@@ -32,15 +32,17 @@ type PathStep struct {
 // each has, in the order of the first trace, then what only the second has.
 // Siblings with the same path are counted together: a loop that ran 3 times
 // here and 300 times there shows as one line.
-func CompareTraces(a, b []model.SpanRow) []PathDiff {
+func CompareTraces(a, b *model.Outline) []PathDiff {
 	index := map[string]int{}
 	var out []PathDiff
-	add := func(rows []model.SpanRow, side func(*PathDiff) *PathStats) {
-		t := BuildTree(rows)
+	add := func(trace *model.Outline, side func(*PathDiff) *PathStats) {
+		t := TreeOf(trace.Spans)
 		self := t.SelfTimes()
-		keys := make([]int, len(rows)) // of every span, its line in out
+		keys := make([]int, len(trace.Spans)) // of every span, its line in out
 		for _, i := range t.Order {
-			step := PathStep{rows[i].Resource.Service(), rows[i].Name, rows[i].Kind}
+			x := &trace.Spans[i]
+			op := &trace.Operations[x.Operation]
+			step := PathStep{op.Service, op.Name, x.Kind}
 			var path []PathStep
 			parent := -1
 			if p := t.Parent[i]; p >= 0 {
@@ -59,9 +61,9 @@ func CompareTraces(a, b []model.SpanRow) []PathDiff {
 			keys[i] = at
 			s := side(&out[at])
 			s.Spans++
-			s.Duration += rows[i].Duration()
+			s.Duration += x.Duration()
 			s.Self += self[i]
-			if rows[i].Status == model.StatusError {
+			if x.Status == model.StatusError {
 				s.Errors++
 			}
 		}

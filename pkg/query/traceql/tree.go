@@ -33,13 +33,23 @@ type Tree struct {
 	Order []int32
 	Roots []int32
 
-	spans      []model.SpanRow
+	spans      []model.OutlineSpan
 	childStart []int32
 	childList  []int32
 }
 
-// BuildTree builds the structure in linear time. It keeps spans.
-func BuildTree(spans []model.SpanRow) *Tree {
+// BuildTree builds the structure of spans in the order of their trace.
+func BuildTree(rows []model.SpanRow) *Tree {
+	spans := make([]model.OutlineSpan, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		spans[i] = model.OutlineSpan{ID: r.SpanID, Parent: r.ParentID, Start: r.Start, End: r.End, Kind: r.Kind}
+	}
+	return TreeOf(spans)
+}
+
+// TreeOf builds the structure in linear time. It keeps spans.
+func TreeOf(spans []model.OutlineSpan) *Tree {
 	n := len(spans)
 	t := &Tree{spans: spans, Parent: make([]int32, n), Left: make([]int32, n), Right: make([]int32, n), Flags: make([]SpanFlag, n)}
 	t.findParents()
@@ -60,18 +70,18 @@ func (t *Tree) findParents() {
 		s := &t.spans[i]
 		t.Parent[i] = -1
 		if s.Kind == model.SpanKindServer {
-			if c := t.ofKind(index, s.SpanID, int32(i), model.SpanKindClient); c >= 0 {
+			if c := t.ofKind(index, s.ID, int32(i), model.SpanKindClient); c >= 0 {
 				t.Parent[i] = c
 				t.Flags[i] |= FlagShared
 				continue
 			}
 		}
-		if s.ParentID.IsZero() {
+		if s.Parent.IsZero() {
 			continue
 		}
-		t.Parent[i] = t.bestParent(index, s.ParentID, int32(i))
+		t.Parent[i] = t.bestParent(index, s.Parent, int32(i))
 		if t.Parent[i] < 0 {
-			if s.ParentID == s.SpanID {
+			if s.Parent == s.ID {
 				t.Flags[i] |= FlagCycle
 			} else {
 				t.Flags[i] |= FlagOrphan
@@ -197,7 +207,7 @@ func (t *Tree) Children(i int) []int32 { return t.childList[t.childStart[i]:t.ch
 // the parent is not there, else the parent's Left.
 func (t *Tree) NestedParent(i int) int32 {
 	switch {
-	case t.spans[i].ParentID.IsZero():
+	case t.spans[i].Parent.IsZero():
 		return -1
 	case t.Parent[i] < 0:
 		return 0
@@ -212,7 +222,7 @@ func (t *Tree) siblingKey(i int32) (key siblingKey, ok bool) {
 		return siblingKey{parent: p}, true
 	}
 	if t.Flags[i]&FlagOrphan != 0 {
-		return siblingKey{parent: -1, missing: t.spans[i].ParentID}, true
+		return siblingKey{parent: -1, missing: t.spans[i].Parent}, true
 	}
 	return siblingKey{}, false
 }
