@@ -84,20 +84,20 @@ func (l *latencyCount) cover(lo, hi int32) {
 	l.low, l.counts = lo, wider
 }
 
-func (l *latencyCount) merge(o *latencyCount) {
-	l.n, l.sum, l.zero = l.n+o.n, l.sum+o.sum, l.zero+o.zero
+func (l *latencyCount) merge(o *latencyCount, sign int64) {
+	l.n, l.sum, l.zero = l.n+sign*o.n, l.sum+sign*o.sum, l.zero+sign*o.zero
 	if len(o.counts) == 0 {
 		return
 	}
 	l.cover(o.low, o.low+int32(len(o.counts)))
 	to := l.counts[o.low-l.low:][:len(o.counts)]
 	for i, n := range o.counts {
-		to[i] += n
+		to[i] += sign * n
 	}
 }
 
 func (l *latencyCount) include(o *model.Latency) {
-	l.merge(&latencyCount{n: int64(o.Count), sum: int64(o.Sum), zero: o.Zero, low: o.Low, counts: o.Buckets})
+	l.merge(&latencyCount{n: int64(o.Count), sum: int64(o.Sum), zero: o.Zero, low: o.Low, counts: o.Buckets}, 1)
 }
 
 // result hands the buckets over: the graph is not used after it.
@@ -154,12 +154,17 @@ func (g *Graph) service(s *Span, sign int64) {
 }
 
 // Merge adds another graph.
-func (g *Graph) Merge(o *Graph) {
+func (g *Graph) Merge(o *Graph) { g.merge(o, 1) }
+
+// Remove takes off another graph that was merged.
+func (g *Graph) Remove(o *Graph) { g.merge(o, -1) }
+
+func (g *Graph) merge(o *Graph, sign int64) {
 	for k, x := range o.edges {
-		if e := g.edge(k, x.calls); e != nil {
-			e.calls, e.failed = e.calls+x.calls, e.failed+x.failed
-			e.client.merge(&x.client)
-			e.server.merge(&x.server)
+		if e := g.edge(k, sign*x.calls); e != nil {
+			e.calls, e.failed = e.calls+sign*x.calls, e.failed+sign*x.failed
+			e.client.merge(&x.client, sign)
+			e.server.merge(&x.server, sign)
 		}
 	}
 	for k, x := range o.services {
@@ -168,11 +173,12 @@ func (g *Graph) Merge(o *Graph) {
 			c = &serviceCount{}
 			g.services[k] = c
 		}
-		c.spans, c.failed = c.spans+x.spans, c.failed+x.failed
-		c.requests, c.requestsFailed = c.requests+x.requests, c.requestsFailed+x.requestsFailed
-		c.latency.merge(&x.latency)
+		c.spans, c.failed = c.spans+sign*x.spans, c.failed+sign*x.failed
+		c.requests, c.requestsFailed = c.requests+sign*x.requests, c.requestsFailed+sign*x.requestsFailed
+		c.latency.merge(&x.latency, sign)
 	}
-	g.Dropped += o.Dropped
+	g.Dropped += sign * o.Dropped
+	g.Lo, g.Hi = min(g.Lo, o.Lo), max(g.Hi, o.Hi)
 }
 
 // Add adds a graph as Result returned it.

@@ -30,6 +30,8 @@ type blockReader struct {
 
 	verdict atomic.Pointer[keyVerdict]
 
+	callsAdded bool // fileCalls was looked for, and added; guarded by the tenant's merging
+
 	once    sync.Once
 	onClose func(*blockReader)
 	forget  func() // takes the block out of its tenant's directory

@@ -15,7 +15,7 @@ import (
 const (
 	fileSpans   = "spans.parquet"
 	fileSidecar = "sidecar"
-	fileIDs     = "ids"
+	fileIDs     = "ids" // and fileCalls
 )
 
 const signalSpans = "spans"
@@ -38,6 +38,7 @@ type blockBuilder struct {
 	side sidecar
 	ids  idindex.Builder
 	keys keyFinder
+	call *callCounter
 
 	colAt map[attrKey]int32
 	shape [][]int32 // block shape -> columns
@@ -130,7 +131,8 @@ func planColumns(counts keyCounts, p *present) []colDef {
 	return cols
 }
 
-func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec) (*blockBuilder, error) {
+// newBlockBuilder begins a block of spans that start between two times.
+func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, minTime, maxTime int64) (*blockBuilder, error) {
 	f, err := w.Create(fileSpans)
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec) (*bloc
 	}
 	b := &blockBuilder{
 		w: w, file: f, pw: pw, tab: newTableBuilder(), keys: newKeyFinder(spec), ids: idindex.Builder{FingerprintBits: idindex.BlockFingerprintBits},
-		colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
+		call: newCallCounter(minTime, maxTime), colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
 	}
 	b.side.cols = cols
 	for i := range b.side.fixedAt {
@@ -169,6 +171,7 @@ func (b *blockBuilder) group(from *rows, order []uint32) error {
 		c := b.class(r.class)
 		b.side.class = append(b.side.class, c)
 		b.track(base+uint32(i), r, c)
+		b.call.span(from, n)
 	}
 	classes := b.side.class[base:]
 	b.side.rows += len(order)
@@ -215,6 +218,7 @@ func (b *blockBuilder) track(row uint32, r *row, class uint32) {
 		b.endTrace(row)
 		tt.ids = append(tt.ids, id)
 		b.facts.reset(id)
+		b.call.begin(id)
 	}
 	page := row / pageRows
 	c := &b.tab.classes[class]
@@ -293,6 +297,13 @@ func (b *blockBuilder) endTrace(row uint32) {
 	}
 	b.orphans = b.orphans[:0]
 	clear(b.spans)
+	first := tt.first[len(tt.first)-1]
+	b.call.trace(func(i int) uint32 {
+		if p := b.side.parent[first+uint32(i)]; p > first {
+			return p - first
+		}
+		return 0
+	})
 	f := &b.facts.facts
 	tt.first = append(tt.first, row)
 	tt.start, tt.end = append(tt.start, f.Start), append(tt.end, f.End)
@@ -337,6 +348,9 @@ func (b *blockBuilder) finish() (block.Meta, error) {
 		return block.Meta{}, err
 	}
 	if err := b.w.WriteFile(fileIDs, ids); err != nil {
+		return block.Meta{}, err
+	}
+	if err := b.w.WriteFile(fileCalls, b.call.known.encode(b.pw.zstd)); err != nil {
 		return block.Meta{}, err
 	}
 	m := block.Meta{Signal: signalSpans, MinTime: b.minTime, MaxTime: b.maxTime, Rows: int64(b.side.rows)}

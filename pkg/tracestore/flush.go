@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"braid/pkg/block"
-	"braid/pkg/model"
 )
 
 // tick is how often the loops look for work that nobody called them for.
@@ -137,7 +136,7 @@ func (t *tenantStore) flush(h *headPart) error {
 		return nil
 	}
 	began := time.Now()
-	r, err := t.writeHead(rs, h.positions)
+	r, err := t.writeHead(rs, h)
 	if err != nil {
 		return fmt.Errorf("cannot flush %d spans: %w", len(rs.rows), err)
 	}
@@ -147,11 +146,12 @@ func (t *tenantStore) flush(h *headPart) error {
 	return nil
 }
 
-func (t *tenantStore) writeHead(rs *rows, positions model.PositionSet) (*blockReader, error) {
+func (t *tenantStore) writeHead(rs *rows, h *headPart) (*blockReader, error) {
 	counts, p := keyCounts{}, present{}
 	rs.countKeys(counts)
 	rs.present(&p)
 	return t.write(planColumns(counts, &p), func(b *blockBuilder) error {
+		h.calls.giveTo(b.call, len(rs.rows))
 		order := rs.order()
 		for from := 0; from < len(order); from += groupRows {
 			if err := b.group(rs, order[from:min(from+groupRows, len(order))]); err != nil {
@@ -159,7 +159,7 @@ func (t *tenantStore) writeHead(rs *rows, positions model.PositionSet) (*blockRe
 			}
 		}
 		return nil
-	}, block.Meta{Positions: positions})
+	}, block.Meta{Positions: h.positions, MinTime: rs.lo, MaxTime: rs.hi})
 }
 
 // order returns all rows in the order of a block: by trace (start, then id),
@@ -190,8 +190,8 @@ func (s *rows) order() []uint32 {
 	return out
 }
 
-// write makes a block: fill feeds the builder, meta gives positions, level and
-// what is replaced.
+// write makes a block: fill feeds the builder, meta gives positions, level, what
+// is replaced and between which times all spans start.
 func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta block.Meta) (*blockReader, error) {
 	id, err := t.store.newID()
 	if err != nil {
@@ -201,7 +201,7 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec())
+	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec(), meta.MinTime, meta.MaxTime)
 	if err == nil {
 		err = fill(b)
 	}

@@ -3,7 +3,6 @@ package tracestore
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"braid/pkg/calls"
 	"braid/pkg/model"
@@ -38,6 +37,7 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 		v.headGraph(g, i, r)
 	}
 	var whole []*blockReader
+	var pieces pieceList
 	for _, b := range v.blocks {
 		if b.coveredBy(r) {
 			whole = append(whole, b)
@@ -46,13 +46,14 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := v.blockGraph(ctx, g, b, r); err != nil {
+		if err := v.blockGraph(ctx, g, b, r, &pieces); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			v.warn(b, err)
 		}
 	}
+	ten.pieces.add(g, pieces.of, pieces.graphs)
 	if err := v.wholeGraph(ctx, g, whole); err != nil {
 		return nil, err
 	}
@@ -63,103 +64,6 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 		stats.Warn("the service graph has more than %d edges, %d calls are left out; ask for a shorter range", calls.MaxEdges, g.Dropped)
 	}
 	return g.Result(), nil
-}
-
-// graphMemo remembers the calls of the blocks that a question covered last: the
-// next one mostly covers the same.
-type graphMemo struct {
-	mu     sync.Mutex
-	blocks []*blockReader
-	sum    *calls.Graph
-}
-
-func (m *graphMemo) get(blocks []*blockReader) *calls.Graph {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !slices.Equal(m.blocks, blocks) {
-		return nil
-	}
-	return m.sum
-}
-
-// put keeps a sum, which is not changed any more.
-func (m *graphMemo) put(blocks []*blockReader, sum *calls.Graph) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.blocks, m.sum = blocks, sum
-}
-
-// wholeGraph adds the calls of blocks that lie in the range as a whole.
-func (v *view) wholeGraph(ctx context.Context, g *calls.Graph, blocks []*blockReader) error {
-	if len(blocks) == 0 {
-		return nil
-	}
-	m := &v.set.calls
-	if sum := m.get(blocks); sum != nil {
-		v.stats.AddBlocks(int64(len(blocks)), 0)
-		g.Merge(sum)
-		return nil
-	}
-	sum, failed := calls.NewGraph(), false
-	for _, b := range blocks {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := v.blockGraph(ctx, sum, b, model.TimeRange{}); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			v.warn(b, err)
-			failed = true
-		}
-	}
-	if !failed {
-		m.put(blocks, sum)
-	}
-	g.Merge(sum)
-	return nil
-}
-
-// splitGraph counts the traces that several parts hold, as a whole. Each part has
-// counted its share of them: that is taken off.
-func (v *view) splitGraph(ctx context.Context, g *calls.Graph, r model.TimeRange) error {
-	var tr calls.Trace
-	counters := map[*rows]*headCounter{}
-	for _, h := range v.heads {
-		counters[h] = newHeadCounter(h)
-	}
-	v.eachSplit(func(id model.TraceID) bool {
-		refs := v.refs(id)
-		for _, x := range refs {
-			if x.block == nil {
-				counters[x.head].trace(x.trace, -1, len(x.head.rows), calls.InRange(g, r))
-				continue
-			}
-			if err := v.callsOf(ctx, x.block, x.side, []traceRange{{x.trace, x.trace + 1}}, -1, calls.InRange(g, r)); err != nil {
-				v.warn(x.block, err)
-			}
-		}
-		var rows []model.SpanRow
-		tr.Reset()
-		v.joined(refs, nil, func(s *model.SpanRow) bool {
-			tr.Add(s.SpanID, s.ParentID, calls.Span{
-				Service: s.Resource.Service(), Kind: s.Kind, Failed: s.Status == model.StatusError,
-				Start: s.Start, Duration: s.Duration(), Root: s.ParentID.IsZero(),
-			})
-			if s.Kind == model.SpanKindClient || s.Kind == model.SpanKindProducer {
-				rows = append(rows, model.SpanRow{Span: model.Span{Attrs: s.Attrs}})
-			} else {
-				rows = append(rows, model.SpanRow{})
-			}
-			return true
-		})
-		tr.Resolve()
-		tr.Count(1, calls.InRange(g, r), func(i int) (string, string) {
-			return calls.Peer(model.SpanKindClient, rows[i].Attrs)
-		})
-		return ctx.Err() == nil
-	})
-	return ctx.Err()
 }
 
 // peers finds, once a class, which attributes name the peer of its spans.
@@ -182,6 +86,9 @@ func newPeers(t *tables) *peers { return &peers{t: t, known: make([]*peerPlaces,
 // calls.Peer.
 func (p *peers) of(cur cursor, n, class uint32) (name, kind string) {
 	sh := p.t.classes[class].shape
+	for int(class) >= len(p.known) { // a merge's tables grow
+		p.known = append(p.known, nil)
+	}
 	at := p.known[class]
 	if at == nil {
 		at = peerPlacesOf(p.t.shapes[sh])

@@ -2,39 +2,28 @@ package tracestore
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 
 	"braid/pkg/calls"
 	"braid/pkg/model"
 )
-
-// graphStep is the width of the pieces in which a block remembers its calls.
-const graphStep = int64(60e9)
-
-// minuteGraphs are the calls of a part, in all and by the minute of their start.
-// Those of a block are immutable once computed; they live and die with the
-// sidecar.
-type minuteGraphs struct {
-	whole   *calls.Graph
-	minutes map[int64]*calls.Graph // by Unix minute; nil: only in all
-}
-
-// covers reports whether all that a minute has is in a range.
-func (m *minuteGraphs) covers(minute int64, r model.TimeRange) bool {
-	if m.minutes == nil {
-		return false
-	}
-	x := m.minutes[minute]
-	return x == nil || r.All() || r.Start <= x.Lo && r.End > x.Hi
-}
 
 // coveredBy reports whether all spans of a block start in a range.
 func (r *blockReader) coveredBy(in model.TimeRange) bool {
 	return in.All() || in.Start <= r.MinTime && in.End > r.MaxTime
 }
 
-// blockGraph adds the calls of a block in a range: whole minutes as they are
-// remembered, the rest from the spans.
-func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r model.TimeRange) error {
+// pieceList gathers the pieces that a range covers.
+type pieceList struct {
+	of     []piece
+	graphs []*calls.Graph
+}
+
+// blockGraph finds the calls of a block in a range that does not cover all of it:
+// whole pieces go to the list, the rest is counted from the spans.
+func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r model.TimeRange, pieces *pieceList) error {
 	if !b.Overlaps(r) {
 		v.stats.AddBlocks(0, 1)
 		return nil
@@ -48,61 +37,50 @@ func (v *view) blockGraph(ctx context.Context, g *calls.Graph, b *blockReader, r
 	if err != nil {
 		return err
 	}
-	if b.coveredBy(r) {
-		g.Merge(known.whole)
-		return nil
-	}
-	whole := func(minute int64) bool { return known.covers(minute, r) }
-	for minute, x := range known.minutes {
-		if whole(minute) {
-			g.Merge(x)
+	whole := func(at int64) bool { return known.covers(at, r) }
+	for _, at := range slices.Sorted(maps.Keys(known.minutes)) {
+		if x := known.minutes[at]; whole(at) && r.Overlaps(x.Lo, x.Hi) {
+			pieces.of, pieces.graphs = append(pieces.of, piece{b, at}), append(pieces.graphs, x)
 		}
 	}
 	cut := func(lo, hi int64) bool { // some time of [lo, hi] is in range and in no whole minute
 		lo, hi = max(lo, r.Start), min(hi, r.End-1)
-		return lo <= hi && (!whole(floorDiv(lo, graphStep)) || !whole(floorDiv(hi, graphStep)))
+		return lo <= hi && (known.minutes == nil || !whole(floorDiv(lo, known.step)) || !whole(floorDiv(hi, known.step)))
 	}
 	return v.callsOf(ctx, b, side, side.tracesOf(cut), 1, func(start int64) *calls.Graph {
-		if r.Contains(start) && !whole(floorDiv(start, graphStep)) {
+		if r.Contains(start) && (known.minutes == nil || !whole(floorDiv(start, known.step))) {
 			return g
 		}
 		return nil
 	})
 }
 
-// maxGraphMinutes bounds the pieces that a block remembers: one that late spans
-// make long remembers its calls only in all.
-const maxGraphMinutes = 240
-
-// graphs returns what the block remembers, computed when it is first asked for.
+// graphs returns the calls of a block: read from its file, or, of a block that an
+// older program wrote, counted when they are first asked for.
 func (v *view) graphs(ctx context.Context, b *blockReader, side *sidecar) (*minuteGraphs, error) {
 	if known := side.graphs.Load(); known != nil {
 		return known, nil
 	}
-	known := &minuteGraphs{whole: calls.NewGraph(), minutes: map[int64]*calls.Graph{}}
-	long := floorDiv(b.MaxTime, graphStep)-floorDiv(b.MinTime, graphStep) >= maxGraphMinutes
-	err := v.callsOf(ctx, b, side, []traceRange{{0, uint32(side.traces.len())}}, 1, func(start int64) *calls.Graph {
-		if long {
-			return known.whole
-		}
-		m := floorDiv(start, graphStep)
-		x := known.minutes[m]
-		if x == nil {
-			x = calls.NewGraph()
-			known.minutes[m] = x
-		}
-		return x
-	})
+	known, err := b.readCalls()
 	if err != nil {
-		return nil, err
-	}
-	if long {
-		known.minutes = nil
-	}
-	for _, x := range known.minutes {
-		known.whole.Merge(x)
+		if !errors.Is(err, errOldCalls) {
+			v.ten.store.opts.Logger.Warn("cannot read the calls of a block of spans; they are counted anew", "tenant", v.ten.id, "block", b.ID, "error", err)
+		}
+		if known, err = v.count(ctx, b, side); err != nil {
+			return nil, err
+		}
 	}
 	side.graphs.Store(known)
+	return known, nil
+}
+
+// count counts the calls of a block from its spans.
+func (v *view) count(ctx context.Context, b *blockReader, side *sidecar) (*minuteGraphs, error) {
+	known := newMinuteGraphs(graphStepOf(b.MinTime, b.MaxTime))
+	if err := v.callsOf(ctx, b, side, []traceRange{{0, uint32(side.traces.len())}}, 1, known.at); err != nil {
+		return nil, err
+	}
+	known.sum()
 	return known, nil
 }
 
@@ -131,33 +109,50 @@ func (s *sidecar) tracesOf(overlaps func(lo, hi int64) bool) []traceRange {
 // callsOf counts the calls of traces of a block, sign times, each into the
 // graph that target returns for its time; nil is none.
 func (v *view) callsOf(ctx context.Context, b *blockReader, side *sidecar, ranges []traceRange, sign int64, target func(start int64) *calls.Graph) error {
-	cur := newPageCursor(b, side, 0, v.stats)
-	named := newPageCursor(b, side, 0, v.stats)
-	peer := newPeers(&side.tables)
-	var tr calls.Trace
+	c := newBlockCounter(b, side, v.stats)
 	for _, r := range ranges {
 		for t := r.from; t < r.to; t++ {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			lo, hi := side.traces.first[t], side.traces.first[t+1]
-			tr.Reset()
-			for n := lo; n < hi; n++ {
-				cur.turn(int(n / pageRows))
-				tr.Spans = append(tr.Spans, callOf(cur, n, lo))
-			}
-			tr.Count(sign, target, func(i int) (string, string) {
-				n := lo + uint32(i)
-				named.turn(int(n / pageRows))
-				return peer.of(named, n, side.class[n])
-			})
-			if cur.fault != nil {
-				return cur.fault
+			if err := c.trace(t, sign, target); err != nil {
+				return err
 			}
 		}
 		v.stats.AddRows(int64(side.traces.first[r.to] - side.traces.first[r.from]))
 	}
-	return named.fault
+	return nil
+}
+
+// blockCounter counts the calls of traces of a block.
+type blockCounter struct {
+	side  *sidecar
+	cur   *pageCursor
+	named *pageCursor // for the peers: they may be on a page before
+	peers *peers
+	tr    calls.Trace
+}
+
+func newBlockCounter(b *blockReader, side *sidecar, stats *model.QueryStats) *blockCounter {
+	return &blockCounter{side: side, cur: newPageCursor(b, side, 0, stats), named: newPageCursor(b, side, 0, stats), peers: newPeers(&side.tables)}
+}
+
+func (c *blockCounter) trace(t uint32, sign int64, target func(start int64) *calls.Graph) error {
+	lo, hi := c.side.traces.first[t], c.side.traces.first[t+1]
+	c.tr.Reset()
+	for n := lo; n < hi; n++ {
+		c.cur.turn(int(n / pageRows))
+		c.tr.Spans = append(c.tr.Spans, callOf(c.cur, n, lo))
+	}
+	c.tr.Count(sign, target, func(i int) (string, string) {
+		n := lo + uint32(i)
+		c.named.turn(int(n / pageRows))
+		return c.peers.of(c.named, n, c.side.class[n])
+	})
+	if c.cur.fault != nil {
+		return c.cur.fault
+	}
+	return c.named.fault
 }
 
 func callOf(cur *pageCursor, n, first uint32) calls.Span {

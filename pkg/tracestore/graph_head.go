@@ -1,10 +1,19 @@
 package tracestore
 
 import (
+	"math"
+	"slices"
 	"sync"
 
 	"braid/pkg/calls"
 	"braid/pkg/model"
+)
+
+// A head remembers its calls by the minute, and, when these become too many, only
+// in all.
+const (
+	graphStep       = int64(60e9)
+	maxGraphMinutes = 240
 )
 
 // headMemo remembers the calls of a head as of its first n rows.
@@ -12,7 +21,11 @@ type headMemo struct {
 	mu    sync.Mutex
 	n     int
 	known minuteGraphs
+	times []timeSpan // by trace
 }
+
+// timeSpan is between which times the spans of a trace start.
+type timeSpan struct{ lo, hi int64 }
 
 // headGraph adds the calls of head i in a range, traces that other parts share
 // included: see splitGraph.
@@ -36,21 +49,27 @@ func (v *view) headGraph(g *calls.Graph, i int, r model.TimeRange) {
 		}
 		return
 	}
-	cut := false
+	var cut []*calls.Graph
 	for minute, x := range known.minutes {
 		if known.covers(minute, r) {
 			g.Merge(x)
-		} else {
-			cut = cut || x.Hi >= r.Start && x.Lo < r.End
+		} else if r.Overlaps(x.Lo, x.Hi) {
+			cut = append(cut, x)
 		}
 	}
-	if cut {
-		c.all(func(start int64) *calls.Graph {
-			if r.Contains(start) && !known.covers(floorDiv(start, graphStep), r) {
-				return g
-			}
-			return nil
-		})
+	if len(cut) == 0 {
+		return
+	}
+	target := func(start int64) *calls.Graph {
+		if r.Contains(start) && !known.covers(floorDiv(start, known.step), r) {
+			return g
+		}
+		return nil
+	}
+	for t, x := range memo.times {
+		if r.Overlaps(x.lo, x.hi) && slices.ContainsFunc(cut, func(m *calls.Graph) bool { return x.lo <= m.Hi && x.hi >= m.Lo }) {
+			c.trace(uint32(t), 1, len(h.rows), target)
+		}
 	}
 }
 
@@ -61,19 +80,7 @@ func (m *headMemo) follow(c *headCounter) {
 		return
 	}
 	if m.known.whole == nil {
-		m.known = minuteGraphs{whole: calls.NewGraph(), minutes: map[int64]*calls.Graph{}}
-	}
-	target := func(start int64) *calls.Graph {
-		if m.known.minutes == nil {
-			return m.known.whole
-		}
-		minute := floorDiv(start, graphStep)
-		x := m.known.minutes[minute]
-		if x == nil {
-			x = calls.NewGraph()
-			m.known.minutes[minute] = x
-		}
-		return x
+		m.known = *newMinuteGraphs(graphStep)
 	}
 	seen := map[uint32]struct{}{}
 	for n := m.n; n < len(c.h.rows); n++ {
@@ -83,17 +90,34 @@ func (m *headMemo) follow(c *headCounter) {
 		}
 		seen[t] = struct{}{}
 		if m.n > 0 {
-			c.trace(t, -1, m.n, target)
+			c.trace(t, -1, m.n, m.known.at)
 		}
-		c.trace(t, 1, len(c.h.rows), target)
+		c.trace(t, 1, len(c.h.rows), m.known.at)
+		for int(t) >= len(m.times) {
+			m.times = append(m.times, timeSpan{})
+		}
+		m.times[t] = c.times()
 	}
 	m.n = len(c.h.rows)
 	if len(m.known.minutes) > maxGraphMinutes {
-		for _, x := range m.known.minutes {
-			m.known.whole.Merge(x)
-		}
+		m.known.sum()
 		m.known.minutes = nil
 	}
+}
+
+// giveTo hands the calls of all n rows to a block, if they are known.
+func (m *headMemo) giveTo(c *callCounter, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.n != n || m.known.whole == nil {
+		return
+	}
+	known := m.known
+	if known.minutes != nil {
+		known.whole = calls.NewGraph()
+		known.sum()
+	}
+	c.adopt(&known)
 }
 
 // headCounter counts the calls of traces of a head.
@@ -113,6 +137,14 @@ func (c *headCounter) all(target func(int64) *calls.Graph) {
 	for t := range c.h.trs {
 		c.trace(uint32(t), 1, len(c.h.rows), target)
 	}
+}
+
+// times tells when the spans of the trace that was counted last start.
+func (c *headCounter) times() timeSpan {
+	if len(c.order) == 0 {
+		return timeSpan{math.MaxInt64, math.MinInt64}
+	}
+	return timeSpan{c.h.rows[c.order[0]].start, c.h.rows[c.order[len(c.order)-1]].start}
 }
 
 // trace counts the calls of a trace among the first n rows, sign times.

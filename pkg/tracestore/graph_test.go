@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"braid/internal/testkit"
 	"braid/pkg/calls"
 	"braid/pkg/model"
 )
@@ -143,4 +146,62 @@ func TestServiceGraphIsTheSameInHeadBlocksAndMerged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCallsOfABlockLieWithIt: after a restart no span is read for the graph, and
+// a block of an older program, or one whose file is damaged, answers the same.
+func TestCallsOfABlockLieWithIt(t *testing.T) {
+	graph := func(s *Store) (*model.ServiceGraph, int64) {
+		stats := &model.QueryStats{}
+		g, err := s.ServiceGraph(context.Background(), acme, model.TimeRange{}, stats)
+		require.NoError(t, err)
+		require.Empty(t, stats.Warnings())
+		return g, stats.Rows.Load()
+	}
+	o := Options{Dir: t.TempDir(), Manual: true}
+	s, err := Open(o)
+	require.NoError(t, err)
+	appendRows(t, s, 1, testkit.Shop())
+	want, _ := graph(s)
+	require.NoError(t, s.Close())
+	check := func(read bool) (file string) {
+		s, err := Open(o)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		got, rows := graph(s)
+		require.Equal(t, edges(want), edges(got))
+		require.Equal(t, red(want), red(got))
+		require.Equal(t, read, rows > 0)
+		require.NoError(t, s.Maintain(context.Background()))
+		return s.tenant(acme, true).blocks()[0].Path(fileCalls)
+	}
+	file := check(false)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	data[len(data)-1] ^= 1
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	check(true)
+
+	o.Dir = t.TempDir()
+	require.NoError(t, os.CopyFS(o.Dir, os.DirFS("testdata/v1")))
+	file = check(true)
+	require.FileExists(t, file)
+	check(false)
+}
+
+func FuzzDecodeCalls(f *testing.F) {
+	z, err := zstd.NewWriter(nil)
+	require.NoError(f, err)
+	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxSection))
+	require.NoError(f, err)
+	m := newMinuteGraphs(graphStep)
+	m.at(1e12)
+	f.Add(m.encode(z))
+	f.Add(newMinuteGraphs(0).encode(z))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := decodeMinuteGraphs("calls", b, d); err == nil {
+			_, err = decodeMinuteGraphs("calls", m.encode(z), d)
+			require.NoError(t, err)
+		}
+	})
 }

@@ -33,14 +33,14 @@ func (s *Store) maintainLoop(ctx context.Context) {
 	}
 }
 
-// Maintain sets damaged blocks aside, drops what retention no longer keeps, and
-// merges small blocks. It runs by itself unless Options.Manual is set.
+// Maintain sets damaged blocks aside, drops what retention no longer keeps, merges
+// small blocks, and counts the calls of blocks that were written without. It runs by itself unless Options.Manual is set.
 func (s *Store) Maintain(ctx context.Context) error {
 	var errs []error
 	for _, t := range s.allTenants() {
 		t.merging.Lock()
 		t.dropDamaged()
-		errs = append(errs, t.retain(), t.merge(ctx))
+		errs = append(errs, t.retain(), t.merge(ctx), t.addCalls(ctx))
 		t.merging.Unlock()
 	}
 	return errors.Join(errs...)
@@ -154,8 +154,9 @@ func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) er
 		return fmt.Errorf("cannot merge %d blocks of spans of tenant %q: %w", len(inputs), t.id, err)
 	}
 	metas := make([]block.Meta, len(inputs))
-	meta := block.Meta{}
+	meta := block.Meta{MinTime: inputs[0].MinTime, MaxTime: inputs[0].MaxTime}
 	for i, b := range inputs {
+		meta.MinTime, meta.MaxTime = min(meta.MinTime, b.MinTime), max(meta.MaxTime, b.MaxTime)
 		metas[i] = b.Meta
 		meta.Level = max(meta.Level, b.Level+1)
 	}
@@ -189,6 +190,9 @@ type merger struct {
 	order  []uint32
 	resOf  map[*model.Resource]uint32
 	scopOf map[*model.Scope]uint32
+	// counts, by input, takes the calls off that an input counted of a trace which
+	// others have spans of too; nil when all calls are counted anew.
+	counts []*blockCounter
 }
 
 type mergeTrace struct {
@@ -246,7 +250,27 @@ func (m *merger) columns() []colDef {
 	return planColumns(counts, &p)
 }
 
+// adoptCalls adds up the calls of the inputs, so that only those of traces which
+// several have are counted.
+func (m *merger) adoptCalls(c *callCounter) {
+	var known []*minuteGraphs
+	for _, b := range m.inputs {
+		k, err := b.readCalls()
+		if err != nil {
+			return
+		}
+		known = append(known, k)
+	}
+	if !c.adopt(known...) {
+		return
+	}
+	for i, b := range m.inputs {
+		m.counts = append(m.counts, newBlockCounter(b, m.sides[i], nil))
+	}
+}
+
 func (m *merger) run(ctx context.Context, b *blockBuilder) error {
+	m.adoptCalls(b.call)
 	for i := 0; i < len(m.traces); {
 		k := i + 1
 		for k < len(m.traces) && m.traces[k].id == m.traces[i].id {
@@ -298,6 +322,14 @@ func (m *merger) join(b *blockBuilder, parts []mergeTrace) error {
 	var refs []ref
 	for _, x := range parts {
 		refs = append(refs, ref{block: m.inputs[x.input], side: m.sides[x.input], trace: x.trace, cur: m.copies[x.input].cur})
+	}
+	if m.counts != nil {
+		b.call.only[parts[0].id] = struct{}{}
+		for _, x := range parts {
+			if err := m.counts[x.input].trace(x.trace, -1, b.call.target); err != nil {
+				return err
+			}
+		}
 	}
 	var err error
 	(&view{}).joined(refs, nil, func(r *model.SpanRow) bool {

@@ -216,6 +216,11 @@ type tenantStore struct {
 	// may still look at, not only those of the set.
 	dir idindex.Directory[*blockReader]
 
+	// What the service graph was made of last.
+	graphs      graphMemo
+	pieces      pieceMemo
+	largeSplits largeSplits
+
 	// mu guards the head's rowset, the lists and the set (which is immutable).
 	mu      sync.RWMutex
 	head    *headPart
@@ -249,8 +254,9 @@ type blockSet struct {
 	split  traceSet
 	gen    uint64
 	spots  spotMemo
-	calls  graphMemo
 	judged atomic.Pointer[setVerdict]
+	// splitCalls is what split changes of the sum of the blocks' calls.
+	splitCalls splitMemo
 }
 
 // mayHold returns the blocks of the set that may hold a trace, by id, in the
@@ -308,6 +314,8 @@ func (t *tenantStore) publish(next func(*blockSet) []*blockReader, added []*bloc
 	for _, b := range old.blocks {
 		if !set.has[b] {
 			b.release()
+			t.graphs.forget(b)
+			t.pieces.forget(b)
 		}
 	}
 }
