@@ -108,6 +108,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	tuneGC()
 	for running := true; running; {
 		select {
 		case <-o.Reload:

@@ -29,6 +29,39 @@ func deferGC() (end func()) {
 	return end
 }
 
+// The garbage that a program of much memory lets gather: as much as what it has
+// in use up to garbageWhole, and from twice that on half of it. Small changes are
+// left alone.
+const (
+	garbageWhole = 96 << 20
+	leastPercent = 50
+	gcSlack      = 3
+)
+
+// garbagePercent is GOGC for a heap.
+func garbagePercent(live uint64) int {
+	return int(min(100, max(leastPercent, garbageWhole*100/max(live, 1))))
+}
+
+// tuneGC keeps the garbage of a large heap in bounds: after every collection it
+// chooses when the next one is due. What the operator chose with GOGC stays.
+// It is called once.
+func tuneGC() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	now := 0
+	var collected func(*[16]byte)
+	collected = func(*[16]byte) {
+		if p := garbagePercent(liveHeap()); p < now-gcSlack || p > now+gcSlack { // it stops the world
+			now = p
+			debug.SetGCPercent(p)
+		}
+		runtime.SetFinalizer(&[16]byte{}, collected)
+	}
+	runtime.SetFinalizer(&[16]byte{}, collected)
+}
+
 // liveHeap is what the last collection found in use.
 func liveHeap() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
