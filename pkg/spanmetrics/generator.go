@@ -31,6 +31,7 @@ type Generator struct {
 	// ticking is held by whoever settles, saves and writes; it guards what follows.
 	ticking     sync.Mutex
 	tallies     map[tenant.ID]*tally
+	settlers    map[tenant.ID]*settler
 	lastWritten time.Time
 
 	stop context.CancelFunc
@@ -44,7 +45,7 @@ func New(o Options) (*Generator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make span metrics: %w", err)
 	}
-	g := &Generator{opts: o, metrics: newMetrics(o.Registerer), tenants: map[tenant.ID]*waiting{}, tallies: map[tenant.ID]*tally{}}
+	g := &Generator{opts: o, metrics: newMetrics(o.Registerer), tenants: map[tenant.ID]*waiting{}, tallies: map[tenant.ID]*tally{}, settlers: map[tenant.ID]*settler{}}
 	if err := g.load(); err != nil {
 		return nil, fmt.Errorf("cannot make span metrics: %w", err)
 	}

@@ -45,12 +45,30 @@ func (g *Generator) settleDue(ctx context.Context, now time.Time) {
 
 func (g *Generator) settleTenant(ctx context.Context, t tenant.ID, now time.Time) {
 	ids := g.dueIDs(t, now)
-	s := &settler{g: g, tenant: t, tally: g.tally(t), now: now.UnixNano()}
+	s := g.settlers[t]
+	if s == nil {
+		s = &settler{g: g, tenant: t}
+		g.settlers[t] = s
+	}
+	s.tally, s.now = g.tally(t), now.UnixNano()
+	defer s.shrink()
 	for len(ids) > 0 && ctx.Err() == nil {
 		n := min(len(ids), settleBatch)
 		s.batch(ctx, ids[:n])
 		ids = ids[n:]
 	}
+}
+
+// maxKept is how many spans' memory a settler keeps for the next time.
+const maxKept = 32 << 10
+
+// shrink lets go what a settler took for unusually large traces.
+func (s *settler) shrink() {
+	if cap(s.spans) > maxKept || cap(s.items) > maxKept {
+		s.spans, s.items, s.trace = nil, nil, calls.Trace{}
+	}
+	clear(s.items[:cap(s.items)])
+	s.classes, s.texts = nil, nil
 }
 
 func (g *Generator) tally(t tenant.ID) *tally {
@@ -140,7 +158,7 @@ func (s *settler) restore(d *due) {
 	s.g.tenants[s.tenant].restore(d)
 }
 
-// settler counts traces of one tenant.
+// settler counts traces of one tenant. Its memory serves again and again.
 type settler struct {
 	g       *Generator
 	tenant  tenant.ID

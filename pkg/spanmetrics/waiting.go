@@ -1,6 +1,7 @@
 package spanmetrics
 
 import (
+	"hash/maphash"
 	"strings"
 
 	"braid/pkg/calls"
@@ -44,6 +45,12 @@ type classKey struct {
 	kind, status uint8
 }
 
+// recentClass is a class that is found without asking the map.
+type recentClass struct {
+	key classKey
+	n   uint32 // +1
+}
+
 // openTrace is a trace some of whose spans wait. Times are Unix nanoseconds.
 type openTrace struct {
 	first     uint32 // span, +1
@@ -64,8 +71,10 @@ type waiting struct {
 
 	classes []class
 	numbers map[classKey]uint32
-	vacant  []uint32 // numbers that may be given again
-	seen    []int64  // by class: when it last came
+	vacant  []uint32      // numbers that may be given again
+	recent  []recentClass // by hash
+	seed    maphash.Seed
+	seen    []int64 // by class: when it last came
 	texts   []string
 	textNo  map[string]uint32
 
@@ -78,7 +87,7 @@ type waiting struct {
 
 func newWaiting(maxClasses int, dimensions []string) *waiting {
 	return &waiting{maxClasses: maxClasses, dimensions: dimensions, traces: map[model.TraceID]*openTrace{}, numbers: map[classKey]uint32{},
-		texts: []string{""}, textNo: map[string]uint32{"": 0}}
+		seed: maphash.MakeSeed(), texts: []string{""}, textNo: map[string]uint32{"": 0}}
 }
 
 // add notes one span; now is Unix nanoseconds.
@@ -185,6 +194,15 @@ func (w *waiting) text(s string) uint32 {
 // class numbers what a span is labelled with. Beyond maxClasses the operations
 // of a service are one, and far beyond it all services.
 func (w *waiting) class(k classKey, now int64) uint32 {
+	h := maphash.String(w.seed, k.name) ^ uint64(k.service)*0x9e3779b97f4a7c15 ^ uint64(k.kind)<<8 ^ uint64(k.status)<<4
+	if 2*len(w.numbers) >= len(w.recent) {
+		w.recent = make([]recentClass, max(16, 2*len(w.recent)))
+	}
+	slot := &w.recent[h%uint64(len(w.recent))]
+	if slot.n != 0 && slot.key == k {
+		w.seen[slot.n-1] = now
+		return slot.n - 1
+	}
 	n, ok := w.numbers[k]
 	if !ok {
 		if k.name != other && len(w.numbers) >= w.maxClasses {
@@ -208,6 +226,8 @@ func (w *waiting) class(k classKey, now int64) uint32 {
 		}
 		w.numbers[k] = n
 	}
+	c := &w.classes[n] // its texts are not those of a request
+	*slot = recentClass{classKey{k.service, c.Name, c.Dims, k.kind, k.status}, n + 1}
 	w.seen[n] = now
 	return n
 }
@@ -231,6 +251,7 @@ func (w *waiting) dims(r *model.Resource, s *model.Span) string {
 // forget gives back the numbers of classes that have not come since before, and
 // returns them. No waiting span has one: it would have come later.
 func (w *waiting) forget(before int64) (gone []uint32) {
+	clear(w.recent)
 	for c, n := range w.numbers {
 		if w.seen[n] < before {
 			delete(w.numbers, c)

@@ -59,6 +59,7 @@ type blockBuilder struct {
 
 	// The trace at hand, which may go on in the next row group.
 	facts   factsBuilder
+	per     serviceCounter
 	spans   map[model.SpanID]uint32
 	orphans []orphan
 	minTime int64
@@ -217,12 +218,14 @@ func (b *blockBuilder) track(row uint32, r *row, class uint32) {
 	if n := len(tt.ids); n == 0 || tt.ids[n-1] != id {
 		b.endTrace(row)
 		tt.ids = append(tt.ids, id)
-		b.facts.reset(id)
+		b.facts.facts = model.TraceFacts{ID: id}
 		b.call.begin(id)
 	}
 	page := row / pageRows
 	c := &b.tab.classes[class]
-	b.facts.add(r.start, r.end, !r.parent.IsZero(), b.tab.services[c.resource], b.tab.names.strtab.str(c.name), c.status == uint8(model.StatusError))
+	failed := c.status == uint8(model.StatusError)
+	b.facts.brief(r.start, r.end, !r.parent.IsZero(), b.tab.services[c.resource], b.tab.names.strtab.str(c.name), failed)
+	b.per.add(c.resource, b.tab, failed)
 	b.ids.Add(b.keys.trace.HashHex(id), page)
 	b.keys.row(b.from, r, func(hash uint64) { b.ids.Add(hash, page) })
 	b.link(row, r, c.kind)
@@ -311,11 +314,66 @@ func (b *blockBuilder) endTrace(row uint32) {
 		service: b.tab.names.intern(f.RootService), name: b.tab.names.intern(f.RootName), start: f.RootStart, duration: f.RootDuration,
 	})
 	tt.errors = append(tt.errors, uint32(f.Errors))
-	for _, s := range sortedKeys(f.Services) {
-		x := f.Services[s]
-		tt.services = append(tt.services, serviceStat{b.tab.names.intern(s), uint32(x.Spans), uint32(x.Errors)})
-	}
+	tt.services = b.per.take(tt.services, b.tab)
 	tt.service0 = append(tt.service0, uint32(len(tt.services)))
+}
+
+// serviceCounter counts the spans of a trace by service, without a map a trace.
+type serviceCounter struct {
+	of   []uint32          // by resource: the number of its service, +1
+	nums map[string]uint32 // by service
+	met  []int32           // by number of a service: its place in list, +1
+	list []countedService
+}
+
+type countedService struct {
+	name  string
+	num   uint32
+	stats serviceStat
+}
+
+func (p *serviceCounter) add(resource uint32, tab *tableBuilder, failed bool) {
+	for int(resource) >= len(p.of) {
+		p.of = append(p.of, 0)
+	}
+	if p.of[resource] == 0 {
+		p.of[resource] = p.number(tab.services[resource]) + 1
+	}
+	num := p.of[resource] - 1
+	if p.met[num] == 0 {
+		p.list = append(p.list, countedService{name: tab.services[resource], num: num})
+		p.met[num] = int32(len(p.list))
+	}
+	s := &p.list[p.met[num]-1].stats
+	s.spans++
+	if failed {
+		s.errors++
+	}
+}
+
+func (p *serviceCounter) number(name string) uint32 {
+	n, ok := p.nums[name]
+	if !ok {
+		if p.nums == nil {
+			p.nums = map[string]uint32{}
+		}
+		n = uint32(len(p.met))
+		p.nums[name], p.met = n, append(p.met, 0)
+	}
+	return n
+}
+
+// take appends what was counted, by name, and begins anew.
+func (p *serviceCounter) take(dst []serviceStat, tab *tableBuilder) []serviceStat {
+	slices.SortFunc(p.list, func(a, b countedService) int { return cmp.Compare(a.name, b.name) })
+	for i := range p.list {
+		x := &p.list[i]
+		x.stats.service = tab.names.intern(x.name)
+		dst = append(dst, x.stats)
+		p.met[x.num] = 0
+	}
+	p.list = p.list[:0]
+	return dst
 }
 
 // finish writes the rest of the block and returns its meta, positions and

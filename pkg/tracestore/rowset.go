@@ -339,6 +339,17 @@ func (b *factsBuilder) reset(id model.TraceID) {
 }
 
 func (b *factsBuilder) add(start, end int64, hasParent bool, service, name string, failed bool) {
+	b.brief(start, end, hasParent, service, name, failed)
+	s := b.facts.Services[service]
+	s.Spans++
+	if failed {
+		s.Errors++
+	}
+	b.facts.Services[service] = s
+}
+
+// brief is add without Services.
+func (b *factsBuilder) brief(start, end int64, hasParent bool, service, name string, failed bool) {
 	f := &b.facts
 	end = max(start, end)
 	if f.Spans == 0 {
@@ -350,11 +361,7 @@ func (b *factsBuilder) add(start, end int64, hasParent bool, service, name strin
 		f.RootService, f.RootName, f.RootDuration, f.RootStart = service, name, end-start, start
 	}
 	f.Spans++
-	s := f.Services[service]
-	s.Spans++
 	if failed {
-		s.Errors++
 		f.Errors++
 	}
-	f.Services[service] = s
 }

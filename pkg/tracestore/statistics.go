@@ -25,10 +25,21 @@ func (s *statCounter) group(v *vector, kind model.ValueKind, page int) {
 			s.rows++
 		}
 	}
-	var values []model.Value
+	if s.many {
+		return
+	}
+	n := len(v.dict) + len(v.dictInts)
+	if kind == model.KindBool {
+		n = 2
+	}
+	if n == 0 && s.rows > 0 || n > maxStatValues {
+		s.many, s.counts = true, nil
+		return
+	}
+	values := make([]model.Value, 0, n)
 	switch {
 	case kind == model.KindBool:
-		values = []model.Value{model.Bool(false), model.Bool(true)}
+		values = append(values, model.Bool(false), model.Bool(true))
 	case v.dictInts != nil:
 		for _, x := range v.dictInts {
 			values = append(values, model.Raw(kind, uint64(x), ""))
@@ -37,12 +48,6 @@ func (s *statCounter) group(v *vector, kind model.ValueKind, page int) {
 		for _, text := range v.dict {
 			values = append(values, model.Raw(kind, 0, text))
 		}
-	}
-	if len(values) == 0 && s.rows > 0 || len(values) > maxStatValues {
-		s.many, s.counts = true, nil
-	}
-	if s.many {
-		return
 	}
 	s.values(v, kind, page, values)
 }

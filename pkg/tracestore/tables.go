@@ -52,18 +52,18 @@ type tableBuilder struct {
 	scopeOf     map[string]uint32
 	shapeOf     map[string]uint32
 	classOf     map[class]uint32
-	lastShapeOf map[uint32]uint32 // span name -> the shape its last span had
+	lastShapeOf []uint32              // by span name: the shape its last span had, +1
+	recent      [recentClasses]uint32 // by hash: a class, +1
 	scratch     enc
 }
 
 func newTableBuilder() *tableBuilder {
 	return &tableBuilder{
-		names:       newInterner(),
-		resourceOf:  map[string]uint32{},
-		scopeOf:     map[string]uint32{},
-		shapeOf:     map[string]uint32{},
-		classOf:     map[class]uint32{},
-		lastShapeOf: map[uint32]uint32{},
+		names:      newInterner(),
+		resourceOf: map[string]uint32{},
+		scopeOf:    map[string]uint32{},
+		shapeOf:    map[string]uint32{},
+		classOf:    map[class]uint32{},
 	}
 }
 
@@ -105,8 +105,11 @@ func (t *tableBuilder) scope(s *model.Scope) uint32 {
 
 // shape numbers the list of attributes of a span with a name.
 func (t *tableBuilder) shape(name uint32, a model.Attrs) uint32 {
-	if n, ok := t.lastShapeOf[name]; ok && sameShape(t.shapes[n], a) {
-		return n
+	for int(name) >= len(t.lastShapeOf) {
+		t.lastShapeOf = append(t.lastShapeOf, 0)
+	}
+	if n := t.lastShapeOf[name]; n > 0 && sameShape(t.shapes[n-1], a) {
+		return n - 1
 	}
 	t.scratch.b = t.scratch.b[:0]
 	for i := range a {
@@ -123,7 +126,7 @@ func (t *tableBuilder) shape(name uint32, a model.Attrs) uint32 {
 		}
 		t.shapes = append(t.shapes, s)
 	}
-	t.lastShapeOf[name] = n
+	t.lastShapeOf[name] = n + 1
 	return n
 }
 
@@ -139,13 +142,25 @@ func sameShape(s shape, a model.Attrs) bool {
 	return true
 }
 
+// recentClasses is how many classes are found without asking the map.
+const (
+	recentBits    = 11
+	recentClasses = 1 << recentBits
+)
+
 func (t *tableBuilder) class(c class) uint32 {
-	if n, ok := t.classOf[c]; ok {
-		return n
+	h := (uint64(c.name)<<40 ^ uint64(c.resource)<<20 ^ uint64(c.shape)<<8 ^ uint64(c.scope)<<4 ^ uint64(c.status)<<2 ^ uint64(c.bits)) * 0x9e3779b97f4a7c15
+	slot := &t.recent[h>>(64-recentBits)]
+	if *slot != 0 && t.classes[*slot-1] == c {
+		return *slot - 1
 	}
-	n := uint32(len(t.classes))
-	t.classOf[c] = n
-	t.classes = append(t.classes, c)
+	n, ok := t.classOf[c]
+	if !ok {
+		n = uint32(len(t.classes))
+		t.classOf[c] = n
+		t.classes = append(t.classes, c)
+	}
+	*slot = n + 1
 	return n
 }
 
@@ -164,7 +179,6 @@ func (t *tableBuilder) adoptShape(s shape) uint32 {
 	for i := range s {
 		a[i] = model.Attr{Key: s[i].name, Value: model.Raw(s[i].kind, 0, "")}
 	}
-	t.lastShapeOf = map[uint32]uint32{}
 	return t.shape(0, a)
 }
 
