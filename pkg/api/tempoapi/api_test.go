@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,4 +102,43 @@ func TestParseTags(t *testing.T) {
 		_, err := parseTags(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+// TestSubset: what q leaves of a trace, as the names of its spans.
+func TestSubset(t *testing.T) {
+	a := newShop()
+	testkit.RunScript(t, "testdata/subset.txt", func(q string) string {
+		answer := testkit.AskHTTP(a, q)
+		if !strings.HasPrefix(answer, "200") {
+			return answer
+		}
+		var out strings.Builder
+		for l := range strings.Lines(answer) {
+			if l = strings.TrimSpace(l); strings.HasPrefix(l, `"name": "`) && !strings.Contains(l, "net/http") || strings.HasPrefix(l, `"status": "`) || strings.HasPrefix(l, `"message": "`) {
+				out.WriteString(l + "\n")
+			}
+		}
+		return out.String()
+	})
+}
+
+func TestSubsetIsOTLP(t *testing.T) {
+	r := httptest.NewRequest("GET", "/api/v2/traces/1?q=%7Bkind%3Dclient%7D", nil)
+	r.Header.Set("Accept", "application/protobuf")
+	w := httptest.NewRecorder()
+	newShop().ServeHTTP(w, r)
+	spans, status := 0, uint64(0)
+	require.NoError(t, rawgrpc.Each(w.Body.Bytes(), func(f rawgrpc.Field) error {
+		switch f.Number {
+		case fieldTrace:
+			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(f.Bytes)
+			spans += td.SpanCount()
+			return err
+		case fieldStatus:
+			status = f.Int
+		}
+		return nil
+	}))
+	require.Equal(t, 2, spans)
+	require.Equal(t, uint64(statusPartial), status)
 }

@@ -183,6 +183,41 @@ func parseTags(s string) (map[string]string, error) {
 	return out, nil
 }
 
+// parseSubset reads which spans of a trace are wanted: all of them unless q is
+// there. The rest of the parameters count only with it.
+func parseSubset(q url.Values) (s traceql.Subset, err error) {
+	if s.Filter = strings.TrimSpace(q.Get("q")); s.Filter == "" {
+		return s, nil
+	}
+	if s.Below, err = parseDepth(q, "match_depth", 0); err != nil {
+		return s, err
+	}
+	if text := q.Get("keep_hierarchy"); text != "" {
+		keep, err := strconv.ParseBool(text)
+		if err != nil {
+			return s, invalid("keep_hierarchy=%q: expected true or false", text)
+		}
+		if keep {
+			s.Above, err = parseDepth(q, "ancestor_depth", -1)
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// parseDepth reads a number of levels; -1 means all.
+func parseDepth(q url.Values, name string, otherwise int) (int, error) {
+	s := q.Get(name)
+	if s == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < -1 {
+		return 0, invalid("%s=%q: expected a number of levels, or -1 for all", name, s)
+	}
+	return n, nil
+}
+
 // defaultExemplars is Tempo's: a client that says 0 says nothing.
 const defaultExemplars = 100
 

@@ -57,9 +57,13 @@ const (
 	statusPartial  = 1
 )
 
-// traceV2 wraps the trace and says whether it is whole.
+// traceV2 wraps the trace, or what q chooses of it, and says whether it is whole.
 func (a *API) traceV2(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
-	if wantsProto(r) {
+	part, err := parseSubset(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if wantsProto(r) && part.Filter == "" {
 		return a.streamTraceV2(w, r, t)
 	}
 	tr, err := a.trace(r, t)
@@ -67,6 +71,23 @@ func (a *API) traceV2(w http.ResponseWriter, r *http.Request, t tenant.ID) error
 		return err
 	}
 	status, message := wholeness(tr.Stats)
+	if part.Filter != "" {
+		var left bool
+		if tr.Spans, left, err = part.Of(tr.Spans); err != nil {
+			return err
+		}
+		if left && status == statusComplete {
+			status, message = statusPartial, "only the spans that q asks for"
+		}
+	}
+	if wantsProto(r) {
+		var e rawgrpc.Encoder
+		e.Bytes(fieldTrace, otlp.EncodeTraces(tr.Spans))
+		encodeWholeness(&e, status, message)
+		w.Header().Set("Content-Type", "application/protobuf")
+		_, _ = w.Write(e.B) // an error means that the client has gone: nobody to tell
+		return nil
+	}
 	out := map[string]any{"trace": map[string]any{"resourceSpans": resourceSpans(tr.Spans)},
 		"metrics": map[string]any{}, "status": "COMPLETE"}
 	if status == statusPartial {
@@ -108,12 +129,17 @@ func (a *API) streamTraceV2(w http.ResponseWriter, r *http.Request, t tenant.ID)
 		return err
 	}
 	var e rawgrpc.Encoder
-	e.Bytes(fieldMetrics, nil)
 	status, message := wholeness(stats)
-	e.Int(fieldStatus, int64(status))
-	e.String(fieldMessage, message)
+	encodeWholeness(&e, status, message)
 	_, _ = w.Write(e.B) // an error means that the client has gone: nobody to tell
 	return nil
+}
+
+// encodeWholeness ends a TraceByIDResponse.
+func encodeWholeness(e *rawgrpc.Encoder, status uint64, message string) {
+	e.Bytes(fieldMetrics, nil)
+	e.Int(fieldStatus, int64(status))
+	e.String(fieldMessage, message)
 }
 
 // wholeness turns the warnings of a query into Tempo's partial status.
