@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// selectBatch is how many rows come in one batch.
-	selectBatch = 1024
+	// selectBatch is how many rows come in one batch, firstBatch how many come first
+	// when there is no limit: whoever looks on often needs no more.
+	selectBatch, firstBatch = 1024, 128
 	// heapLimit is the limit up to which the winners are found first and then
 	// decoded; beyond it rows are streamed.
 	heapLimit = 20_000
@@ -215,6 +216,8 @@ func (sc *scan) selectAll(q *predicate.LogQuery, yield func([]model.LogRow, erro
 		left = math.MaxInt
 	}
 	var pending []hit
+	most := firstBatch
+	m.once = true // as if it were the only one
 	for at := 0; at < len(sc.cands) && left > 0; {
 		end := min(at+wave, len(sc.cands))
 		// a wave goes on while its pages overlap what is not due anyway
@@ -242,13 +245,14 @@ func (sc *scan) selectAll(q *predicate.LogQuery, yield func([]model.LogRow, erro
 		ready := pending[:due]
 		slices.SortFunc(ready, func(a, b hit) int { return a.compare(&b, q.Order) })
 		for len(ready) > 0 && left > 0 {
-			b := ready[:min(selectBatch, len(ready), left)]
+			b := ready[:min(most, len(ready), left)]
 			ready = ready[len(b):]
 			left -= len(b)
 			rows, err := m.rows(b)
 			if err != nil {
 				return err
 			}
+			most, m.once = selectBatch, false
 			if len(rows) > 0 && !yield(rows, nil) {
 				return nil
 			}

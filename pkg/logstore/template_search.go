@@ -105,7 +105,14 @@ func (s *searcher) alignments() []alignment {
 // (always), or that all tests of one of the alternatives hold.
 type templatePlan struct {
 	always bool
-	alts   [][]varTest
+	alts   []alternative
+}
+
+// alternative is an alignment that fits a template: its placeholders are the
+// template's from the first on.
+type alternative struct {
+	first int
+	tests []varTest
 }
 
 // maxAlternatives bounds the places of one query in one template.
@@ -113,10 +120,10 @@ const maxAlternatives = 64
 
 // plan looks for the query in a template; false when it cannot tell.
 func (s *searcher) plan(aligned []alignment, text string) (p templatePlan, ok bool) {
-	if s.fold && hasForeignFold([]byte(text)) {
+	if s.fold && hasForeignFold(bytesOf(text)) {
 		return p, false
 	}
-	data := []byte(text)
+	data := bytesOf(text)
 	for i := range aligned {
 		a := &aligned[i]
 		for at := 0; at < len(data); at++ {
@@ -135,13 +142,7 @@ func (s *searcher) plan(aligned []alignment, text string) (p templatePlan, ok bo
 			if len(p.alts) >= maxAlternatives {
 				return p, false
 			}
-			first := bytes.Count(data[:at], []byte{placeholder})
-			tests := make([]varTest, len(a.tests))
-			for j, t := range a.tests {
-				t.slot += first
-				tests[j] = t
-			}
-			p.alts = append(p.alts, tests)
+			p.alts = append(p.alts, alternative{strings.Count(text[:at], string(rune(placeholder))), a.tests})
 		}
 	}
 	return p, true
@@ -237,19 +238,20 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 	alternatives:
 		for _, alt := range plans[by[i].code].alts {
 			tests = tests[:0]
-			for j := range alt {
-				in := &by[i].vars[alt[j].slot]
+			for j := range alt.tests {
+				test := &alt.tests[j]
+				in := &by[i].vars[alt.first+test.slot]
 				if s.fold && hasForeignFold(bytesOf(in.prefix)) {
 					return false, nil
 				}
-				mode := alt[j].mode(in, s.fold)
+				mode := test.mode(in, s.fold)
 				if mode == testNever {
 					continue alternatives
 				}
-				tests = append(tests, slotTest{&alt[j], in, mode, s.fold})
+				tests = append(tests, slotTest{test, in, mode, s.fold})
 			}
 			for j := range tests {
-				in := tests[j].in
+				test, in := tests[j].varTest, tests[j].in
 				if in.enc == 0 && rest.offs == nil {
 					if rest, err = t.rest(src, inRest); err != nil {
 						return false, err
@@ -257,9 +259,9 @@ func (s *searcher) run(t *templates, v *vector, plans []templatePlan, left, out 
 					if s.fold && hasForeignFold(rest.data) {
 						return false, nil
 					}
-					inRestToo = alt[j].how != hasInfix || indexOf(rest.data, alt[j].want, s.fold) >= 0
+					inRestToo = test.how != hasInfix || indexOf(rest.data, test.want, s.fold) >= 0
 				}
-				if in.enc == 0 && alt[j].how == hasInfix && !inRestToo {
+				if in.enc == 0 && test.how == hasInfix && !inRestToo {
 					continue alternatives
 				}
 				if err := in.decode(chunkReader{mem: t.r.mem}, by[i].count); err != nil {
