@@ -20,7 +20,7 @@ func (d LogDice) value() string {
 }
 
 func (d LogDice) name() string {
-	return d.of("service_name", "app", "k8s_pod", "k8s.pod", "status", "user", "took", "level", "detected_level", "trace_id", "scope_name", "list", "missing")
+	return d.of("service_name", "app", "k8s_pod", "k8s.pod", "status", "user", "took", "level", "detected_level", "trace_id", "scope_name", "severity_number", "list", "missing")
 }
 
 // Row makes a record; two of them share a second.
@@ -41,7 +41,7 @@ func (d LogDice) Row(i int) model.LogRow {
 		Scope:    &model.Scope{Name: d.of("", "lib"), Attrs: attr("user")},
 		LogRecord: model.LogRecord{
 			Time: int64(i/2) * int64(time.Second), Severity: model.SeverityNumber(d.IntN(25)),
-			Attrs: attr("status", "user", "took", "k8s_pod", "level"), Body: model.String(d.body()),
+			Attrs: attr("status", "user", "took", "k8s_pod", "level", "severity_number"), Body: model.String(d.body()),
 		},
 	}
 	if d.IntN(4) == 0 {

@@ -268,17 +268,41 @@ func bodyContains(s string) predicate.Expr {
 // lowerNumber lowers a numeric comparison. What cannot be converted passes and
 // is marked, so the store is asked for all but the numbers that fail.
 func (p *planner) lowerNumber(c *CondNumber) lowered {
-	if !p.clean(c.ref.under) || len(c.ref.chain) != 1 || c.ref.def != "" {
+	if !p.clean(c.ref.under) || c.ref.def != "" {
 		p.mayFail = true
 		return lowered{}
 	}
-	f := c.ref.chain[0]
+	var out lowered
+	for i := len(c.ref.chain) - 1; i >= 0; i-- {
+		f := c.ref.chain[i]
+		l := p.lowerNumberOf(f, c)
+		if i == len(c.ref.chain)-1 {
+			out = l
+			continue
+		}
+		lacks := func(rest predicate.Expr) predicate.Expr {
+			return predicate.AllOf(predicate.Not{X: predicate.Exists{Field: f}}, rest)
+		}
+		joined := lowered{super: anyOf(l.super, lacks(out.super))}
+		if l.strict != nil && out.strict != nil {
+			joined.strict = anyOf(l.strict, lacks(out.strict))
+			joined.probe = l.probe
+			if out.probe != nil {
+				joined.probe = joinProbes(l.probe, lacks(out.probe))
+			}
+		}
+		out = joined
+	}
+	return out
+}
+
+// lowerNumberOf lowers a numeric comparison of one field.
+func (p *planner) lowerNumberOf(f predicate.Field, c *CondNumber) lowered {
 	exists := predicate.Exists{Field: f}
 	if c.Unit != "" || c.Value != c.Value {
 		p.mayFail = true
 		return lowered{super: exists}
 	}
-	p.soft = true
 	compare := func(op predicate.Op, v float64) predicate.Expr {
 		return predicate.Compare{Field: f, Op: op, Value: number(v), Loose: true}
 	}
@@ -287,6 +311,10 @@ func (p *planner) lowerNumber(c *CondNumber) lowered {
 		">": {predicate.Gt, predicate.Lte}, ">=": {predicate.Gte, predicate.Lt},
 		"<": {predicate.Lt, predicate.Gte}, "<=": {predicate.Lte, predicate.Gt},
 	}[c.Op]
+	if f == predicate.Intrinsic(predicate.Severity) || f == predicate.Intrinsic(predicate.Flags) { // numbers always
+		return lowered{super: compare(ops[0], c.Value), strict: compare(ops[0], c.Value)}
+	}
+	p.soft = true
 	return lowered{
 		super:  predicate.And{exists, predicate.Not{X: compare(ops[1], c.Value)}},
 		strict: compare(ops[0], c.Value),
