@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 const (
@@ -25,7 +26,8 @@ const (
 )
 
 // Builder collects the (hash, page) pairs of one block. The zero value is
-// ready. Not safe for concurrent use.
+// ready. Not safe for concurrent use. Its memory comes from the builders before
+// it, and goes to the next ones when the index has been built.
 type Builder struct {
 	// FingerprintBits sets the rate of false pages: an absent id looks present
 	// with probability 2^-FingerprintBits. 0 means DefaultFingerprintBits; kept
@@ -58,6 +60,9 @@ func (b *Builder) Add(hash uint64, page uint32) {
 	*slot = key + 1
 	b.mixed = b.mixed || page < b.maxPage
 	b.maxPage = max(b.maxPage, page)
+	if b.keys == nil {
+		b.keys = takeKeys(0)
+	}
 	b.keys = append(b.keys, key)
 }
 
@@ -67,14 +72,34 @@ func (b *Builder) Len() int { return len(b.keys) }
 // Bytes returns the memory held.
 func (b *Builder) Bytes() int { return cap(b.keys) * 8 }
 
-// Reset empties the builder and keeps its memory.
+// Reset empties the builder.
 func (b *Builder) Reset() {
 	b.keys, b.maxPage, b.mixed, b.tooBig = b.keys[:0], 0, false, false
 	clear(b.recent[:])
 }
 
-// Build returns the bytes of the index. The builder may be Reset and used
-// again. It fails when a page number passed MaxPage.
+// keyRoom keeps the memory of keys from one block to the next.
+var keyRoom sync.Pool
+
+// takeKeys returns room for n keys or more, of any content.
+func takeKeys(n int) []uint64 {
+	if k, ok := keyRoom.Get().(*[]uint64); ok && cap(*k) >= n {
+		return (*k)[:n]
+	}
+	return make([]uint64, n)
+}
+
+func giveKeys(keys []uint64) {
+	if cap(keys) >= minRoom && cap(keys) <= maxRoom {
+		keyRoom.Put(&keys)
+	}
+}
+
+// minRoom and maxRoom are how many keys room is kept for: 8 MiB at most.
+const minRoom, maxRoom = 4 << 10, 1 << 20
+
+// Build returns the bytes of the index, and empties the builder. It fails when a
+// page number passed MaxPage.
 func (b *Builder) Build() ([]byte, error) {
 	if b.tooBig {
 		return nil, fmt.Errorf("cannot build id index: a page number passes %d; make larger pages", uint32(MaxPage))
@@ -85,15 +110,20 @@ func (b *Builder) Build() ([]byte, error) {
 	}
 	f = min(max(f, minFingerprintBits), maxFingerprintBits)
 	g := geometryFor(len(b.keys), f, bits.Len32(b.maxPage))
-	packed := make([]uint64, len(b.keys))
-	for i, k := range b.keys {
+	packed := b.keys
+	for i, k := range packed {
 		packed[i] = k>>pageBits>>(keptHashBits-g.hashBits())<<g.pageBits | k&MaxPage
 	}
 	from := g.pageBits // the sort is stable: ascending pages stay so
 	if b.mixed {
 		from = 0
 	}
-	return encode(g, sortKeys(packed, from, g.hashBits()+g.pageBits))
+	packed = sortKeys(packed, from, g.hashBits()+g.pageBits)
+	out, err := encode(g, packed)
+	b.keys = nil
+	b.Reset()
+	giveKeys(packed)
+	return out, err
 }
 
 // sortKeys sorts keys of width bits and drops doubles. Keys that are equal
@@ -114,7 +144,7 @@ func sortKeys(keys []uint64, from, width int) []uint64 {
 			k >>= digit
 		}
 	}
-	other := make([]uint64, len(keys))
+	other := takeKeys(len(keys))
 	for p := range counts {
 		count, shift := &counts[p], from+p*digit
 		at := uint32(0)
@@ -129,6 +159,7 @@ func sortKeys(keys []uint64, from, width int) []uint64 {
 		}
 		keys, other = other, keys
 	}
+	giveKeys(other)
 	return slices.Compact(keys)
 }
 

@@ -20,33 +20,81 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // encode writes sorted keys, each of hashBits and pageBits.
 func encode(g geometry, keys []uint64) ([]byte, error) {
-	supers := g.superbuckets()
-	dirSize := 4 * (supers + 1)
-	width := g.fingerprintBits + g.pageBits
-	size := headerSize + dirSize + 4 + supers*(superHeader+(1<<superBits)/8+2) + len(keys)/8 + len(keys)*width/8 + 8
-	if size > math.MaxUint32 || len(keys) > math.MaxUint32 {
-		return nil, fmt.Errorf("cannot build id index of %d entries: it would pass 4 GiB; make smaller blocks", len(keys))
+	w, err := newIndexWriter(g, len(keys))
+	if err != nil {
+		return nil, err
 	}
-	out := make([]byte, headerSize+dirSize+4, size)
-	copy(out, magic)
-	out[4], out[5], out[6], out[7] = formatVersion, byte(g.quotientBits), byte(g.fingerprintBits), byte(g.pageBits)
-	binary.LittleEndian.PutUint32(out[8:], uint32(len(keys)))
-	at := 0
-	for s := range supers {
-		binary.LittleEndian.PutUint32(out[headerSize+4*s:], uint32(len(out)))
-		end := at
-		for end < len(keys) && int(keys[end]>>(width+superBits)) == s {
+	shift := g.fingerprintBits + g.pageBits + superBits
+	for at := 0; at < len(keys); {
+		s, end := int(keys[at]>>shift), at+1
+		for end < len(keys) && int(keys[end]>>shift) == s {
 			end++
 		}
-		out = appendSuper(out, g, keys[at:end])
+		w.skipTo(s)
+		w.super(keys[at:end])
 		at = end
 	}
+	return w.finish(), nil
+}
+
+// indexWriter writes an index superbucket by superbucket.
+type indexWriter struct {
+	geometry
+	out     []byte
+	entries int
+	next    int      // superbucket
+	keys    []uint64 // of it, added one by one
+}
+
+// newIndexWriter begins an index of at most so many entries.
+func newIndexWriter(g geometry, entries int) (*indexWriter, error) {
+	supers := g.superbuckets()
+	head := headerSize + 4*(supers+1) + 4
+	width := g.fingerprintBits + g.pageBits
+	size := head + supers*(superHeader+(1<<superBits)/8+2) + entries/8 + entries*width/8 + 8
+	if size > math.MaxUint32 || entries > math.MaxUint32 {
+		return nil, fmt.Errorf("cannot build id index of %d entries: it would pass 4 GiB; make smaller blocks", entries)
+	}
+	return &indexWriter{geometry: g, out: make([]byte, head, size)}, nil
+}
+
+// super writes the next superbucket.
+func (w *indexWriter) super(keys []uint64) {
+	binary.LittleEndian.PutUint32(w.out[headerSize+4*w.next:], uint32(len(w.out)))
+	w.out = appendSuper(w.out, w.geometry, keys)
+	w.entries += len(keys)
+	w.next++
+}
+
+// skipTo writes superbuckets until one is the next: the first has what was added,
+// the others are empty.
+func (w *indexWriter) skipTo(s int) {
+	for w.next < s {
+		w.super(w.keys)
+		w.keys = w.keys[:0]
+	}
+}
+
+// add writes one key; they come in order.
+func (w *indexWriter) add(key uint64) {
+	w.skipTo(int(key >> (w.fingerprintBits + w.pageBits + superBits)))
+	w.keys = append(w.keys, key)
+}
+
+// finish returns the index.
+func (w *indexWriter) finish() []byte {
+	supers := w.superbuckets()
+	w.skipTo(supers)
+	out := w.out
+	copy(out, magic)
+	out[4], out[5], out[6], out[7] = formatVersion, byte(w.quotientBits), byte(w.fingerprintBits), byte(w.pageBits)
+	binary.LittleEndian.PutUint32(out[8:], uint32(w.entries))
 	binary.LittleEndian.PutUint32(out[headerSize+4*supers:], uint32(len(out)))
 	binary.LittleEndian.PutUint64(out[12:], uint64(len(out)))
 	binary.LittleEndian.PutUint32(out[20:], crc32.Checksum(out[:20], castagnoli))
-	dir := out[headerSize : headerSize+dirSize]
-	binary.LittleEndian.PutUint32(out[headerSize+dirSize:], crc32.Checksum(dir, castagnoli))
-	return out, nil
+	dir := out[headerSize : headerSize+4*(supers+1)]
+	binary.LittleEndian.PutUint32(out[headerSize+len(dir):], crc32.Checksum(dir, castagnoli))
+	return out
 }
 
 // appendSuper writes one superbucket: the CRC of what follows it, the number

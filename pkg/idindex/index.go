@@ -249,25 +249,53 @@ func (sb super) run(bit int) int {
 func (ix *Index) each(yield func(hash uint64, page uint32)) error {
 	scratch := buffers.Get().(*[]byte)
 	defer buffers.Put(scratch)
-	width := ix.fingerprintBits + ix.pageBits
-	for s := range ix.superbuckets() {
-		sb, err := ix.load(s, scratch)
-		if err != nil {
+	c := cursor{ix: ix, scratch: scratch}
+	for {
+		more, err := c.next()
+		if !more {
 			return err
 		}
-		q, at := 0, 0
-		for bit := 0; at < sb.n && bit < 8*len(sb.unary); bit++ {
-			if sb.unary[bit/8]>>(bit%8)&1 == 0 {
-				q++
+		yield(c.hash, c.page)
+	}
+}
+
+// cursor goes through the entries of an index in order.
+type cursor struct {
+	ix      *Index
+	scratch *[]byte
+	s       int // the superbucket to load next
+	sb      super
+	bit, at int    // in sb
+	place   uint64 // of bit, in sb
+	hash    uint64 // its upper hashBits
+	page    uint32
+}
+
+// next moves to the next entry; false at the end, or with an error.
+func (c *cursor) next() (bool, error) {
+	for {
+		for ; c.at < c.sb.n && c.bit < 8*len(c.sb.unary); c.bit++ {
+			if c.sb.unary[c.bit/8]>>(c.bit%8)&1 == 0 {
+				c.place++
 				continue
 			}
-			e := readBits(sb.entries, at*width, width)
-			at++
-			place := uint64(s)<<superBits | uint64(q&(1<<superBits-1))
-			yield(place<<ix.fingerprintBits|e>>ix.pageBits, uint32(e&(1<<ix.pageBits-1)))
+			width := c.ix.fingerprintBits + c.ix.pageBits
+			e := readBits(c.sb.entries, c.at*width, width)
+			place := uint64(c.s-1)<<superBits | c.place&(1<<superBits-1)
+			c.hash, c.page = place<<c.ix.fingerprintBits|e>>c.ix.pageBits, uint32(e&(1<<c.ix.pageBits-1))
+			c.at++
+			c.bit++
+			return true, nil
 		}
+		if c.s == c.ix.superbuckets() {
+			return false, nil
+		}
+		var err error
+		if c.sb, err = c.ix.load(c.s, c.scratch); err != nil {
+			return false, err
+		}
+		c.s, c.bit, c.at, c.place = c.s+1, 0, 0, 0
 	}
-	return nil
 }
 
 // Verify reads the whole index and checks every checksum.

@@ -80,26 +80,44 @@ func (b *runBuilder[B]) add(block B, each func(yield func(hash uint64)) error) e
 	return nil
 }
 
+// runGeometry is that of so many entries of so many blocks, whose hashes keep all
+// their bits.
+func runGeometry(hashBits, entries, blocks int) (geometry, error) {
+	if blocks > MaxPage {
+		return geometry{}, fmt.Errorf("cannot join the id indexes of %d blocks: at most %d are numbered", blocks, MaxPage)
+	}
+	g := geometryFor(entries, keptHashBits, bits.Len(uint(max(0, blocks-1))))
+	g.quotientBits = max(superBits, min(g.quotientBits, hashBits))
+	g.fingerprintBits = max(0, hashBits-g.quotientBits)
+	return g, nil
+}
+
 func (b *runBuilder[B]) build() (*run[B], error) {
-	if len(b.blocks) > MaxPage {
-		return nil, fmt.Errorf("cannot join the id indexes of %d blocks: at most %d are numbered", len(b.blocks), MaxPage)
-	}
-	g := geometryFor(len(b.keys), keptHashBits, bits.Len(uint(len(b.blocks)-1)))
-	g.quotientBits = max(superBits, min(g.quotientBits, b.hashBits))
-	g.fingerprintBits = max(0, b.hashBits-g.quotientBits)
-	for i, k := range b.keys {
-		b.keys[i] = k>>pageBits<<g.pageBits | k&MaxPage
-	}
-	data, err := encode(g, sortKeys(b.keys, 0, g.hashBits()+g.pageBits))
+	g, err := runGeometry(b.hashBits, len(b.keys), len(b.blocks))
 	if err != nil {
 		return nil, err
 	}
+	for i, k := range b.keys {
+		b.keys[i] = k>>pageBits<<g.pageBits | k&MaxPage
+	}
+	keys := b.keys
+	if !slices.IsSorted(keys) { // as one block's are
+		keys = sortKeys(keys, 0, g.hashBits()+g.pageBits)
+	}
+	data, err := encode(g, keys)
+	if err != nil {
+		return nil, err
+	}
+	return openRun(data, b.blocks)
+}
+
+func openRun[B comparable](data []byte, blocks []B) (*run[B], error) {
 	ix, err := Open(data)
 	if err != nil {
 		return nil, err
 	}
 	ix.trusted = true
-	return newRun(ix, b.blocks), nil
+	return newRun(ix, blocks), nil
 }
 
 // runsOf makes runs of blocks, as few as may be. bad are the blocks whose index
@@ -140,29 +158,64 @@ func runsOf[B comparable](list []Entry[B]) (made []*run[B], bad []B, errs []erro
 	return made, bad, errs
 }
 
-// joinRuns makes one run of several, without the blocks that were removed.
+// runCursor goes through the entries of a run whose block is still there.
+type runCursor struct {
+	cursor
+	numbers []uint64 // of the blocks in the joined run
+	live    []bool
+	more    bool
+}
+
+func (c *runCursor) advance() (err error) {
+	for {
+		if c.more, err = c.next(); !c.more || c.live[c.page] {
+			return err
+		}
+	}
+}
+
+// joinRuns makes one run of several, without the blocks that were removed. Their
+// entries come in order, so that they are merged as they are written: all at once
+// they would be by far the most memory that a directory takes.
 func joinRuns[B comparable](group []*run[B]) (*run[B], error) {
 	total := 0
-	for _, r := range group {
+	var blocks []B
+	cursors := make([]*runCursor, len(group))
+	for i, r := range group {
 		total += r.index.entries
-	}
-	b := runBuilder[B]{hashBits: group[0].index.hashBits(), keys: make([]uint64, 0, total)}
-	for _, r := range group {
-		numbers := make([]uint64, len(r.blocks))
-		for i, block := range r.blocks {
-			if r.live[i] {
-				numbers[i] = uint64(len(b.blocks))
-				b.blocks = append(b.blocks, block)
+		c := &runCursor{cursor: cursor{ix: r.index, scratch: new([]byte)}, numbers: make([]uint64, len(r.blocks)), live: r.live}
+		for j, block := range r.blocks {
+			if r.live[j] {
+				c.numbers[j] = uint64(len(blocks))
+				blocks = append(blocks, block)
 			}
 		}
-		err := r.index.each(func(hash uint64, n uint32) {
-			if r.live[n] {
-				b.keys = append(b.keys, hash<<pageBits|numbers[n])
+		if err := c.advance(); err != nil {
+			return nil, err
+		}
+		cursors[i] = c
+	}
+	g, err := runGeometry(group[0].index.hashBits(), total, len(blocks))
+	if err != nil {
+		return nil, err
+	}
+	w, err := newIndexWriter(g, total)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var least *runCursor // of equal ones the first, whose blocks have the lesser numbers
+		for _, c := range cursors {
+			if c.more && (least == nil || c.hash < least.hash) {
+				least = c
 			}
-		})
-		if err != nil {
+		}
+		if least == nil {
+			return openRun(w.finish(), blocks)
+		}
+		w.add(least.hash<<g.pageBits | least.numbers[least.page])
+		if err := least.advance(); err != nil {
 			return nil, err
 		}
 	}
-	return b.build()
 }
