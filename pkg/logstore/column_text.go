@@ -107,17 +107,28 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// appendHex appends the bytes of lower-case hex digits.
-func appendHex(dst []byte, s string) ([]byte, bool) {
-	for i := 0; i < len(s); i += 2 {
-		a, ok1 := hexDigit(s[i])
-		b, ok2 := hexDigit(s[i+1])
-		if !ok1 || !ok2 {
-			return dst, false
+// hexDigits has the values of lower-case hex digits, and noHex for other bytes.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		d, ok := hexDigit(byte(i))
+		if t[i] = d; !ok {
+			t[i] = noHex
 		}
+	}
+	return t
+}()
+
+const noHex = 0xf0
+
+// appendHex appends the bytes of lower-case hex digits, which are even in number.
+func appendHex(dst []byte, s string) ([]byte, bool) {
+	bad := byte(0)
+	for ; len(s) >= 2; s = s[2:] {
+		a, b := hexDigits[s[0]], hexDigits[s[1]]
+		bad |= a | b
 		dst = append(dst, a<<4|b)
 	}
-	return dst, true
+	return dst, bad&noHex == 0
 }
 
 // uuidParts are where the digits of a UUID stand.
