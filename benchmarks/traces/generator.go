@@ -77,6 +77,13 @@ func (g *generator) batch(n int) *model.Spans {
 	return out
 }
 
+// run makes batches until it has made so many spans.
+func (g *generator) run(spans, batch int) {
+	for g.spans < spans {
+		g.batch(batch)
+	}
+}
+
 func (g *generator) trace(put func(*service, int, model.Span)) int {
 	var id model.TraceID
 	for i := 0; i < 16; i += 8 {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,16 +45,29 @@ func run() error {
 	senders := flag.Int("senders", 4, "connections that send at once, with -server")
 	huge := flag.Int("huge", 0, "spans of one huge trace to send and open by pages, with -server")
 	red := flag.Bool("spanmetrics", true, "count the spans into series as well, without -server")
+	keep := flag.Bool("keep", false, "leave the folder; when it is there, ask what it holds instead of sending again")
+	only := flag.String("only", "", "ask only the questions that have this in their name")
 	flag.Parse()
 	if *dir == "" {
 		return fmt.Errorf("cannot run: name a folder with -dir")
 	}
-	if err := os.RemoveAll(*dir); err != nil {
-		return err
+	_, err := os.Stat(*dir)
+	kept := *keep && err == nil
+	if !kept {
+		if err := os.RemoveAll(*dir); err != nil {
+			return err
+		}
 	}
-	defer os.RemoveAll(*dir)
+	if !*keep {
+		defer os.RemoveAll(*dir)
+	}
 	if *program != "" {
-		return benchServer(*program, *dir, *spans, *batch, *senders, *rounds, *huge, *profile, *queryProfile, flag.Args())
+		s := newServer(*program, *dir, flag.Args())
+		s.queryProfile, s.only = *queryProfile, *only
+		if kept {
+			return s.askKept(*spans, *batch, *rounds)
+		}
+		return s.bench(*spans, *batch, *senders, *rounds, *huge, *profile)
 	}
 	for program, p := range peers {
 		if *program != "" {
@@ -62,7 +76,6 @@ func run() error {
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var counter *spanmetrics.Generator
-	var err error
 	if *red {
 		counter, err = spanmetrics.New(spanmetrics.Options{Dir: *dir + ".red", Write: func(context.Context, tenant.ID, []spanmetrics.Sample) error { return nil }})
 		if err != nil {
@@ -80,8 +93,10 @@ func run() error {
 		counter.Start()
 		defer func() { _ = counter.Close(context.Background()) }()
 	}
-	g, err := ingest(s, *spans, *batch, *flush, *dir, *profile)
-	if err != nil {
+	g := newGenerator(1, start)
+	if kept {
+		g.run(*spans, *batch)
+	} else if g, err = ingest(s, *spans, *batch, *flush, *dir, *profile); err != nil {
 		return err
 	}
 	if *queryProfile != "" {
@@ -95,7 +110,7 @@ func run() error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := questions(s, g, *rounds); err != nil {
+	if err := questions(s, g, *rounds, *only); err != nil {
 		return err
 	}
 	return s.Close()
@@ -107,9 +122,7 @@ const start = int64(1_760_000_000_000_000_000)
 func ingest(s *tracestore.Store, spans, batch int, flush bool, dir, profile string) (*generator, error) {
 	dry := newGenerator(1, start)
 	c0 := cpu()
-	for dry.spans < spans {
-		dry.batch(batch)
-	}
+	dry.run(spans, batch)
 	making := cpu() - c0
 	if profile != "" {
 		f, err := os.Create(profile)
@@ -206,9 +219,12 @@ type question struct {
 	ask  func(stats *model.QueryStats) (int, error)
 }
 
-func questions(s *tracestore.Store, g *generator, rounds int) error {
+func questions(s *tracestore.Store, g *generator, rounds int, only string) error {
 	fmt.Printf("\n%-44s %9s %9s %9s %8s %9s %9s\n", "question", "CPU ms", "p50 ms", "p99 ms", "results", "rows", "KiB read")
 	for _, q := range table(s, g) {
+		if !strings.Contains(q.name, only) {
+			continue
+		}
 		var walls []time.Duration
 		var stats *model.QueryStats
 		results := 0

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,7 +25,8 @@ var (
 // bench gives a peer the load, and asks it. What it has acknowledged may be in
 // memory, and found only when it is written: it is left alone for a while first.
 func (p peer) bench(bin, dir string, spans, batch, senders, rounds int) error {
-	s := &server{bin: bin, dir: dir, launch: p.launch, client: &http.Client{Timeout: 2 * time.Minute}}
+	s := newServer(bin, dir, nil)
+	s.launch = p.launch
 	if err := s.start(); err != nil {
 		return err
 	}

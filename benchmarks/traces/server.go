@@ -34,21 +34,29 @@ type server struct {
 	launch func(s *server, ports [4]string) (ready string, args []string, err error)
 	// queryProfile, when set, is where a profile of each question goes.
 	queryProfile string
+	only         string // a part of the names of the questions to ask
 	cmd          *exec.Cmd
 	client       *http.Client
 }
 
-// benchServer measures the whole program: spans over OTLP/HTTP with gzip,
+// newServer is a server that is yet to be started.
+func newServer(bin, dir string, args []string) *server {
+	return &server{bin: bin, dir: dir, args: args, client: &http.Client{Timeout: 2 * time.Minute}}
+}
+
+// bench measures the whole program: spans over OTLP/HTTP with gzip,
 // questions over its HTTP APIs, and a restart after kill -9. CPU and memory are
 // the server's, read from /proc.
-func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profile, queryProfile string, args []string) error {
-	s := &server{bin: bin, dir: dir, args: args, queryProfile: queryProfile, client: &http.Client{Timeout: 2 * time.Minute}}
+func (s *server) bench(spans, batch, senders, rounds, huge int, profile string) error {
 	if err := s.start(); err != nil {
 		return err
 	}
 	defer s.kill()
 	profiled := s.profile(profile)
 	g := newGenerator(1, time.Now().Add(-time.Duration(spans/10_000+30)*time.Second).UnixNano())
+	if err := os.WriteFile(filepath.Join(s.dir, begunFile), []byte(strconv.FormatInt(g.begun, 10)), 0o644); err != nil {
+		return err
+	}
 	took, err := s.send(g, spans, batch, senders)
 	if err != nil {
 		return err
@@ -78,9 +86,9 @@ func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profi
 		return err
 	}
 	s.kill()
-	fmt.Printf("\n%-52s %8.1f bytes a span\n", "spans on disk", float64(size(filepath.Join(dir, "traces")))/float64(g.spans))
-	fmt.Printf("%-52s %8.1f bytes a span\n", "ingest log not yet given back", float64(size(filepath.Join(dir, "ingestlog")))/float64(g.spans))
-	dropCaches(dir)
+	fmt.Printf("\n%-52s %8.1f bytes a span\n", "spans on disk", float64(size(filepath.Join(s.dir, "traces")))/float64(g.spans))
+	fmt.Printf("%-52s %8.1f bytes a span\n", "ingest log not yet given back", float64(size(filepath.Join(s.dir, "ingestlog")))/float64(g.spans))
+	dropCaches(s.dir)
 	began := time.Now()
 	if err := s.start(); err != nil {
 		return err
@@ -92,6 +100,29 @@ func benchServer(bin, dir string, spans, batch, senders, rounds, huge int, profi
 	}
 	fmt.Printf("%-52s %8v\n", "count of spans as before", field(before, `"value":`) == field(after, `"value":`))
 	return s.ask("first after a restart, files not cached", table, 1)
+}
+
+// begunFile holds the time of the first span, in Unix nanoseconds.
+const begunFile = "benchmark-begun"
+
+// askKept asks a folder that an earlier run has left.
+func (s *server) askKept(spans, batch, rounds int) error {
+	raw, err := os.ReadFile(filepath.Join(s.dir, begunFile))
+	if err != nil {
+		return err
+	}
+	begun, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return err
+	}
+	g := newGenerator(1, begun)
+	g.run(spans, batch)
+	if err := s.start(); err != nil {
+		return err
+	}
+	defer s.kill()
+	s.idle()
+	return s.ask("warm", s.questions(g), rounds)
 }
 
 // start runs the program and waits until it is ready.
@@ -338,6 +369,9 @@ func (s *server) questions(g *generator) []httpQuestion {
 func (s *server) ask(title string, table []httpQuestion, rounds int) error {
 	fmt.Printf("\n%-52s %9s %9s %9s %7s %9s\n", title, "CPU ms", "p50 ms", "p99 ms", "times", "KiB")
 	for n, q := range table {
+		if !strings.Contains(q.name, s.only) {
+			continue
+		}
 		var body string
 		var err error
 		if rounds > 1 {

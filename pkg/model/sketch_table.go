@@ -6,12 +6,12 @@ import (
 )
 
 // The table covers 2^-20 to 2^63: a microsecond in seconds to any duration in
-// nanoseconds. A cell is an eighth bit of mantissa wide (0.4 %), so that no
+// nanoseconds. A cell is 1/128 of a power of two wide (at most 0.8 %), so that no
 // cell reaches over more than two buckets (2 %).
 const (
 	tableMin  = 1.0 / (1 << 20)
 	tableMax  = 1 << 63
-	cellBits  = 8
+	cellBits  = 7
 	cellShift = 52 - cellBits
 )
 
@@ -22,9 +22,9 @@ type sketchCell struct {
 
 // bucketTable is filled once, by asking sketchIndex where numbers go, so that the
 // two can never disagree.
-var bucketTable = sync.OnceValue(func() []sketchCell {
+var bucketTable = sync.OnceValue(func() SketchBuckets {
 	lo, hi := math.Float64bits(tableMin)>>cellShift, math.Float64bits(tableMax)>>cellShift
-	out := make([]sketchCell, hi-lo)
+	out := make(SketchBuckets, hi-lo)
 	for i := range out {
 		first, last := (lo+uint64(i))<<cellShift, (lo+uint64(i)+1)<<cellShift-1
 		c := sketchCell{edge: math.Inf(1), bucket: sketchIndex(math.Float64frombits(first))}
@@ -43,15 +43,25 @@ var bucketTable = sync.OnceValue(func() []sketchCell {
 	return out
 })
 
-// SketchBucket returns the bucket of a number as Sketch.Add finds it, without a
-// logarithm; false for one that the table does not reach.
-func SketchBucket(v float64) (int32, bool) {
+// SketchBuckets finds the buckets of numbers as Sketch.Add does, without a
+// logarithm.
+type SketchBuckets []sketchCell
+
+// SketchTable returns the finder.
+func SketchTable() SketchBuckets { return bucketTable() }
+
+// Bucket returns the bucket of a number; false for one that the table does not
+// reach.
+func (t SketchBuckets) Bucket(v float64) (int32, bool) {
 	if !(v >= tableMin && v < tableMax) {
 		return 0, false
 	}
-	c := &bucketTable()[math.Float64bits(v)>>cellShift-math.Float64bits(tableMin)>>cellShift]
+	c := &t[math.Float64bits(v)>>cellShift-math.Float64bits(tableMin)>>cellShift]
 	if v >= c.edge {
 		return c.bucket + 1, true
 	}
 	return c.bucket, true
 }
+
+// SketchBucket is Bucket of the table.
+func SketchBucket(v float64) (int32, bool) { return bucketTable().Bucket(v) }

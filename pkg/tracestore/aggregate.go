@@ -1,9 +1,11 @@
 package tracestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -68,10 +70,7 @@ func (a *aggregator) blocks(ctx context.Context, v *view) error {
 	n := max(1, min(runtime.GOMAXPROCS(0), total/rowsAWorker))
 	workers := []*aggregator{a}
 	for len(workers) < n {
-		w := *a
-		w.groups, w.out.Groups, w.sketches, w.places, w.scratch, w.keys, w.until = map[string]int{}, nil, nil, nil, enc{}, nil, 0
-		w.out.Dropped = 0
-		workers = append(workers, &w)
+		workers = append(workers, &aggregator{accumulator: newAccumulator(a.q, a.start, a.buckets), prog: a.prog, each: a.each})
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for i, w := range workers {
@@ -81,7 +80,7 @@ func (a *aggregator) blocks(ctx context.Context, v *view) error {
 		return err
 	}
 	for _, w := range workers[1:] {
-		a.merge(w)
+		a.merge(&w.accumulator)
 	}
 	return nil
 }
@@ -91,7 +90,7 @@ type blockJob struct {
 	b     *blockReader
 	side  *sidecar
 	c     *groupCounter
-	skip  []bool
+	skip  rowRanges
 	pages pageSet
 }
 
@@ -117,8 +116,7 @@ func (a *aggregator) job(v *view, b *blockReader) *blockJob {
 func (a *aggregator) work(ctx context.Context, v *view, jobs []*blockJob, i, n int) error {
 	at := 0
 	for _, j := range jobs {
-		c := *j.c
-		c.a, c.byClass, c.byCode = a, make([]int32, len(j.side.classes)), nil
+		c := j.c.forWorker(a)
 		cur := newPageCursor(j.b, j.side, len(a.prog.leaves), v.stats)
 		for g := 0; g*groupRows < j.side.rows; g++ {
 			if at++; at%n != i {
@@ -129,7 +127,7 @@ func (a *aggregator) work(ctx context.Context, v *view, jobs []*blockJob, i, n i
 			}
 			for page := g * groupPages; page < min(j.side.pages(), (g+1)*groupPages) && cur.fault == nil; page++ {
 				if j.pages.has(page) {
-					a.page(v, &c, cur, page, j.skip)
+					c.page(v, cur, page, j.skip)
 				}
 			}
 		}
@@ -140,59 +138,18 @@ func (a *aggregator) work(ctx context.Context, v *view, jobs []*blockJob, i, n i
 	return nil
 }
 
-// merge adds what another aggregator of the same question found.
-func (a *aggregator) merge(o *aggregator) {
-	from := o.result()
-	a.out.Dropped += from.Dropped
-	for i := range from.Groups {
-		x := &from.Groups[i]
-		a.keys = append(a.keys[:0], x.Key...)
-		g := a.group()
-		if g < 0 {
-			for k := range x.Cells {
-				a.out.Dropped += int64(x.Cells[k].Count)
-			}
-			continue
-		}
-		grp := &a.out.Groups[g]
-		for k := range x.Cells {
-			grp.Cells[k].Merge(&x.Cells[k])
-		}
-		for _, e := range x.Exemplars {
-			if a.wants(g, e.Bucket) {
-				grp.Exemplars = append(grp.Exemplars, e)
-			}
-		}
-	}
-}
-
-// aggregator adds rows up. Not safe for concurrent use.
+// aggregator answers one question. Not safe for concurrent use.
 type aggregator struct {
-	q       *predicate.Aggregation
-	prog    *program
-	out     model.Aggregate
-	groups  map[string]int
-	max     int
-	each    bool
-	scratch enc
-	// sketches are the dense form of the cells' sketches, by group and bucket.
-	sketches [][]*sketch
-	// places counts the exemplars by group and part of the range.
-	places [][]uint16
-	// last is the bucket of the times in [from, until).
-	last        int
-	from, until int64
-	keys        []model.Value
+	accumulator
+	prog *program
+	each bool
+	rows batch
 }
 
 func newAggregator(q *predicate.Aggregation, spec *model.KeySpec) (*aggregator, error) {
-	a := &aggregator{q: q, prog: compile(q.Filter, spec), groups: map[string]int{}, max: q.MaxGroups}
-	if a.max <= 0 {
-		a.max = defaultMaxGroups
-	}
-	a.out.Buckets = 1
+	start, buckets := int64(0), 1
 	if !q.Range.All() {
-		a.out.Start = q.Range.Start
+		start = q.Range.Start
 	}
 	if q.Step > 0 {
 		if q.Range.All() {
@@ -202,120 +159,22 @@ func newAggregator(q *predicate.Aggregation, spec *model.KeySpec) (*aggregator, 
 		if n > maxBuckets {
 			return nil, fmt.Errorf("%w: %d time buckets, at most %d are allowed; use a larger step or a shorter range", model.ErrTooMuch, n, maxBuckets)
 		}
-		a.out.Step, a.out.Buckets = q.Step, int(max(0, n))
+		buckets = int(max(0, n))
 	}
-	return a, nil
+	return &aggregator{accumulator: newAccumulator(q, start, buckets), prog: compile(q.Filter, spec)}, nil
 }
 
-// result finishes the sketches. Sketches of cells that merge filled add up.
-func (a *aggregator) result() *model.Aggregate {
-	for g, cells := range a.sketches {
-		for i, s := range cells {
-			if s != nil {
-				a.out.Groups[g].Cells[i].Merge(&model.Cell{Sketch: s.finish()})
-			}
-		}
+// exemplar keeps a row that wants had a place for.
+func (a *aggregator) exemplar(g int, t int64, value float64, trace model.TraceID, span model.SpanID) {
+	bucket := 0
+	if a.step > 0 {
+		bucket = int((t - a.start) / a.step)
 	}
-	a.sketches = nil
-	return &a.out
+	a.exemplars[g] = append(a.exemplars[g], model.AggExemplar{Bucket: bucket, Time: t, Value: value, TraceID: trace, SpanID: span})
 }
 
-// bucket returns the bucket of a time; rows come nearly sorted, so that the
-// last answer mostly holds.
-func (a *aggregator) bucket(start int64) int {
-	if a.out.Step == 0 {
-		return 0
-	}
-	if start < a.from || start >= a.until {
-		a.last = int((start - a.out.Start) / a.out.Step)
-		a.from = a.out.Start + int64(a.last)*a.out.Step
-		a.until = a.from + a.out.Step
-	}
-	return a.last
-}
-
-// group returns the group of the key values at hand, -1 when there is no room
-// for another.
-func (a *aggregator) group() int {
-	a.scratch.b = a.scratch.b[:0]
-	for _, v := range a.keys {
-		a.scratch.value(v)
-	}
-	if g, ok := a.groups[string(a.scratch.b)]; ok {
-		return g
-	}
-	if len(a.out.Groups) >= a.max {
-		return -1
-	}
-	g := len(a.out.Groups)
-	a.groups[string(a.scratch.b)] = g
-	a.out.Groups = append(a.out.Groups, model.AggGroup{Key: append([]model.Value(nil), a.keys...), Cells: make([]model.Cell, a.out.Buckets)})
-	return g
-}
-
-// add counts one row with its measured number, if it has one, and returns its
-// group when that wants exemplars still.
-func (a *aggregator) add(g int, start int64, value float64, measured bool) *model.AggGroup {
-	if g < 0 {
-		a.out.Dropped++
-		return nil
-	}
-	bucket := a.bucket(start)
-	grp := &a.out.Groups[g]
-	cell := &grp.Cells[bucket]
-	if measured {
-		cell.Measure(value, false)
-		if a.q.Measure == predicate.Quantiles {
-			a.sketch(g, bucket).add(value)
-		}
-	} else {
-		cell.Add()
-	}
-	if a.q.Exemplars > 0 && a.wants(g, bucket) {
-		grp.Exemplars = append(grp.Exemplars, model.AggExemplar{Bucket: bucket, Time: start, Value: value})
-		return grp
-	}
-	return nil
-}
-
-// wants takes a place for one more exemplar of a group, when there is one. The
-// places are spread over the range: the rows read first must not take them all,
-// or a chart would name the requests of one end only.
-func (a *aggregator) wants(g, bucket int) bool {
-	if a.q.Exemplars <= 0 || a.out.Buckets == 0 {
-		return false
-	}
-	slots := min(a.q.Exemplars, a.out.Buckets)
-	for len(a.places) <= g {
-		a.places = append(a.places, make([]uint16, slots))
-	}
-	taken := &a.places[g][bucket*slots/a.out.Buckets]
-	if int(*taken) >= a.q.Exemplars/slots {
-		return false
-	}
-	*taken++
-	return true
-}
-
-func (a *aggregator) sketch(g, bucket int) *sketch {
-	for len(a.sketches) <= g {
-		a.sketches = append(a.sketches, make([]*sketch, a.out.Buckets))
-	}
-	s := a.sketches[g][bucket]
-	if s == nil {
-		s = &sketch{}
-		a.sketches[g][bucket] = s
-	}
-	return s
-}
-
-// exemplar names the row behind the exemplar that add has just made.
-func exemplar(grp *model.AggGroup, t model.TraceID, s model.SpanID) {
-	e := &grp.Exemplars[len(grp.Exemplars)-1]
-	e.TraceID, e.SpanID = t, s
-}
-
-func (a *aggregator) number(v model.Value) (float64, bool) {
+// asNumber returns a value as the number that the question measures.
+func (a *aggregator) asNumber(v model.Value) (float64, bool) {
 	if a.q.OfText {
 		return v.ParseFloat()
 	}
@@ -344,10 +203,11 @@ func (a *aggregator) row(r predicate.SpanRow) {
 	}
 	value, ok := 0.0, false
 	if a.q.Measure != predicate.CountOnly {
-		value, ok = a.number(first(r, a.q.Of, a.isNumber))
+		value, ok = a.asNumber(first(r, a.q.Of, a.isNumber))
 	}
-	if grp := a.add(a.group(), r.Start, value, ok); grp != nil {
-		exemplar(grp, r.TraceID, r.SpanID)
+	g := a.group()
+	if a.add(g, r.Start, value, ok) {
+		a.exemplar(g, r.Start, value, r.TraceID, r.SpanID)
 	}
 }
 
@@ -371,7 +231,7 @@ func first(r predicate.Row, f predicate.Field, accept func(model.Value) bool) (o
 func anyValue(model.Value) bool { return true }
 
 func (a *aggregator) isNumber(v model.Value) bool {
-	_, ok := a.number(v)
+	_, ok := a.asNumber(v)
 	return ok
 }
 
@@ -388,11 +248,8 @@ func (a *aggregator) head(v *view, i int) {
 	}
 	v.stats.AddRows(int64(len(h.rows)))
 	cur := &headCursor{s: h}
-	for n := range h.rows {
-		r := &h.rows[n]
-		if a.q.Range.Contains(r.start) && !shared[r.trace] {
-			c.count(cur, uint32(n), r.class, r.start)
-		}
+	for lo := 0; lo < len(h.rows); lo += pageRows {
+		c.headRows(cur, lo, min(len(h.rows), lo+pageRows), shared)
 	}
 }
 
@@ -411,35 +268,27 @@ func (v *view) sharedTraces(i int) map[uint32]bool {
 	return out
 }
 
-func (a *aggregator) page(v *view, c *groupCounter, cur *pageCursor, page int, skip []bool) {
-	side := cur.side
-	z := &side.zones[page]
-	if !a.q.Range.Overlaps(z.minStart, z.maxStart) {
-		return
+// rowRanges are rows of a block: ranges that ascend and do not overlap.
+type rowRanges []rowRange
+
+// rowRange is the rows [from, to).
+type rowRange struct{ from, to uint32 }
+
+// within returns the ranges that have rows in [lo, hi).
+func (r rowRanges) within(lo, hi uint32) rowRanges {
+	from, _ := slices.BinarySearchFunc(r, lo, func(x rowRange, lo uint32) int { return cmp.Compare(x.to, lo+1) })
+	to := from
+	for to < len(r) && r[to].from < hi {
+		to++
 	}
-	inside := a.q.Range.All() || z.minStart >= a.q.Range.Start && z.maxStart < a.q.Range.End
-	seconds := a.q.Exemplars == 0 && inside && a.out.Start%1e9 == 0 && a.out.Step%1e9 == 0
-	cur.turn(page)
-	lo, hi := page*pageRows, min(side.rows, (page+1)*pageRows)
-	v.stats.AddRows(int64(hi - lo))
-	for n := lo; n < hi; n++ {
-		class := side.class[n]
-		if c.b.verdict[class] == no || skip != nil && skip[n] {
-			continue
-		}
-		var start int64
-		if seconds {
-			start = (side.base + int64(side.second[n])) * 1e9
-		} else if start = cur.start(uint32(n)); !a.q.Range.Contains(start) {
-			continue
-		}
-		c.count(cur, uint32(n), class, start)
-	}
+	return r[from:to]
 }
 
-// excluded marks the rows of a block whose traces have spans elsewhere too;
-// nil when there are none.
-func (v *view) excluded(b *blockReader, side *sidecar) []bool {
+// has reports whether a row is in one of the ranges.
+func (r rowRanges) has(n uint32) bool { return len(r) > 0 && len(r.within(n, n+1)) > 0 }
+
+// excluded returns the rows of a block whose traces have spans elsewhere too.
+func (v *view) excluded(b *blockReader, side *sidecar) rowRanges {
 	if v.splitRows == nil {
 		v.splitRows = map[*blockReader][]uint32{}
 		v.eachSplit(func(id model.TraceID) bool {
@@ -451,14 +300,10 @@ func (v *view) excluded(b *blockReader, side *sidecar) []bool {
 			return true
 		})
 	}
-	var out []bool
+	var out rowRanges
 	for _, t := range v.splitRows[b] {
-		if out == nil {
-			out = make([]bool, side.rows)
-		}
-		for n := side.traces.first[t]; n < side.traces.first[t+1]; n++ {
-			out[n] = true
-		}
+		out = append(out, rowRange{side.traces.first[t], side.traces.first[t+1]})
 	}
+	slices.SortFunc(out, func(a, b rowRange) int { return cmp.Compare(a.from, b.from) })
 	return out
 }

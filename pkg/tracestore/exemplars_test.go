@@ -18,10 +18,12 @@ func TestExemplarsSpreadOverTheRange(t *testing.T) {
 		g := a.group()
 		for b := range c.buckets {
 			for i := range 200 {
-				a.add(g, int64(b)*1e9+int64(i), 1, true)
+				if t := int64(b)*1e9 + int64(i); a.add(g, t, 0, false) {
+					a.exemplar(g, t, 0, model.TraceID{}, model.SpanID{})
+				}
 			}
 		}
-		got := a.out.Groups[g].Exemplars
+		got := a.result().Groups[g].Exemplars
 		if len(got) != c.want {
 			t.Errorf("%d buckets, %d asked: %d exemplars, want %d", c.buckets, c.exemplars, len(got), c.want)
 		}

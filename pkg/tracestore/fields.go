@@ -157,7 +157,7 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 	v.stats.AddBlocks(1, 0)
 	bound, perClass := prog.bind(&side.tables), make([]int64, len(side.classes))
 	cur, skip := newPageCursor(b, side, len(prog.leaves), v.stats), v.excluded(b, side)
-	if skip == nil && (q.Range.All() || b.MinTime >= q.Range.Start && b.MaxTime < q.Range.End) && !slices.Contains(bound.verdict, maybe) {
+	if len(skip) == 0 && (q.Range.All() || b.MinTime >= q.Range.Start && b.MaxTime < q.Range.End) && !slices.Contains(bound.verdict, maybe) {
 		countClasses(counts, cur, bound)
 		return cur.fault
 	}
@@ -170,7 +170,7 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 		cur.turn(page)
 		for n := page * pageRows; n < min(side.rows, (page+1)*pageRows); n++ {
 			class := side.class[n]
-			if (skip == nil || !skip[n]) && (inside || q.Range.Contains(cur.start(uint32(n)))) && bound.matches(cur, uint32(n), class) {
+			if !skip.has(uint32(n)) && (inside || q.Range.Contains(cur.start(uint32(n)))) && bound.matches(cur, uint32(n), class) {
 				perClass[class]++
 				countParts(counts, &side.tables, class, cur, uint32(n))
 			}

@@ -7,14 +7,21 @@ import (
 
 // groupCounter is an aggregator bound to one part.
 type groupCounter struct {
-	a       *aggregator
-	t       *tables
-	b       *binding
-	by      []fieldPlaces
-	of      fieldPlaces
-	byClass []int32 // group+1 where the class alone decides it
-	byCode  []dictGroups
+	a      *aggregator
+	t      *tables
+	b      *binding
+	by     []fieldPlaces
+	of     fieldPlaces
+	first  []int32 // by class: the first cell of its group, or one of the below
+	byCode []dictGroups
 }
+
+// What is known of a class whose spans do not all count in the same group.
+const (
+	classNew  = -1 - iota // not yet looked at
+	classOut              // none of its spans count
+	classRows             // each is to be looked at
+)
 
 // fieldPlaces tells, by class, where a field's first value is.
 type fieldPlaces struct {
@@ -30,14 +37,25 @@ type fieldPlace struct {
 }
 
 func (a *aggregator) bindTo(t *tables) *groupCounter {
-	c := &groupCounter{a: a, t: t, b: a.prog.bind(t), byClass: make([]int32, len(t.classes))}
+	c := &groupCounter{t: t, b: a.prog.bind(t)}
 	for _, f := range a.q.By {
 		c.by = append(c.by, placeField(t, f, anyValue))
 	}
 	if a.q.Measure != predicate.CountOnly {
 		c.of = placeField(t, a.q.Of, a.isNumber)
 	}
-	return c
+	return c.forWorker(a)
+}
+
+// forWorker returns a counter of the same part that counts into another
+// aggregator.
+func (c *groupCounter) forWorker(a *aggregator) *groupCounter {
+	own := *c
+	own.a, own.byCode, own.first = a, nil, make([]int32, len(c.t.classes))
+	for i := range own.first {
+		own.first[i] = classNew
+	}
+	return &own
 }
 
 // placeField finds a field for every class by placing a leaf that notes what it
@@ -111,55 +129,4 @@ func (f *fieldPlaces) eachValue(cur cursor, n, class uint32, t *tables, yield fu
 		return false
 	}}
 	l.parts(f.places[class].src, cur, n)
-}
-
-// count counts a row in range.
-func (c *groupCounter) count(cur cursor, n, class uint32, start int64) {
-	switch c.b.verdict[class] {
-	case no:
-		return
-	case maybe:
-		if !c.b.test(cur, n, class) {
-			return
-		}
-	}
-	a := c.a
-	if a.each {
-		c.by[0].eachValue(cur, n, class, c.t, func(v model.Value) { a.countValue(v, start) })
-		return
-	}
-	value, ok := 0.0, false
-	if a.q.Measure != predicate.CountOnly {
-		value, ok = c.number(cur, n, class)
-	}
-	if grp := a.add(c.group(cur, n, class), start, value, ok); grp != nil {
-		exemplar(grp, cur.traceID(n), cur.spanID(n))
-	}
-}
-
-func (c *groupCounter) number(cur cursor, n, class uint32) (float64, bool) {
-	if c.of.places[class].src == fromDuration {
-		return float64(cur.duration(n)), true
-	}
-	return c.a.number(c.of.value(cur, n, class, c.t))
-}
-
-func (c *groupCounter) group(cur cursor, n, class uint32) int {
-	if g := c.byClass[class]; g > 0 {
-		return int(g) - 1
-	}
-	if g, ok := c.groupByCode(cur, n, class); ok {
-		return g
-	}
-	constant := true
-	c.a.keys = c.a.keys[:0]
-	for i := range c.by {
-		c.a.keys = append(c.a.keys, c.by[i].value(cur, n, class, c.t))
-		constant = constant && c.by[i].places[class].src == 0
-	}
-	g := c.a.group()
-	if constant && g >= 0 {
-		c.byClass[class] = int32(g) + 1
-	}
-	return g
 }

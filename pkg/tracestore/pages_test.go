@@ -29,6 +29,9 @@ func TestManyPages(t *testing.T) {
 	require.Len(t, ten.blocks(), 1)
 	require.Equal(t, int64(len(w.rows)), ten.blocks()[0].Rows)
 	w.compareAll(2)
+	for range 30 {
+		w.compareAggregate()
+	}
 	w.reopen()
 	w.compareAll(1)
 }

@@ -19,7 +19,7 @@ func (a *aggregator) shortcut(j *blockJob) bool {
 // countsOnly reports whether the question only counts spans, all of those whose
 // times lie in [lo, hi].
 func (a *aggregator) countsOnly(lo, hi int64) bool {
-	return a.out.Step == 0 && a.q.Measure == predicate.CountOnly && a.q.Exemplars == 0 && !a.each &&
+	return a.step == 0 && a.q.Measure == predicate.CountOnly && a.q.Exemplars == 0 && !a.each &&
 		(a.q.Range.All() || lo >= a.q.Range.Start && hi < a.q.Range.End)
 }
 
@@ -48,11 +48,11 @@ func (a *aggregator) byClasses(j *blockJob) bool {
 		return false
 	}
 	counts := j.side.classRows
-	if j.skip != nil {
+	if len(j.skip) > 0 {
 		counts = slices.Clone(counts)
-		for n, skip := range j.skip {
-			if skip {
-				counts[j.side.class[n]]--
+		for _, r := range j.skip {
+			for _, class := range j.side.class[r.from:r.to] {
+				counts[class]--
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (a *aggregator) byStatistics(j *blockJob) bool {
 		}
 	}
 	p := pruner{b: j.b, side: j.side, spec: a.prog.spec}
-	if j.skip != nil || len(a.q.By) != 1 || !p.own(a.q.By[0]) || !p.allListed(a.q.By[0].Name) {
+	if len(j.skip) > 0 || len(a.q.By) != 1 || !p.own(a.q.By[0]) || !p.allListed(a.q.By[0].Name) {
 		return false
 	}
 	left := uint64(j.side.rows)
@@ -118,15 +118,6 @@ func (a *aggregator) byStatistics(j *blockJob) bool {
 		a.addMany(left)
 	}
 	return true
-}
-
-func (a *aggregator) addMany(n uint64) {
-	g := a.group()
-	if g < 0 {
-		a.out.Dropped += int64(n)
-		return
-	}
-	a.out.Groups[g].Cells[0].Count += n
 }
 
 // dictGroups remembers the group of each entry of a dictionary, for questions

@@ -218,10 +218,14 @@ func (m *spanMaker) timeRange() model.TimeRange {
 		return model.TimeRange{}
 	}
 	from := 1000*second + m.Int64N(130*second)
-	if m.IntN(2) == 0 {
+	to := from + m.Int64N(60*second) + 1
+	switch m.IntN(3) {
+	case 0:
 		from -= from % second
+	case 1:
+		from, to = from-from%second, to-to%second+second
 	}
-	return model.TimeRange{Start: from, End: from + m.Int64N(60*second) + 1}
+	return model.TimeRange{Start: from, End: to}
 }
 
 const acme = tenant.ID("acme")
