@@ -179,7 +179,7 @@ func (c *groupCounter) group(cur cursor, n, class uint32) (g int, constant bool)
 	c.a.keys = c.a.keys[:0]
 	for i := range c.by {
 		c.a.keys = append(c.a.keys, c.by[i].value(cur, n, class, c.t))
-		constant = constant && c.by[i].places[class].src == 0
+		constant = constant && c.by[i].of(class).src == 0
 	}
 	return c.a.group(), constant
 }
@@ -232,7 +232,7 @@ func (c *groupCounter) measure(cur cursor, lo uint32, classes []uint32, cells []
 }
 
 func (c *groupCounter) number(cur cursor, n, class uint32) (float64, bool) {
-	if c.of.places[class].src == fromDuration {
+	if c.of.of(class).src == fromDuration {
 		return float64(cur.duration(n)), true
 	}
 	return c.a.asNumber(c.of.value(cur, n, class, c.t))

@@ -5,9 +5,9 @@ import (
 	"math/bits"
 )
 
-// This file holds the value encodings of Parquet that the store's pages use:
+// This file writes the value encodings of Parquet that the store's pages use:
 // the hybrid of runs and bit-packed groups (levels and dictionary numbers) and
-// DELTA_BINARY_PACKED (integers).
+// DELTA_BINARY_PACKED (integers). bitread.go reads them.
 
 // bitWriter packs numbers, the least significant bit first.
 type bitWriter struct {
@@ -36,40 +36,6 @@ func (w *bitWriter) flush() {
 		w.b = append(w.b, byte(w.acc))
 	}
 	w.acc, w.n = 0, 0
-}
-
-// unpack reads count numbers of a width into yield's order.
-func unpack(src []byte, width uint, dst []uint64) bool {
-	if (uint64(len(dst))*uint64(width)+7)/8 > uint64(len(src)) {
-		return false
-	}
-	var bit uint64
-	for i := range dst {
-		dst[i] = bitsAt(src, bit, width)
-		bit += uint64(width)
-	}
-	return true
-}
-
-func bitsAt(src []byte, bit uint64, width uint) uint64 {
-	at := int(bit >> 3)
-	var w uint64
-	if at+8 <= len(src) {
-		w = binary.LittleEndian.Uint64(src[at:])
-	} else {
-		for i := len(src) - 1; i >= at; i-- {
-			w = w<<8 | uint64(src[i])
-		}
-	}
-	shift := uint(bit & 7)
-	v := w >> shift
-	if shift+width > 64 && at+8 < len(src) {
-		v |= uint64(src[at+8]) << (64 - shift)
-	}
-	if width == 64 {
-		return v
-	}
-	return v & (1<<width - 1)
 }
 
 // appendHybrid writes numbers of a bit width as runs and bit-packed groups.
@@ -126,64 +92,6 @@ func appendGroups(dst []byte, v []int32, width uint) []byte {
 	return w.b
 }
 
-// readHybrid fills dst and returns false when src does not hold enough.
-func readHybrid(src []byte, width uint, dst []int32) bool {
-	if width > 32 {
-		return false
-	}
-	vbytes := int(width+7) / 8
-	for len(dst) > 0 {
-		head, n := binary.Uvarint(src)
-		if n <= 0 {
-			return false
-		}
-		src = src[n:]
-		if head&1 == 0 {
-			run := head >> 1
-			if run == 0 || len(src) < vbytes {
-				return false
-			}
-			var v uint32
-			for i := vbytes - 1; i >= 0; i-- {
-				v = v<<8 | uint32(src[i])
-			}
-			src = src[vbytes:]
-			k := int(min(run, uint64(len(dst))))
-			for i := range dst[:k] {
-				dst[i] = int32(v)
-			}
-			dst = dst[k:]
-			continue
-		}
-		groups := head >> 1
-		if groups == 0 || groups > uint64(len(dst))/8+1 {
-			return false
-		}
-		size := int(groups) * int(width)
-		if size > len(src) {
-			return false
-		}
-		k := min(int(groups)*8, len(dst))
-		unpackInt32(src, width, dst[:k])
-		src, dst = src[size:], dst[k:]
-	}
-	return true
-}
-
-func unpackInt32(src []byte, width uint, dst []int32) {
-	mask := uint64(1)<<width - 1
-	bit := uint64(0)
-	i := 0
-	for ; i < len(dst) && int(bit>>3)+8 <= len(src); i++ {
-		dst[i] = int32(binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7) & mask)
-		bit += uint64(width)
-	}
-	for ; i < len(dst); i++ {
-		dst[i] = int32(bitsAt(src, bit, width))
-		bit += uint64(width)
-	}
-}
-
 const (
 	deltaBlock = 128
 	deltaMini  = 32
@@ -236,39 +144,4 @@ func appendDeltaBlock(dst []byte, deltas []int64, low int64) []byte {
 		dst = w.b
 	}
 	return dst
-}
-
-// readDelta fills dst; false when src is not what appendDelta wrote.
-func readDelta(src []byte, dst []int64) bool {
-	d := dec{b: src}
-	block, minis, total, first := d.uv(), d.uv(), d.uv(), d.sv()
-	if d.err != nil || block != deltaBlock || minis != deltaBlock/deltaMini || total != uint64(len(dst)) {
-		return false
-	}
-	if len(dst) == 0 {
-		return true
-	}
-	dst[0] = first
-	var buf [deltaMini]uint64
-	for prev, rest := first, dst[1:]; len(rest) > 0; {
-		low := d.sv()
-		widths := d.take(deltaBlock / deltaMini)
-		if d.err != nil {
-			return false
-		}
-		for m := 0; m < len(widths) && len(rest) > 0; m++ {
-			width := uint(widths[m])
-			src := d.take(uint64(width) * deltaMini / 8)
-			if width > 64 || d.err != nil || !unpack(src, width, buf[:]) {
-				return false
-			}
-			n := min(deltaMini, len(rest))
-			for i := range rest[:n] {
-				prev += int64(buf[i]) + low
-				rest[i] = prev
-			}
-			rest = rest[n:]
-		}
-	}
-	return true
 }

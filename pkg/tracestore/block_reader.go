@@ -187,10 +187,10 @@ type column struct {
 	codes []int32 // into dict, -1 is null; nil when not of a dictionary
 	dict  *dictionary
 	null  []bool // nil: none; only without codes
-	nulls []bool // memory for the null of the next page
 	ints  []int64
 	texts []string
 	fixed []byte
+	mem   columnMemory
 }
 
 // has reports whether row i has a value.
@@ -231,22 +231,21 @@ type pageReader struct {
 	stats *model.QueryStats
 	buf   []byte
 	raw   []byte
-	codes []int32
+	dec   decoder
 }
 
 func newPageReader(b *blockReader, side *sidecar, stats *model.QueryStats) *pageReader {
 	return &pageReader{b: b, side: side, group: -1, stats: stats}
 }
 
-// column reads one column of a page. It takes the memory of old, which may be
-// nil and is of no use any more.
-func (p *pageReader) column(page, col int, old *column) (*column, error) {
+// column reads one column of a page into c, of which it takes the memory.
+func (p *pageReader) column(page, col int, c *column) error {
 	g := page / groupPages
 	if g != p.group {
 		p.group, p.dicts = g, make([]*dictionary, len(p.side.cols))
 	}
 	if g >= len(p.side.chunks) {
-		return nil, fmt.Errorf("cannot read page %d of block %q: it has %d rows", page, p.b.ID, p.side.rows)
+		return fmt.Errorf("cannot read page %d of block %q: it has %d rows", page, p.b.ID, p.side.rows)
 	}
 	ch := &p.side.chunks[g][col]
 	d := &p.side.cols[col]
@@ -255,7 +254,7 @@ func (p *pageReader) column(page, col int, old *column) (*column, error) {
 		if p.dicts[col] == nil {
 			dict, err := p.dictionary(d, ch)
 			if err != nil {
-				return nil, p.b.damaged(err)
+				return p.b.damaged(err)
 			}
 			p.dicts[col] = dict
 		}
@@ -267,14 +266,13 @@ func (p *pageReader) column(page, col int, old *column) (*column, error) {
 	}
 	body, h, err := p.page(d, off, ch.pages[k])
 	if err != nil {
-		return nil, p.b.damaged(err)
+		return p.b.damaged(err)
 	}
 	n := min(pageRows, p.side.rows-page*pageRows)
-	c, ok := decodePage(d, ch.encoding, body, h, n, p.dicts[col], &p.codes, old)
-	if !ok {
-		return nil, p.b.damaged(block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not decode", d.name))
+	if !p.dec.page(c, d, ch.encoding, body, h, n, p.dicts[col]) {
+		return p.b.damaged(block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not decode", d.name))
 	}
-	return c, nil
+	return nil
 }
 
 // page reads and verifies one page and unpacks its body, which is valid until
@@ -315,12 +313,17 @@ func (p *pageReader) dictionary(d *colDef, ch *chunk) (*dictionary, error) {
 	if err != nil {
 		return nil, err
 	}
-	dict := &dictionary{}
-	ok := true
+	n := int(ch.dict.count)
+	if n > len(body)/4 { // no type packs more
+		return nil, block.Corruptionf(p.b.Path(fileSpans), ch.off, "dictionary of column %q is too short", d.name)
+	}
+	dict, ok := &dictionary{}, true
 	if d.typ == typeText || d.typ == typeBytes {
-		dict.texts, ok = readTexts(body, int(ch.dict.count))
+		dict.texts = make([]string, n)
+		ok = readTexts(body, dict.texts)
 	} else {
-		dict.ints, ok = readPlainInts(body, d.typ, int(ch.dict.count))
+		dict.ints = make([]int64, n)
+		ok = readPlainInts(body, d.typ, dict.ints)
 	}
 	if !ok {
 		return nil, block.Corruptionf(p.b.Path(fileSpans), ch.off, "dictionary of column %q does not decode", d.name)

@@ -175,6 +175,13 @@ type binding struct {
 func (p *program) bind(t *tables) *binding {
 	k := len(p.leaves)
 	b := &binding{program: p, t: t, places: make([]place, len(t.classes)*k), verdict: make([]tri, len(t.classes))}
+	if p.root.op == opTrue {
+		for c := range b.verdict {
+			b.verdict[c] = yes
+		}
+		b.any = len(b.verdict) > 0
+		return b
+	}
 	for l := range p.leaves {
 		p.leaves[l].placeAll(t, p.spec, b.places[l:], k)
 	}
@@ -203,7 +210,7 @@ func (l *leaf) placeAll(t *tables, spec *model.KeySpec, out []place, k int) {
 			out[c*k] = known[i]
 			continue
 		}
-		key := [4]uint32{cl.resource, cl.scope, cl.shape, uint32(cl.bits)}
+		key := cl.attributes()
 		p, ok := rest[key]
 		if !ok {
 			p = l.place(t, cl, spec)
@@ -211,6 +218,12 @@ func (l *leaf) placeAll(t *tables, spec *model.KeySpec, out []place, k int) {
 		}
 		out[c*k] = p
 	}
+}
+
+// attributes is what decides which attributes, events and links a span of the
+// class has.
+func (c *class) attributes() [4]uint32 {
+	return [4]uint32{c.resource, c.scope, c.shape, uint32(c.bits)}
 }
 
 // depends returns the part of a class that alone decides where a leaf is, and

@@ -82,8 +82,8 @@ type pageCursor struct {
 	side  *sidecar
 	page  int
 	base  uint32
-	cols  []*column // of the page
-	old   []*column // of pages before: their memory
+	cols  []*column // of the page; nil: not yet asked for
+	own   []*column // what cols points to, from page to page
 	memo  []memo    // by leaf and column
 	fault error
 
@@ -111,13 +111,9 @@ func (p *pageCursor) turn(page int) {
 	}
 	p.page, p.base = page, uint32(page*pageRows)
 	if p.cols == nil {
-		p.cols, p.old = make([]*column, len(p.side.cols)), make([]*column, len(p.side.cols))
+		p.cols, p.own = make([]*column, len(p.side.cols)), make([]*column, len(p.side.cols))
 	}
-	for i, c := range p.cols {
-		if c != nil && c != noValues { // its memory goes to the column of this page
-			p.old[i], p.cols[i] = c, nil
-		}
-	}
+	clear(p.cols)
 }
 
 func (p *pageCursor) err() error { return p.fault }
@@ -136,16 +132,18 @@ func (p *pageCursor) col(c int32) *column {
 	if c == noColumn {
 		return noValues
 	}
-	if p.cols[c] == nil {
-		x, err := p.pr.column(p.page, int(c), p.old[c])
-		p.old[c] = nil
-		if err != nil {
-			if p.fault == nil {
-				p.fault = err
-			}
-			x = noValues
+	if x := p.cols[c]; x != nil {
+		return x
+	}
+	if p.own[c] == nil {
+		p.own[c] = &column{}
+	}
+	p.cols[c] = p.own[c]
+	if err := p.pr.column(p.page, int(c), p.own[c]); err != nil {
+		if p.fault == nil {
+			p.fault = err
 		}
-		p.cols[c] = x
+		p.cols[c] = noValues
 	}
 	return p.cols[c]
 }

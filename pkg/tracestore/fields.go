@@ -157,8 +157,8 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 	v.stats.AddBlocks(1, 0)
 	bound, perClass := prog.bind(&side.tables), make([]int64, len(side.classes))
 	cur, skip := newPageCursor(b, side, len(prog.leaves), v.stats), v.excluded(b, side)
-	if len(skip) == 0 && (q.Range.All() || b.MinTime >= q.Range.Start && b.MaxTime < q.Range.End) && !slices.Contains(bound.verdict, maybe) {
-		countClasses(counts, cur, bound)
+	if b.coveredBy(q.Range) && !slices.Contains(bound.verdict, maybe) {
+		countClasses(counts, cur, bound, skip)
 		return cur.fault
 	}
 	for page := range side.zones {
@@ -183,27 +183,81 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 	return nil
 }
 
+// partCount says how often the events and links of a class have an attribute.
+type partCount struct {
+	class uint32
+	key   fieldKey
+	n     int64
+}
+
+// maxPartCounts bounds what a sidecar remembers of events and links.
+const maxPartCounts = 1 << 14
+
 // countClasses counts the attributes of a block whose classes all are decided:
-// only spans with events or links are looked at one by one.
-func countClasses(counts map[fieldKey]int64, cur *pageCursor, bound *binding) {
+// those of all rows, less those to be left out.
+func countClasses(counts map[fieldKey]int64, cur *pageCursor, bound *binding, skip rowRanges) {
 	side := cur.side
-	perClass := make([]int64, len(side.classes))
-	look := make([]bool, len(side.classes))
-	any := false
+	perClass, less := make([]int64, len(side.classes)), map[fieldKey]int64{}
 	for c, verdict := range bound.verdict {
 		if verdict == yes {
 			perClass[c] = int64(side.classRows[c])
-			look[c] = side.classes[c].bits&(hasEvents|hasLinks) != 0
-			any = any || look[c]
+		}
+	}
+	for _, r := range skip {
+		for n := r.from; n < r.to; n++ {
+			if class := side.class[n]; bound.verdict[class] == yes {
+				perClass[class]--
+				cur.turn(int(n / pageRows))
+				countParts(less, &side.tables, class, cur, n)
+			}
 		}
 	}
 	countKeys(counts, &side.tables, perClass)
-	for n := 0; any && n < side.rows && cur.fault == nil; n++ {
-		if class := side.class[n]; look[class] {
-			cur.turn(n / pageRows)
-			countParts(counts, &side.tables, class, cur, uint32(n))
+	for _, x := range partCounts(cur) {
+		if bound.verdict[x.class] == yes {
+			counts[x.key] += x.n
 		}
 	}
+	for key, n := range less {
+		if counts[key] -= n; counts[key] == 0 {
+			delete(counts, key)
+		}
+	}
+}
+
+// partCounts counts the attributes of all events and links of a block. A block
+// does not change: what was counted once is remembered, unless it is too much.
+func partCounts(cur *pageCursor) []partCount {
+	side := cur.side
+	if known := side.within.Load(); known != nil {
+		return *known
+	}
+	byClass := map[uint32]map[fieldKey]int64{}
+	for n, class := range side.class {
+		if side.classes[class].bits&(hasEvents|hasLinks) == 0 {
+			continue
+		}
+		counts := byClass[class]
+		if counts == nil {
+			counts = map[fieldKey]int64{}
+			byClass[class] = counts
+		}
+		cur.turn(n / pageRows)
+		countPartsOf(counts, cur.events(uint32(n)), cur.links(uint32(n)))
+		if cur.fault != nil {
+			return nil
+		}
+	}
+	out := []partCount{}
+	for class, counts := range byClass {
+		for key, n := range counts {
+			out = append(out, partCount{class, key, n})
+		}
+	}
+	if len(out) <= maxPartCounts {
+		side.within.Store(&out)
+	}
+	return out
 }
 
 // splitFields counts the attributes of a span of a trace that several parts
@@ -222,20 +276,37 @@ func splitFields(r *model.SpanRow, facts *model.TraceFacts, prog *program, q *pr
 	countPartsOf(counts, r.Events, r.Links)
 }
 
-// countKeys adds the attributes that follow from the classes.
+// countKeys adds the attributes that follow from the classes. Many classes share
+// a shape, a resource and a scope: those are added up first.
 func countKeys(counts map[fieldKey]int64, t *tables, perClass []int64) {
+	shapes, resources, scopes := make([]int64, len(t.shapes)), make([]int64, len(t.resources)), make([]int64, len(t.scopes))
 	for c, n := range perClass {
+		cl := &t.classes[c]
+		shapes[cl.shape] += n
+		resources[cl.resource] += n
+		scopes[cl.scope] += n
+	}
+	for i, n := range shapes {
 		if n == 0 {
 			continue
 		}
-		cl := &t.classes[c]
-		for _, k := range t.shapes[cl.shape] {
+		for _, k := range t.shapes[i] {
 			counts[fieldKey{predicate.ScopeRecord, k.name, k.kind}] += n
 		}
-		for _, a := range t.resources[cl.resource].Attrs {
+	}
+	for i, n := range resources {
+		if n == 0 {
+			continue
+		}
+		for _, a := range t.resources[i].Attrs {
 			counts[fieldKey{predicate.ScopeResource, a.Key, a.Value.Kind()}] += n
 		}
-		for _, a := range t.scopes[cl.scope].Attrs {
+	}
+	for i, n := range scopes {
+		if n == 0 {
+			continue
+		}
+		for _, a := range t.scopes[i].Attrs {
 			counts[fieldKey{predicate.ScopeInstrumentation, a.Key, a.Value.Kind()}] += n
 		}
 	}

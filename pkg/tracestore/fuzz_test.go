@@ -92,9 +92,8 @@ func FuzzPage(f *testing.F) {
 			dict = &dictionary{ints: []int64{1, 2, 3}}
 		}
 		rows := int(n%pageRows) + 1
-		var codes []int32
-		c, ok := decodePage(&d, encoding%3, body, pageHeader{values: rows}, rows, dict, &codes, nil)
-		if !ok {
+		var c column
+		if !(&decoder{}).page(&c, &d, encoding%3, body, pageHeader{values: rows}, rows, dict) {
 			return
 		}
 		for i := range rows {

@@ -23,10 +23,12 @@ const (
 	classRows             // each is to be looked at
 )
 
-// fieldPlaces tells, by class, where a field's first value is.
+// fieldPlaces tells, by class, where a field's first value is. Classes that have
+// the same resource, name or whatever else decides it share a place.
 type fieldPlaces struct {
 	field  predicate.Field
 	accept func(model.Value) bool
+	at     []uint32 // by class: its place
 	places []fieldPlace
 }
 
@@ -35,6 +37,8 @@ type fieldPlace struct {
 	src   source
 	attr  int32
 }
+
+func (f *fieldPlaces) of(class uint32) *fieldPlace { return &f.places[f.at[class]] }
 
 func (a *aggregator) bindTo(t *tables) *groupCounter {
 	c := &groupCounter{t: t, b: a.prog.bind(t)}
@@ -61,21 +65,29 @@ func (c *groupCounter) forWorker(a *aggregator) *groupCounter {
 // placeField finds a field for every class by placing a leaf that notes what it
 // is shown: a constant is shown at once, anything else leaves its place.
 func placeField(t *tables, f predicate.Field, accept func(model.Value) bool) fieldPlaces {
-	out := fieldPlaces{field: f, accept: accept, places: make([]fieldPlace, len(t.classes))}
+	out := fieldPlaces{field: f, accept: accept, at: make([]uint32, len(t.classes))}
 	probe := leaf{field: f}
 	part, n := probe.depends(t)
-	known := make([]*fieldPlace, n)
+	known := make([]uint32, n) // by part: its place, +1
+	rest := map[[4]uint32]uint32{}
 	for c := range t.classes {
-		if part == nil {
-			out.places[c] = placeValue(t, &t.classes[c], f, accept)
-			continue
+		cl := &t.classes[c]
+		var at uint32
+		if part != nil {
+			at = known[part(cl)]
+		} else {
+			at = rest[cl.attributes()]
 		}
-		i := part(&t.classes[c])
-		if known[i] == nil {
-			p := placeValue(t, &t.classes[c], f, accept)
-			known[i] = &p
+		if at == 0 {
+			out.places = append(out.places, placeValue(t, cl, f, accept))
+			at = uint32(len(out.places))
+			if part != nil {
+				known[part(cl)] = at
+			} else {
+				rest[cl.attributes()] = at
+			}
 		}
-		out.places[c] = *known[i]
+		out.at[c] = at - 1
 	}
 	return out
 }
@@ -96,7 +108,7 @@ func placeValue(t *tables, c *class, f predicate.Field, accept func(model.Value)
 
 // value reads the field of a row.
 func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.Value) {
-	p := &f.places[class]
+	p := f.of(class)
 	switch p.src {
 	case 0:
 		return p.value
@@ -121,12 +133,12 @@ func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.V
 
 // eachValue reads all values of a field of events or links.
 func (f *fieldPlaces) eachValue(cur cursor, n, class uint32, t *tables, yield func(model.Value)) {
-	if f.places[class].src == 0 {
+	if f.of(class).src == 0 {
 		return
 	}
 	l := leaf{field: f.field, holds: func(v model.Value) bool {
 		yield(v)
 		return false
 	}}
-	l.parts(f.places[class].src, cur, n)
+	l.parts(f.of(class).src, cur, n)
 }

@@ -4,52 +4,59 @@ import (
 	"encoding/binary"
 )
 
-// decodePage turns the body of a data page into a column of n rows.
-func decodePage(d *colDef, encoding uint8, body []byte, h pageHeader, n int, dict *dictionary, codes *[]int32, old *column) (*column, bool) {
+// decoder turns the bodies of data pages into columns. Its memory goes from page
+// to page.
+type decoder struct {
+	codes []int32
+	ints  []int64
+	bits  []uint64
+}
+
+// columnMemory is what the slices of a column lie in, from page to page.
+type columnMemory struct {
+	codes []int32
+	null  []bool
+	ints  []int64
+	texts []string
+	fixed []byte
+}
+
+// page fills c, of which only the memory is kept, with the n rows of a page.
+func (p *decoder) page(c *column, d *colDef, encoding uint8, body []byte, h pageHeader, n int, dict *dictionary) bool {
+	*c = column{mem: c.mem}
 	if h.values != n {
-		return nil, false
-	}
-	c := &column{}
-	if old == nil {
-		old = c
+		return false
 	}
 	filled := n
 	if d.optional {
 		var ok bool
-		if c.null, filled, body, ok = readLevels(body, n, codes, old.nulls); !ok {
-			return nil, false
+		if filled, body, ok = p.levels(body, n); !ok {
+			return false
 		}
 	}
-	ok := false
+	if encoding == encDict {
+		return p.dictCodes(c, body, n, filled, dict)
+	}
+	if filled < n {
+		c.null = again(&c.mem.null, n)
+		for i := range c.null {
+			c.null[i] = p.bits[i/64]>>(i%64)&1 == 0
+		}
+	}
 	switch {
-	case encoding == encDict:
-		ok = c.readCodes(body, n, filled, dict, codes, old.codes)
 	case d.typ == typeText || d.typ == typeBytes:
-		if c.texts, ok = readTexts(body, filled); ok && c.null != nil {
-			c.texts = spread(c.texts, c.null)
-		}
+		c.texts = again(&c.mem.texts, n)
+		return readTexts(body, c.texts[:filled]) && spread(c.texts, filled, c.null)
 	case d.typ == typeFixed:
-		if ok = len(body) == filled*d.width; ok {
-			c.fixed = spreadFixed(body, c.null, n, d.width)
-		}
-	default:
-		if encoding == encDelta {
-			c.ints = grown(old.ints, filled)
-			ok = readDelta(body, c.ints)
-		} else {
-			c.ints, ok = readPlainInts(body, d.typ, filled)
-		}
-		if ok && c.null != nil {
-			c.ints = spread(c.ints, c.null)
-		}
+		c.fixed = again(&c.mem.fixed, n*d.width)
+		return len(body) == filled*d.width && spreadFixed(c.fixed, body, c.null, d.width)
 	}
-	switch {
-	case c.null != nil:
-		c.nulls = c.null
-	case c.nulls == nil:
-		c.nulls = old.nulls
+	c.ints = again(&c.mem.ints, n)
+	ints := c.ints[:filled]
+	if encoding == encDelta {
+		return readDelta(body, ints) && spread(c.ints, filled, c.null)
 	}
-	return c, ok
+	return readPlainInts(body, d.typ, ints) && spread(c.ints, filled, c.null)
 }
 
 // grown returns a slice of n, in the memory of s if that is enough.
@@ -60,158 +67,152 @@ func grown[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-func readLevels(body []byte, n int, codes *[]int32, old []bool) (null []bool, filled int, rest []byte, ok bool) {
+// levels reads which rows have a value, a bit each, and how many that are.
+func (p *decoder) levels(body []byte, n int) (filled int, rest []byte, ok bool) {
 	if len(body) < 4 {
-		return nil, 0, nil, false
+		return 0, nil, false
 	}
 	size := binary.LittleEndian.Uint32(body)
 	if uint64(size) > uint64(len(body)-4) {
-		return nil, 0, nil, false
+		return 0, nil, false
 	}
-	lv := scratch(codes, n)
-	if !readHybrid(body[4:4+size], 1, lv) {
-		return nil, 0, nil, false
-	}
-	null = grown(old, n)
-	for i, x := range lv {
-		filled += int(x)
-		null[i] = x == 0
-	}
-	if filled == n {
-		null = nil
-	}
-	return null, filled, body[4+size:], true
+	filled, ok = readBits(body[4:4+size], n, again(&p.bits, (n+63)/64))
+	return filled, body[4+size:], ok
 }
 
-func scratch(buf *[]int32, n int) []int32 {
-	if cap(*buf) < n {
-		*buf = make([]int32, max(n, pageRows))
+// dictCodes reads the numbers that rows have in a dictionary.
+func (p *decoder) dictCodes(c *column, body []byte, n, filled int, dict *dictionary) bool {
+	c.dict, c.codes = dict, again(&c.mem.codes, n)
+	if filled == 0 {
+		for i := range c.codes {
+			c.codes[i] = -1
+		}
+		return true
 	}
-	return (*buf)[:n]
-}
-
-func (c *column) readCodes(body []byte, n, filled int, dict *dictionary, buf *[]int32, old []int32) bool {
 	if len(body) < 1 {
-		return filled == 0 && c.allNull(n)
+		return false
 	}
-	c.dict, c.codes = dict, grown(old, n)
 	dense := c.codes
-	if c.null != nil {
-		dense = scratch(buf, filled)
+	if filled < n {
+		dense = again(&p.codes, filled+1) // one more, for spreadCodes
 	}
 	if !readHybrid(body[1:], uint(body[0]), dense[:filled]) {
 		return false
 	}
-	size := int32(dict.len())
+	most := uint32(0)
 	for _, x := range dense[:filled] {
-		if x < 0 || x >= size {
-			return false
-		}
+		most = max(most, uint32(x))
 	}
-	if c.null != nil {
+	if most >= uint32(dict.len()) {
+		return false
+	}
+	if filled < n {
+		spreadCodes(c.codes, dense, p.bits)
+	}
+	return true
+}
+
+// spreadCodes puts numbers into the places of the rows that have one, -1 into
+// the others. dense has one more than there are.
+func spreadCodes(codes, dense []int32, bits []uint64) {
+	for _, word := range bits {
+		part := codes[:min(64, len(codes))]
+		codes = codes[len(part):]
 		k := 0
-		for i, null := range c.null {
-			if null {
-				c.codes[i] = -1
-				continue
-			}
-			c.codes[i] = dense[k]
-			k++
+		for i := range part {
+			has := int32(word & 1)
+			word >>= 1
+			part[i] = dense[k]&-has | (has - 1)
+			k += int(has)
 		}
-		c.nulls = c.null
-		c.null = nil
+		dense = dense[k:]
+	}
+}
+
+// spread moves the values, which stand at the front, into the places of the
+// rows that have one.
+func spread[T any](v []T, filled int, null []bool) bool {
+	if null == nil {
+		return true
+	}
+	var zero T
+	k := filled
+	for i := len(null) - 1; i >= 0; i-- {
+		if null[i] {
+			v[i] = zero
+			continue
+		}
+		k--
+		v[i] = v[k]
 	}
 	return true
 }
 
-func (c *column) allNull(n int) bool {
-	c.dict, c.codes, c.null = &dictionary{}, make([]int32, n), nil
-	for i := range c.codes {
-		c.codes[i] = -1
-	}
-	return true
-}
-
-// spread puts the values of the rows that have one into their places.
-func spread[T any](dense []T, null []bool) []T {
-	out := make([]T, len(null))
-	k := 0
-	for i, skip := range null {
-		if !skip {
-			out[i] = dense[k]
-			k++
-		}
-	}
-	return out
-}
-
-func spreadFixed(dense []byte, null []bool, n, width int) []byte {
-	out := make([]byte, n*width)
+func spreadFixed(out, dense []byte, null []bool, width int) bool {
 	if null == nil {
 		copy(out, dense)
-		return out
+		return true
 	}
 	for i, skip := range null {
-		if !skip {
-			copy(out[i*width:(i+1)*width], dense)
-			dense = dense[width:]
+		at := out[i*width : (i+1)*width]
+		if skip {
+			clear(at)
+			continue
 		}
+		copy(at, dense)
+		dense = dense[width:]
 	}
-	return out
+	return true
 }
 
-// readTexts reads n texts of 4 bytes of length each; they share one copy.
-func readTexts(body []byte, n int) ([]string, bool) {
-	if n > len(body)/4 {
-		return nil, n == 0
+// readTexts reads texts of 4 bytes of length each; they share one copy.
+func readTexts(body []byte, out []string) bool {
+	if len(out) > len(body)/4 {
+		return len(out) == 0
 	}
 	all := string(body)
-	out := make([]string, n)
 	at := 0
 	for i := range out {
 		if at+4 > len(all) {
-			return nil, false
+			return false
 		}
 		size := int(binary.LittleEndian.Uint32(body[at:]))
 		at += 4
 		if size > len(all)-at {
-			return nil, false
+			return false
 		}
 		out[i] = all[at : at+size]
 		at += size
 	}
-	return out, true
+	return true
 }
 
-func readPlainInts(body []byte, typ colType, n int) ([]int64, bool) {
+func readPlainInts(body []byte, typ colType, out []int64) bool {
 	switch typ {
 	case typeInt32:
-		if n > len(body)/4 {
-			return nil, n == 0
+		if len(out) > len(body)/4 {
+			return len(out) == 0
 		}
-		out := make([]int64, n)
 		for i := range out {
 			out[i] = int64(int32(binary.LittleEndian.Uint32(body[4*i:])))
 		}
-		return out, true
+		return true
 	case typeBool:
-		if n > len(body)*8 {
-			return nil, false
+		if len(out) > len(body)*8 {
+			return false
 		}
-		out := make([]int64, n)
 		for i := range out {
 			out[i] = int64(body[i/8] >> (i % 8) & 1)
 		}
-		return out, true
+		return true
 	}
-	if n > len(body)/8 {
-		return nil, n == 0
+	if len(out) > len(body)/8 {
+		return len(out) == 0
 	}
-	out := make([]int64, n)
 	for i := range out {
 		out[i] = int64(binary.LittleEndian.Uint64(body[8*i:]))
 	}
-	return out, true
+	return true
 }
 
 // pageHeader is what a reader needs of Parquet's PageHeader.

@@ -68,7 +68,7 @@ func (c *groupCounter) byClassesOnly() bool {
 			return false
 		}
 		for i := range c.by {
-			if verdict == yes && c.by[i].places[n].src != 0 {
+			if verdict == yes && c.by[i].of(uint32(n)).src != 0 {
 				return false
 			}
 		}
@@ -76,21 +76,57 @@ func (c *groupCounter) byClassesOnly() bool {
 	return true
 }
 
+// addClasses counts the rows of classes. Many classes are of one group: what the
+// group follows from is added up first.
 func (a *aggregator) addClasses(c *groupCounter, counts []uint32) {
+	groups := 1
+	for i := range c.by {
+		groups *= max(1, len(c.by[i].places))
+		if groups > 8*len(counts) {
+			a.addEachClass(c, counts)
+			return
+		}
+	}
+	sums := make([]uint64, groups)
+	for n, rows := range counts {
+		if rows == 0 || c.b.verdict[n] == no {
+			continue
+		}
+		g := 0
+		for i := range c.by {
+			g = g*len(c.by[i].places) + int(c.by[i].at[n])
+		}
+		sums[g] += uint64(rows)
+	}
+	for g, rows := range sums {
+		if rows == 0 {
+			continue
+		}
+		a.keys = append(a.keys[:0], make([]model.Value, len(c.by))...)
+		for i := len(c.by) - 1; i >= 0; i-- {
+			places := c.by[i].places
+			a.keys[i] = places[g%len(places)].value
+			g /= len(places)
+		}
+		a.addMany(rows)
+	}
+}
+
+func (a *aggregator) addEachClass(c *groupCounter, counts []uint32) {
 	for n, rows := range counts {
 		if rows == 0 || c.b.verdict[n] == no {
 			continue
 		}
 		a.keys = a.keys[:0]
 		for i := range c.by {
-			a.keys = append(a.keys, c.by[i].places[n].value)
+			a.keys = append(a.keys, c.by[i].of(uint32(n)).value)
 		}
 		a.addMany(uint64(rows))
 	}
 }
 
 // byStatistics counts the values of one attribute of all spans of the block out
-// of its statistics.
+// of its statistics, and takes off what is to be left out.
 func (a *aggregator) byStatistics(j *blockJob) bool {
 	for _, verdict := range j.c.b.verdict {
 		if verdict != yes {
@@ -98,7 +134,11 @@ func (a *aggregator) byStatistics(j *blockJob) bool {
 		}
 	}
 	p := pruner{b: j.b, side: j.side, spec: a.prog.spec}
-	if len(j.skip) > 0 || len(a.q.By) != 1 || !p.own(a.q.By[0]) || !p.allListed(a.q.By[0].Name) {
+	if len(a.q.By) != 1 || !p.own(a.q.By[0]) || !p.allListed(a.q.By[0].Name) {
+		return false
+	}
+	off, ok := a.valuesOf(j, j.skip)
+	if !ok {
 		return false
 	}
 	left := uint64(j.side.rows)
@@ -108,16 +148,39 @@ func (a *aggregator) byStatistics(j *blockJob) bool {
 			continue
 		}
 		for _, v := range f.values {
-			a.keys = append(a.keys[:0], v.value)
-			a.addMany(uint64(v.rows))
 			left -= uint64(v.rows)
+			if n := uint64(v.rows) - off[v.value]; n > 0 {
+				a.keys = append(a.keys[:0], v.value)
+				a.addMany(n)
+			}
 		}
 	}
-	if left > 0 {
+	if left -= off[model.Value{}]; left > 0 {
 		a.keys = append(a.keys[:0], model.Value{})
 		a.addMany(left)
 	}
 	return true
+}
+
+// valuesOf counts the values that some rows have of the field of the question;
+// it is not ok when that is not worth it, or a page could not be read.
+func (a *aggregator) valuesOf(j *blockJob, rows rowRanges) (counts map[model.Value]uint64, ok bool) {
+	n := 0
+	for _, r := range rows {
+		n += int(r.to - r.from)
+	}
+	if n > j.side.rows/8 {
+		return nil, false
+	}
+	counts = map[model.Value]uint64{}
+	cur := newPageCursor(j.b, j.side, 0, a.q.Stats)
+	for _, r := range rows {
+		for n := r.from; n < r.to; n++ {
+			cur.turn(int(n / pageRows))
+			counts[j.c.by[0].value(cur, n, j.side.class[n], &j.side.tables)]++
+		}
+	}
+	return counts, cur.fault == nil
 }
 
 // dictGroups remembers the group of each entry of a dictionary, for questions
@@ -131,10 +194,10 @@ type dictGroups struct {
 // group-by attribute; false when it has none.
 func (c *groupCounter) groupByCode(cur cursor, n, class uint32) (int, bool) {
 	p, ok := cur.(*pageCursor)
-	if !ok || len(c.by) != 1 || c.by[0].places[class].src != fromAttr {
+	if !ok || len(c.by) != 1 || c.by[0].of(class).src != fromAttr {
 		return 0, false
 	}
-	at := p.side.colOf[c.t.classes[class].shape][c.by[0].places[class].attr]
+	at := p.side.colOf[c.t.classes[class].shape][c.by[0].of(class).attr]
 	if at == noColumn {
 		return 0, false
 	}

@@ -30,6 +30,7 @@ type sidecar struct {
 	idKeys map[string]string
 	names  []string
 	graphs atomic.Pointer[minuteGraphs]
+	within atomic.Pointer[[]partCount] // attributes of events and links
 }
 
 const noColumn = -1
