@@ -172,7 +172,7 @@ func (c *groupCounter) cell(cur cursor, n, class uint32) int32 {
 
 // group returns the group of a row, and whether all rows of the class have it.
 func (c *groupCounter) group(cur cursor, n, class uint32) (g int, constant bool) {
-	if g, ok := c.groupByCode(cur, n, class); ok {
+	if g, ok := c.groupByNumber(cur, n, class); ok {
 		return g, false
 	}
 	constant = true

@@ -228,14 +228,31 @@ type pageReader struct {
 	side  *sidecar
 	group int
 	dicts []*dictionary // by column
+	ahead []readAhead   // by column
 	stats *model.QueryStats
 	buf   []byte
 	raw   []byte
 	dec   decoder
 }
 
+// readAhead is the chunk of a column that is read as a whole because its pages
+// are asked for one after the other, in either direction.
+type readAhead struct {
+	last int // page asked for
+	run  int // how many were asked for one after the other
+	off  int64
+	buf  []byte
+}
+
+// readAheadAfter is how many pages in a row make the rest worth reading too: a
+// trace mostly lies on one or two.
+const readAheadAfter = 3
+
+// maxReadAhead is how large a chunk may be that is read as a whole.
+const maxReadAhead = 128 << 10
+
 func newPageReader(b *blockReader, side *sidecar, stats *model.QueryStats) *pageReader {
-	return &pageReader{b: b, side: side, group: -1, stats: stats}
+	return &pageReader{b: b, side: side, group: -1, stats: stats, ahead: make([]readAhead, len(side.cols))}
 }
 
 // column reads one column of a page into c, of which it takes the memory.
@@ -249,10 +266,22 @@ func (p *pageReader) column(page, col int, c *column) error {
 	}
 	ch := &p.side.chunks[g][col]
 	d := &p.side.cols[col]
+	ahead := &p.ahead[col]
+	if next := page - ahead.last; next == 1 || next == -1 {
+		ahead.run++
+	} else {
+		ahead.run = 1
+	}
+	ahead.last = page
+	if ahead.run >= readAheadAfter {
+		if err := p.readChunk(ahead, ch); err != nil {
+			return p.b.damaged(err)
+		}
+	}
 	off := ch.off
 	if ch.encoding == encDict {
 		if p.dicts[col] == nil {
-			dict, err := p.dictionary(d, ch)
+			dict, err := p.dictionary(d, ahead, ch)
 			if err != nil {
 				return p.b.damaged(err)
 			}
@@ -264,7 +293,7 @@ func (p *pageReader) column(page, col int, c *column) error {
 	for _, x := range ch.pages[:k] {
 		off += int64(x.size)
 	}
-	body, h, err := p.page(d, off, ch.pages[k])
+	body, h, err := p.page(d, ahead, off, ch.pages[k])
 	if err != nil {
 		return p.b.damaged(err)
 	}
@@ -275,41 +304,74 @@ func (p *pageReader) column(page, col int, c *column) error {
 	return nil
 }
 
+// readChunk reads a chunk as a whole, unless it is large or at hand.
+func (p *pageReader) readChunk(a *readAhead, ch *chunk) error {
+	size := int64(ch.dict.size)
+	for _, x := range ch.pages {
+		size += int64(x.size)
+	}
+	if size > maxReadAhead || a.holds(ch.off, size) {
+		return nil
+	}
+	a.buf, a.off = grown(a.buf, int(size)), ch.off
+	if err := p.read(a.buf, ch.off); err != nil {
+		a.buf = a.buf[:0]
+		return err
+	}
+	return nil
+}
+
+func (a *readAhead) holds(off, size int64) bool {
+	return off >= a.off && off+size <= a.off+int64(len(a.buf))
+}
+
+// read fills buf with what the file has at an offset.
+func (p *pageReader) read(buf []byte, off int64) error {
+	if n, err := p.b.spans.ReadAt(buf, off); n < len(buf) {
+		return fmt.Errorf("cannot read %q at offset %d: %w", p.b.Path(fileSpans), off, err)
+	}
+	p.stats.AddBytes(int64(len(buf)))
+	return nil
+}
+
 // page reads and verifies one page and unpacks its body, which is valid until
 // the next call.
-func (p *pageReader) page(d *colDef, off int64, loc pageLoc) ([]byte, pageHeader, error) {
-	path := p.b.Path(fileSpans)
+func (p *pageReader) page(d *colDef, a *readAhead, off int64, loc pageLoc) ([]byte, pageHeader, error) {
 	if loc.size > maxSection {
-		return nil, pageHeader{}, block.Corruptionf(path, off, "page of column %q is %d bytes long", d.name, loc.size)
+		return nil, pageHeader{}, block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q is %d bytes long", d.name, loc.size)
 	}
-	if cap(p.buf) < int(loc.size) {
-		p.buf = make([]byte, loc.size+loc.size/2)
+	var buf []byte
+	if a.holds(off, int64(loc.size)) {
+		buf = a.buf[off-a.off:][:loc.size]
+	} else {
+		if cap(p.buf) < int(loc.size) {
+			p.buf = make([]byte, loc.size+loc.size/2)
+		}
+		buf = p.buf[:loc.size]
+		if err := p.read(buf, off); err != nil {
+			return nil, pageHeader{}, err
+		}
 	}
-	buf := p.buf[:loc.size]
-	if n, err := p.b.spans.ReadAt(buf, off); n < len(buf) {
-		return nil, pageHeader{}, fmt.Errorf("cannot read %q at offset %d: %w", path, off, err)
-	}
-	p.stats.AddBytes(int64(loc.size))
 	if crc32.Checksum(buf, castagnoli) != loc.crc {
-		return nil, pageHeader{}, block.Corruptionf(path, off, "checksum of a page of column %q differs", d.name)
+		return nil, pageHeader{}, block.Corruptionf(p.b.Path(fileSpans), off, "checksum of a page of column %q differs", d.name)
 	}
 	h, n, ok := readPageHeader(buf)
 	if !ok || h.packed != len(buf)-n {
-		return nil, pageHeader{}, block.Corruptionf(path, off, "page header of column %q", d.name)
+		return nil, pageHeader{}, block.Corruptionf(p.b.Path(fileSpans), off, "page header of column %q", d.name)
 	}
 	if d.raw {
 		return buf[n:], h, nil
 	}
 	raw, err := p.b.zstd.DecodeAll(buf[n:], p.raw[:0])
 	if err != nil || len(raw) != h.unpacked {
-		return nil, pageHeader{}, block.Corruptionf(path, off, "page of column %q does not unpack", d.name)
+		return nil, pageHeader{}, block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not unpack", d.name)
 	}
 	p.raw = raw
 	return raw, h, nil
 }
 
-func (p *pageReader) dictionary(d *colDef, ch *chunk) (*dictionary, error) {
-	body, _, err := p.page(d, ch.off, ch.dict)
+func (p *pageReader) dictionary(d *colDef, a *readAhead, ch *chunk) (*dictionary, error) {
+	body, _, err := p.page(d, a, ch.off, ch.dict)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type groupCounter struct {
 	of     fieldPlaces
 	first  []int32 // by class: the first cell of its group, or one of the below
 	byCode []dictGroups
+	byText []textGroup
 }
 
 // What is known of a class whose spans do not all count in the same group.
@@ -55,7 +56,7 @@ func (a *aggregator) bindTo(t *tables) *groupCounter {
 // aggregator.
 func (c *groupCounter) forWorker(a *aggregator) *groupCounter {
 	own := *c
-	own.a, own.byCode, own.first = a, nil, make([]int32, len(c.t.classes))
+	own.a, own.byCode, own.byText, own.first = a, nil, nil, make([]int32, len(c.t.classes))
 	for i := range own.first {
 		own.first[i] = classNew
 	}
@@ -107,7 +108,7 @@ func placeValue(t *tables, c *class, f predicate.Field, accept func(model.Value)
 }
 
 // value reads the field of a row.
-func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.Value) {
+func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) model.Value {
 	p := f.of(class)
 	switch p.src {
 	case 0:
@@ -119,6 +120,11 @@ func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.V
 	case fromTime:
 		return model.Int(cur.start(n))
 	}
+	return f.search(cur, n, class, t)
+}
+
+// search is value for fields that are looked for among several.
+func (f *fieldPlaces) search(cur cursor, n, class uint32, t *tables) (out model.Value) {
 	l := leaf{field: f.field, holds: func(v model.Value) bool {
 		if !f.accept(v) {
 			return false
@@ -127,7 +133,7 @@ func (f *fieldPlaces) value(cur cursor, n, class uint32, t *tables) (out model.V
 		return true
 	}}
 	b := binding{program: &program{leaves: []leaf{l}}, t: t}
-	b.leafHolds(0, place{verdict: maybe, src: p.src}, cur, n, class)
+	b.leafHolds(0, place{verdict: maybe, src: f.of(class).src}, cur, n, class)
 	return out
 }
 

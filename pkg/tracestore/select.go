@@ -199,13 +199,14 @@ type matcher struct {
 	progs []*binding
 	yes   []uint64 // by class: filters that hold for all its spans
 	maybe []uint64 // by class: filters that must be tried on the span
+	look  []bool   // by class: a filter may hold
 	all   bool     // no filters: every span
 	any   bool
 }
 
 // bindTo binds filters, that may have been made smaller for the part.
 func (s *selection) bindTo(progs []*program, t *tables) *matcher {
-	m := &matcher{all: len(progs) == 0, any: len(progs) == 0, yes: make([]uint64, len(t.classes)), maybe: make([]uint64, len(t.classes))}
+	m := &matcher{all: len(progs) == 0, any: len(progs) == 0, yes: make([]uint64, len(t.classes)), maybe: make([]uint64, len(t.classes)), look: make([]bool, len(t.classes))}
 	for i, p := range progs {
 		b := p.bind(t)
 		m.progs = append(m.progs, b)
@@ -219,10 +220,13 @@ func (s *selection) bindTo(progs []*program, t *tables) *matcher {
 			}
 		}
 	}
+	for c := range m.look {
+		m.look[c] = m.all || m.yes[c]|m.maybe[c] != 0
+	}
 	return m
 }
 
-func (m *matcher) possible(class uint32) bool { return m.all || m.yes[class]|m.maybe[class] != 0 }
+func (m *matcher) possible(class uint32) bool { return m.look[class] }
 
 // mask tries the filters on a row.
 func (m *matcher) mask(cur cursor, n, class uint32) uint64 {

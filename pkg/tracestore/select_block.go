@@ -120,9 +120,13 @@ func (s *blockSource) scan(page int) {
 
 func (s *blockSource) test(lo, hi uint32, inside bool) []hit {
 	var hits []hit
-	for n := lo; n < hi; n++ {
-		class := s.side.class[n]
-		if !s.m.possible(class) || !inside && !s.sel.q.Range.Contains(s.cur.start(n)) {
+	look := s.m.look
+	for i, class := range s.side.class[lo:hi] {
+		if !look[class] {
+			continue
+		}
+		n := lo + uint32(i)
+		if !inside && !s.sel.q.Range.Contains(s.cur.start(n)) {
 			continue
 		}
 		if mask := s.m.mask(s.cur, n, class); mask != 0 || s.m.all {

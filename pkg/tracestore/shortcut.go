@@ -190,13 +190,51 @@ type dictGroups struct {
 	groups []int32 // +1
 }
 
-// groupByCode finds the group of a row by the dictionary number of the only
-// group-by attribute; false when it has none.
-func (c *groupCounter) groupByCode(cur cursor, n, class uint32) (int, bool) {
-	p, ok := cur.(*pageCursor)
-	if !ok || len(c.by) != 1 || c.by[0].of(class).src != fromAttr {
+// textGroup remembers the group of one text of a head.
+type textGroup struct {
+	text  uint32 // +1
+	group int32
+}
+
+// maxTextGroups is how many texts of a head are remembered: those that come
+// often are few.
+const maxTextGroups = 1 << 10
+
+// groupByNumber finds the group of a row by the number that the value of the
+// only group-by attribute has in a dictionary or in a head; false when it has
+// none.
+func (c *groupCounter) groupByNumber(cur cursor, n, class uint32) (int, bool) {
+	if len(c.by) != 1 || c.by[0].of(class).src != fromAttr {
 		return 0, false
 	}
+	if h, ok := cur.(*headCursor); ok {
+		return c.groupByText(h, n, class)
+	}
+	return c.groupByCode(cur.(*pageCursor), n, class)
+}
+
+func (c *groupCounter) groupByText(h *headCursor, n, class uint32) (int, bool) {
+	i := c.by[0].of(class).attr
+	if h.s.shapes[h.s.classes[class].shape][i].kind != model.KindString {
+		return 0, false
+	}
+	if c.byText == nil {
+		c.byText = make([]textGroup, maxTextGroups)
+	}
+	text := uint32(h.s.cells[h.s.rows[n].attrs+uint32(i)])
+	x := &c.byText[text%maxTextGroups]
+	if x.text != text+1 {
+		c.a.keys = append(c.a.keys[:0], c.by[0].value(h, n, class, c.t))
+		g := c.a.group()
+		if g < 0 {
+			return g, true
+		}
+		x.text, x.group = text+1, int32(g)
+	}
+	return int(x.group), true
+}
+
+func (c *groupCounter) groupByCode(p *pageCursor, n, class uint32) (int, bool) {
 	at := p.side.colOf[c.t.classes[class].shape][c.by[0].of(class).attr]
 	if at == noColumn {
 		return 0, false
@@ -214,7 +252,7 @@ func (c *groupCounter) groupByCode(cur cursor, n, class uint32) (int, bool) {
 	}
 	code := col.codes[n-p.base]
 	if d.groups[code] == 0 {
-		c.a.keys = append(c.a.keys[:0], c.by[0].value(cur, n, class, c.t))
+		c.a.keys = append(c.a.keys[:0], c.by[0].value(p, n, class, c.t))
 		g := c.a.group()
 		if g < 0 {
 			return g, true

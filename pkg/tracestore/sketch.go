@@ -10,8 +10,8 @@ import (
 // map: the numbers of one cell lie close together.
 type sketch struct {
 	low    int32
-	counts []uint64      // of bucket low+i
-	rest   *model.Sketch // negative numbers and what the table does not reach; nil: none
+	counts []uint32      // of bucket low+i
+	rest   *model.Sketch // negative numbers, what the table does not reach, and what counts have no room for; nil: none
 }
 
 func (s *sketch) add(v float64) {
@@ -23,11 +23,13 @@ func (s *sketch) add(v float64) {
 }
 
 // odd counts a number that has no bucket here.
-func (s *sketch) odd(v float64) {
+func (s *sketch) odd(v float64) { s.more().Add(v, 1) }
+
+func (s *sketch) more() *model.Sketch {
 	if s.rest == nil {
 		s.rest = &model.Sketch{}
 	}
-	s.rest.Add(v, 1)
+	return s.rest
 }
 
 // count counts a number of a bucket.
@@ -38,16 +40,34 @@ func (s *sketch) count(i int32) {
 		at = int(i) - int(s.low)
 	}
 	s.counts[at]++
+	if s.counts[at] == 0 {
+		s.carry(i)
+	}
 }
 
-// grow makes room for the buckets [lo, hi), and some more.
-func (s *sketch) grow(lo, hi int32) {
-	const slack = 32
-	lo, hi = lo-slack, hi+slack
-	if len(s.counts) > 0 {
-		lo, hi = min(lo, s.low), max(hi, s.low+int32(len(s.counts)))
+// carry counts a number 2^32 times.
+func (s *sketch) carry(i int32) {
+	rest := s.more()
+	if rest.Positive == nil {
+		rest.Positive = map[int32]uint64{}
 	}
-	wider := make([]uint64, hi-lo)
+	rest.Positive[i] += 1 << 32
+	rest.Total += 1 << 32
+}
+
+// grow makes room for the buckets [lo, hi), and as many more on that side as
+// there are: a cell's numbers reach far when it has many.
+func (s *sketch) grow(lo, hi int32) {
+	slack := max(64, int32(len(s.counts)/2))
+	switch {
+	case len(s.counts) == 0:
+		lo, hi = lo-slack, hi+slack
+	case lo < s.low:
+		lo, hi = lo-slack, max(hi, s.low+int32(len(s.counts)))
+	default:
+		lo, hi = s.low, hi+slack
+	}
+	wider := make([]uint32, hi-lo)
 	if len(s.counts) > 0 {
 		copy(wider[s.low-lo:], s.counts)
 	}
@@ -56,10 +76,7 @@ func (s *sketch) grow(lo, hi int32) {
 
 func (s *sketch) merge(o *sketch) {
 	if o.rest != nil {
-		if s.rest == nil {
-			s.rest = &model.Sketch{}
-		}
-		s.rest.Merge(o.rest)
+		s.more().Merge(o.rest)
 	}
 	if len(o.counts) == 0 {
 		return
@@ -73,7 +90,9 @@ func (s *sketch) merge(o *sketch) {
 	}
 	to := s.counts[o.low-s.low:]
 	for i, n := range o.counts {
-		to[i] += n
+		if to[i] += n; to[i] < n {
+			s.carry(o.low + int32(i))
+		}
 	}
 }
 
@@ -97,8 +116,8 @@ func (s *sketch) finish() *model.Sketch {
 	}
 	for i, n := range s.counts {
 		if n > 0 {
-			out.Positive[s.low+int32(i)] += n
-			out.Total += n
+			out.Positive[s.low+int32(i)] += uint64(n)
+			out.Total += uint64(n)
 		}
 	}
 	return out

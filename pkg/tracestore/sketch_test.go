@@ -35,3 +35,16 @@ func TestSketchCountsAsTheModelDoes(t *testing.T) {
 		require.Equal(t, &want, got.finish())
 	}
 }
+
+func TestSketchCountsBeyond32Bits(t *testing.T) {
+	bucket, _ := model.SketchBucket(1000)
+	var a, b sketch
+	for _, s := range []*sketch{&a, &b} {
+		s.add(1000)
+		s.counts[bucket-s.low] = math.MaxUint32 // as if so many had come
+	}
+	a.add(1000)
+	a.merge(&b)
+	a.add(1000)
+	require.Equal(t, &model.Sketch{Positive: map[int32]uint64{bucket: 2 << 32}, Total: 2 << 32}, a.finish())
+}
