@@ -30,7 +30,7 @@ func main() {
 
 func run() error {
 	spans := flag.Int("spans", 1_000_000, "spans to take")
-	dir := flag.String("dir", "", "folder for the store; removed before and after")
+	dir := flag.String("dir", "", "folder for the store; removed before and after, unless -keep is set")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of taking the spans here; with -server several, beside profiles of its heap")
 	queryProfile := flag.String("queryprofile", "", "write a CPU profile of the questions here; with -server one a question, FILE.00 and so on")
 	batch := flag.Int("batch", 400, "spans a request")
