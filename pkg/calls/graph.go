@@ -86,7 +86,11 @@ func (l *latencyCount) cover(lo, hi int32) {
 
 func (l *latencyCount) merge(o *latencyCount, sign int64) {
 	l.n, l.sum, l.zero = l.n+sign*o.n, l.sum+sign*o.sum, l.zero+sign*o.zero
-	if len(o.counts) == 0 {
+	switch {
+	case len(o.counts) == 0:
+		return
+	case len(l.counts) == 0 && sign > 0:
+		l.low, l.counts = o.low, slices.Clone(o.counts)
 		return
 	}
 	l.cover(o.low, o.low+int32(len(o.counts)))

@@ -132,8 +132,9 @@ func planColumns(counts keyCounts, p *present) []colDef {
 	return cols
 }
 
-// newBlockBuilder begins a block of spans that start between two times.
-func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, minTime, maxTime int64) (*blockBuilder, error) {
+// newBlockBuilder begins a block; about says how many spans there may be, and
+// between which times they start.
+func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about block.Meta) (*blockBuilder, error) {
 	f, err := w.Create(fileSpans)
 	if err != nil {
 		return nil, err
@@ -144,9 +145,10 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, minTim
 	}
 	b := &blockBuilder{
 		w: w, file: f, pw: pw, tab: newTableBuilder(), keys: newKeyFinder(spec), ids: idindex.Builder{FingerprintBits: idindex.BlockFingerprintBits},
-		call: newCallCounter(minTime, maxTime), colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
+		call: newCallCounter(about.MinTime, about.MaxTime), colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
 	}
 	b.side.cols = cols
+	b.side.class, b.side.second, b.side.parent = make([]uint32, 0, about.Rows), make([]uint32, 0, about.Rows), make([]uint32, 0, about.Rows)
 	for i := range b.side.fixedAt {
 		b.side.fixedAt[i] = noColumn
 	}

@@ -3,9 +3,9 @@
 // The life of a batch: AppendSpans puts the spans into the tenant's head, where
 // they are rows without pointers (rowset) and visible at once; the ingest log
 // has them on disk. A head that is full or old is flushed: its rows, sorted by
-// trace, become a block (blockBuilder) of three files: a Parquet file that any
+// trace, become a block (blockBuilder) of four files: a Parquet file that any
 // reader of Parquet can open, a sidecar with what decides most questions without
-// it, and an index of ids (pkg/idindex). merge joins small blocks into larger
+// it, an index of ids (pkg/idindex), and who calls whom (pkg/calls). merge joins small blocks into larger
 // ones, and the parts of a trace that lie in several; retention drops whole
 // blocks.
 //

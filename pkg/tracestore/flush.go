@@ -159,7 +159,7 @@ func (t *tenantStore) writeHead(rs *rows, h *headPart) (*blockReader, error) {
 			}
 		}
 		return nil
-	}, block.Meta{Positions: h.positions, MinTime: rs.lo, MaxTime: rs.hi})
+	}, block.Meta{Positions: h.positions, MinTime: rs.lo, MaxTime: rs.hi, Rows: int64(len(rs.rows))})
 }
 
 // order returns all rows in the order of a block: by trace (start, then id),
@@ -191,7 +191,7 @@ func (s *rows) order() []uint32 {
 }
 
 // write makes a block: fill feeds the builder, meta gives positions, level, what
-// is replaced and between which times all spans start.
+// is replaced, how many spans there are at the most and between which times.
 func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta block.Meta) (*blockReader, error) {
 	id, err := t.store.newID()
 	if err != nil {
@@ -201,7 +201,7 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec(), meta.MinTime, meta.MaxTime)
+	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec(), meta)
 	if err == nil {
 		err = fill(b)
 	}

@@ -30,12 +30,6 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 	defer v.release()
 	v.prepare()
 	g := calls.NewGraph()
-	for i := range v.heads {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		v.headGraph(g, i, r)
-	}
 	var whole []*blockReader
 	var pieces pieceList
 	for _, b := range v.blocks {
@@ -53,9 +47,16 @@ func (s *Store) ServiceGraph(ctx context.Context, t tenant.ID, r model.TimeRange
 			v.warn(b, err)
 		}
 	}
-	ten.pieces.add(g, pieces.of, pieces.graphs)
+	// The largest first: the others fit into what it has made room for.
 	if err := v.wholeGraph(ctx, g, whole); err != nil {
 		return nil, err
+	}
+	ten.pieces.add(g, pieces.of, pieces.graphs)
+	for i := range v.heads {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		v.headGraph(g, i, r)
 	}
 	if err := v.splitGraph(ctx, g, r); err != nil {
 		return nil, err

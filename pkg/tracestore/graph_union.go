@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -143,10 +144,9 @@ func (v *view) graphOf(ctx context.Context, b *blockReader) (*minuteGraphs, erro
 
 // splitGraph counts the traces that several parts hold, as a whole. Each part has
 // counted its share of them: that is taken off. What blocks share with each other
-// is the same as long as the set of blocks is, and remembered for the range that
-// covers all of them.
+// is the same as long as the set of blocks is, and remembered.
 func (v *view) splitGraph(ctx context.Context, g *calls.Graph, r model.TimeRange) error {
-	s := &splitCounter{v: v, counters: map[*rows]*headCounter{}, blocks: map[*blockReader]*blockCounter{}, target: calls.InRange(g, r),
+	s := &splitCounter{v: v, counters: map[*rows]*headCounter{}, blocks: map[*blockReader]*blockCounter{}, pages: map[*blockReader]*pageCursor{}, target: calls.InRange(g, r),
 		all: !slices.ContainsFunc(v.blocks, func(b *blockReader) bool { return !b.coveredBy(r) })}
 	s.allHeads = !slices.ContainsFunc(v.heads, func(h *rows) bool { return len(h.rows) > 0 && !r.All() && (!r.Contains(h.lo) || !r.Contains(h.hi)) })
 	if err := s.betweenBlocks(ctx, g, r); err != nil {
@@ -183,8 +183,10 @@ type splitCounter struct {
 	v        *view
 	all      bool // the range covers all blocks
 	allHeads bool // the range covers all heads
+	failed   bool // some block could not be read
 	counters map[*rows]*headCounter
 	blocks   map[*blockReader]*blockCounter
+	pages    map[*blockReader]*pageCursor
 	tr       calls.Trace
 	target   func(start int64) *calls.Graph
 }
@@ -192,46 +194,93 @@ type splitCounter struct {
 // splitMemo is what the traces that blocks share with each other change of the
 // sum of the blocks.
 type splitMemo struct {
-	mu  sync.Mutex
-	sum *calls.Graph
+	mu    sync.Mutex
+	known *minuteGraphs // not changed any more
 }
 
-// betweenBlocks corrects the traces that blocks share with each other.
+// betweenBlocks corrects the traces that blocks share with each other: by whole
+// minutes as they are remembered, the rest from the spans.
 func (s *splitCounter) betweenBlocks(ctx context.Context, g *calls.Graph, r model.TimeRange) error {
+	if len(s.v.set.split) == 0 {
+		return nil
+	}
+	known, err := s.split(ctx)
+	if err != nil {
+		return err
+	}
+	if s.all {
+		g.Merge(known.whole)
+		return nil
+	}
+	cut := known.minutes == nil
+	for at, x := range known.minutes {
+		switch {
+		case known.covers(at, r):
+			g.Merge(x)
+		case r.Overlaps(x.Lo, x.Hi):
+			cut = true
+		}
+	}
+	if !cut {
+		return nil
+	}
+	return s.each(ctx, func(refs []ref) bool { return touches(refs, r) }, func(start int64) *calls.Graph {
+		if r.Contains(start) && (known.minutes == nil || !known.covers(floorDiv(start, known.step), r)) {
+			return g
+		}
+		return nil
+	})
+}
+
+// split returns what the set's split traces change.
+func (s *splitCounter) split(ctx context.Context) (*minuteGraphs, error) {
 	m := &s.v.set.splitCalls
-	if s.all {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.sum != nil {
-			g.Merge(m.sum)
-			return nil
-		}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known != nil {
+		return m.known, nil
 	}
-	sum, whole := calls.NewGraph(), s.target
-	if s.all {
-		whole = func(int64) *calls.Graph { return sum }
+	lo, hi := s.v.blocks[0].MinTime, s.v.blocks[0].MaxTime
+	for _, b := range s.v.blocks {
+		lo, hi = min(lo, b.MinTime), max(hi, b.MaxTime)
 	}
-	complete := true
+	step := int64(0)
+	if (hi-lo)/graphStep < maxGraphMinutes {
+		step = graphStep
+	}
+	known := newMinuteGraphs(step)
+	s.failed = false
+	if err := s.each(ctx, nil, known.at); err != nil {
+		return nil, err
+	}
+	if known.sum(); !s.failed {
+		m.known = known
+	}
+	return known, nil
+}
+
+// each counts the traces that blocks share, of those that want lets pass.
+func (s *splitCounter) each(ctx context.Context, want func([]ref) bool, target func(int64) *calls.Graph) error {
+	var list [][]ref
 	for id := range s.v.set.split {
-		refs, ok := s.v.blockRefs(id)
-		complete = complete && ok
-		if !s.all && !touches(refs, r) {
-			continue
+		refs, complete := s.v.blockRefs(id)
+		s.failed = s.failed || !complete
+		if len(refs) > 0 && (want == nil || want(refs)) {
+			list = append(list, refs)
 		}
+	}
+	slices.SortFunc(list, func(a, b []ref) int { // those that follow each other share pages
+		return cmp.Or(cmp.Compare(a[0].block.ID, b[0].block.ID), cmp.Compare(a[0].trace, b[0].trace))
+	})
+	for _, refs := range list {
 		for _, x := range refs {
-			if err := s.block(ctx, x, -1, whole); err != nil {
+			if err := s.block(ctx, x, -1, target); err != nil {
 				return err
 			}
 		}
-		if err := s.joined(ctx, refs, 1, whole); err != nil {
+		if err := s.joined(ctx, refs, 1, target); err != nil {
 			return err
 		}
-	}
-	if s.all {
-		if complete {
-			m.sum = sum
-		}
-		g.Merge(sum)
 	}
 	return nil
 }
@@ -306,6 +355,7 @@ func (s *splitCounter) block(ctx context.Context, x ref, sign int64, target func
 	s.v.stats.AddRows(int64(x.spans()))
 	if err := c.trace(x.trace, sign, target); err != nil {
 		s.v.warn(x.block, err)
+		s.failed = true
 		delete(s.blocks, x.block)
 	}
 	return nil
@@ -319,9 +369,20 @@ func (s *splitCounter) joined(ctx context.Context, refs []ref, sign int64, targe
 	if len(refs) == 1 && refs[0].block != nil {
 		return s.block(ctx, refs[0], sign, target)
 	}
+	for i := range refs {
+		if b := refs[i].block; b != nil {
+			if c := s.pages[b]; c == nil || c.fault != nil {
+				s.pages[b] = newPageCursor(b, refs[i].side, 0, s.v.stats)
+			}
+			refs[i].cur = s.pages[b]
+		}
+	}
 	o := outliner{v: s.v, refs: refs}
 	if err := o.run(ctx); err != nil {
 		return err
+	}
+	for i := range refs {
+		s.failed = s.failed || refs[i].cur != nil && refs[i].cur.fault != nil
 	}
 	s.tr.Reset()
 	for i := range o.Outline.Spans {
@@ -335,6 +396,7 @@ func (s *splitCounter) joined(ctx context.Context, refs []ref, sign int64, targe
 		row, err := s.v.spanAt(refs[x.At>>32], uint32(x.At))
 		if err != nil {
 			s.v.warn(refs[x.At>>32].block, err)
+			s.failed = true
 		}
 		return calls.Peer(model.SpanKindClient, row.Attrs)
 	})

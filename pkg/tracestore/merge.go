@@ -156,6 +156,7 @@ func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) er
 	metas := make([]block.Meta, len(inputs))
 	meta := block.Meta{MinTime: inputs[0].MinTime, MaxTime: inputs[0].MaxTime}
 	for i, b := range inputs {
+		meta.Rows += b.Rows
 		meta.MinTime, meta.MaxTime = min(meta.MinTime, b.MinTime), max(meta.MaxTime, b.MaxTime)
 		metas[i] = b.Meta
 		meta.Level = max(meta.Level, b.Level+1)

@@ -91,7 +91,10 @@ func (o *outliner) stream(part int) *outlineStream {
 	if r.head != nil {
 		s.head, s.list, s.ops = r.head, r.head.ofTrace(nil, r.trace), make([]uint32, len(r.head.classes))
 	} else {
-		s.cur, s.ops = newPageCursor(r.block, r.side, 0, o.v.stats), make([]uint32, len(r.side.classes))
+		if s.cur = r.cur; s.cur == nil {
+			s.cur = newPageCursor(r.block, r.side, 0, o.v.stats)
+		}
+		s.ops = make([]uint32, len(r.side.classes))
 		s.next, s.end = r.side.traces.first[r.trace], r.side.traces.first[r.trace+1]
 	}
 	return s

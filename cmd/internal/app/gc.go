@@ -30,11 +30,11 @@ func deferGC() (end func()) {
 }
 
 // The garbage that a program of much memory lets gather: as much as what it has
-// in use up to garbageWhole, and from twice that on half of it. Small changes are
+// in use up to garbageWhole, and down to leastPercent of it from there on. Small changes are
 // left alone.
 const (
-	garbageWhole = 96 << 20
-	leastPercent = 50
+	garbageWhole = 80 << 20
+	leastPercent = 40
 	gcSlack      = 3
 )
 
