@@ -1,0 +1,287 @@
+package peers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"braid/pkg/model"
+)
+
+// fixture is the time of the spans and what is asked of it.
+type fixture struct {
+	base, end int64 // Unix ns
+	step      time.Duration
+}
+
+// TestTempo asks both what testdata/traceql.txt says.
+func TestTempo(t *testing.T) {
+	braid, tempo := programs(t, "TEMPO")
+	// Whole minutes, so that steps begin at the same time in both.
+	base := time.Now().Add(-15 * time.Minute).Truncate(time.Minute).UnixNano()
+	rows := makeSpans(base)
+	for _, p := range []program{braid, tempo} {
+		p.push(t, rows)
+	}
+	f := fixture{base: base, end: base + 660e9, step: time.Minute}
+	known := differences(t, "testdata/differences.txt")
+	for _, p := range []program{braid, tempo} {
+		require.Eventually(t, func() bool {
+			_, body := p.get(t, f.path("instant", "{ } | count_over_time()"), "")
+			return strings.Contains(string(body), fmt.Sprintf(`"value":%d`, len(rows)))
+		}, 2*time.Minute, time.Second, "%s does not find all %d spans", p.name, len(rows))
+	}
+	t.Run("traces", func(t *testing.T) { compareTraces(t, braid, tempo, rows) })
+	raw, err := os.ReadFile("testdata/traceql.txt")
+	require.NoError(t, err)
+	for q := range strings.Lines(string(raw)) {
+		q = strings.TrimSpace(q)
+		if q == "" || strings.HasPrefix(q, "#") {
+			continue
+		}
+		t.Run(q, func(t *testing.T) {
+			kind, rest, _ := strings.Cut(q, " ")
+			diff := f.compare(t, braid, tempo, kind, rest)
+			reason, accepted := known[q]
+			switch {
+			case diff != "" && !accepted:
+				t.Errorf("the answers differ:\n%s", diff)
+			case diff != "":
+				t.Logf("accepted, %s:\n%s", reason, diff)
+			case accepted:
+				t.Errorf("the answers are equal: take the question out of testdata/differences.txt")
+			}
+		})
+	}
+}
+
+func (f fixture) compare(t *testing.T, braid, tempo program, kind, q string) string {
+	t.Helper()
+	path := f.path(kind, q)
+	read := map[string]func(map[string]any) []string{"search": f.search, "range": f.series, "instant": f.instant,
+		"tags": tagScopes, "tags1": tagNames, "values": tagValues, "values1": tagNames}[kind]
+	require.NotNil(t, read, "there is no question %q", kind)
+	bs, bb := braid.get(t, path, "")
+	ts, tb := tempo.get(t, path, "")
+	diff := difference(lines(bs, bb, read), lines(ts, tb, read), "TEMPO")
+	for _, x := range []struct {
+		name   string
+		status int
+		body   []byte
+	}{{"BRAID", bs, bb}, {"TEMPO", ts, tb}} {
+		if diff != "" && x.status != http.StatusOK {
+			diff += fmt.Sprintf("%s says: %.300s\n", x.name, x.body)
+		}
+	}
+	return diff
+}
+
+// path is the request for a question.
+func (f fixture) path(kind, q string) string {
+	v := url.Values{"start": {strconv.FormatInt(f.base/1e9, 10)}, "end": {strconv.FormatInt(f.end/1e9, 10)}}
+	switch kind {
+	case "search":
+		v.Set("q", q)
+		v.Set("limit", "1000")
+		v.Set("spss", "100")
+		return "/api/search?" + v.Encode()
+	case "range":
+		v.Set("q", q)
+		v.Set("step", f.step.String())
+		return "/api/metrics/query_range?" + v.Encode()
+	case "instant":
+		v.Set("q", q)
+		return "/api/metrics/query?" + v.Encode()
+	}
+	name, filter, _ := strings.Cut(q, " ")
+	if strings.Contains(name, `"`) { // the name has a space
+		end := strings.LastIndex(q, `"`) + 1
+		name, filter = q[:end], strings.TrimSpace(q[end:])
+	}
+	if filter != "" {
+		v.Set("q", filter)
+	}
+	if name != "" && name != "-" && strings.HasPrefix(kind, "tags") {
+		v.Set("scope", name)
+	}
+	switch kind {
+	case "tags":
+		return "/api/v2/search/tags?" + v.Encode()
+	case "tags1":
+		return "/api/search/tags?" + v.Encode()
+	case "values1":
+		return "/api/search/tag/" + url.PathEscape(name) + "/values?" + v.Encode()
+	}
+	return "/api/v2/search/tag/" + url.PathEscape(name) + "/values?" + v.Encode()
+}
+
+// search writes the traces found, each with its sets of spans; both may order
+// traces as they like.
+func (f fixture) search(v map[string]any) (out []string) {
+	for _, x := range list(v["traces"]) {
+		tr := object(x)
+		var b strings.Builder
+		fmt.Fprintf(&b, "trace %v root=%v/%v start=%s duration=%v services=%s", tr["traceID"], tr["rootServiceName"], tr["rootTraceName"],
+			f.since(tr["startTimeUnixNano"]), tr["durationMs"], text(tr["serviceStats"]))
+		var sets []string
+		for _, y := range list(tr["spanSets"]) {
+			sets = append(sets, f.spanSet(object(y)))
+		}
+		slices.Sort(sets)
+		out = append(out, b.String()+strings.Join(sets, ""))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (f fixture) spanSet(set map[string]any) string {
+	var spans []string
+	for _, z := range list(set["spans"]) {
+		s := object(z)
+		spans = append(spans, fmt.Sprintf("%v %v %s %v {%s}", s["spanID"], s["name"], f.since(s["startTimeUnixNano"]), s["durationNanos"], attributes(s["attributes"])))
+	}
+	slices.Sort(spans)
+	return fmt.Sprintf("\n  matched=%v {%s}\n    %s", set["matched"], attributes(set["attributes"]), strings.Join(spans, "\n    "))
+}
+
+func (f fixture) since(v any) string {
+	n, err := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return strconv.FormatInt(n-f.base, 10)
+}
+
+// series writes a line for each series.
+func (f fixture) series(v map[string]any) (out []string) {
+	for _, x := range list(v["series"]) {
+		s := object(x)
+		var b strings.Builder
+		fmt.Fprintf(&b, "{%s}", attributes(s["labels"]))
+		for _, y := range list(s["samples"]) {
+			ms, _ := strconv.ParseInt(fmt.Sprint(object(y)["timestampMs"]), 10, 64)
+			fmt.Fprintf(&b, " %ds:%s", (ms-f.base/1e6)/1000, rounded(object(y)["value"]))
+		}
+		out = append(out, b.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (f fixture) instant(v map[string]any) (out []string) {
+	for _, x := range list(v["series"]) {
+		out = append(out, fmt.Sprintf("{%s} %s", attributes(object(x)["labels"]), rounded(object(x)["value"])))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// rounded writes a number to six digits: sums of floats differ in the last.
+func rounded(v any) string {
+	n, ok := v.(float64)
+	if v == nil {
+		n, ok = 0, true // protobuf's JSON leaves zeros out
+	}
+	if !ok {
+		return text(v)
+	}
+	return strconv.FormatFloat(n, 'g', 6, 64)
+}
+
+func tagScopes(v map[string]any) (out []string) {
+	for _, x := range list(v["scopes"]) {
+		var tags []string
+		for _, y := range list(object(x)["tags"]) {
+			tags = append(tags, fmt.Sprint(object(x)["name"])+": "+fmt.Sprint(y))
+		}
+		slices.Sort(tags)
+		out = append(out, tags...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func tagNames(v map[string]any) (out []string) {
+	for _, field := range []string{"tagNames", "tagValues"} {
+		for _, x := range list(v[field]) {
+			out = append(out, fmt.Sprint(x))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func tagValues(v map[string]any) (out []string) {
+	for _, x := range list(v["tagValues"]) {
+		out = append(out, fmt.Sprintf("%v %v", object(x)["type"], object(x)["value"]))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// compareTraces opens some traces in each way.
+func compareTraces(t *testing.T, braid, tempo program, rows []model.SpanRow) {
+	seen := map[model.TraceID]bool{}
+	for i := range rows {
+		id := rows[i].TraceID
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if n := len(seen); n > 20 && n < bulkTraces {
+			continue
+		}
+		for _, path := range []string{"/api/v2/traces/", "/api/traces/"} {
+			bs, bb := braid.get(t, temporal(braid, path)+id.String(), "")
+			ts, tb := tempo.get(t, path+id.String(), "")
+			diff := difference(lines(bs, bb, traceLines), lines(ts, tb, traceLines), "TEMPO")
+			require.Empty(t, diff, "%s%s", path, id)
+		}
+	}
+	for _, path := range []string{"/api/v2/traces/0102030405060708090a0b0c0d0e0f10", "/api/v2/traces/zz", "/api/v2/traces/12", "/api/echo", "/api/search?start=a", "/api/search?limit=x",
+		"/api/search?start=20&end=10", "/api/search?tags=http.method%3DGET&start=1&end=2", "/api/search?q=%7B%7D&minDuration=a", "/api/metrics/query_range"} {
+		bs, bb := braid.get(t, path, "")
+		ts, tb := tempo.get(t, path, "")
+		if bs != ts {
+			t.Errorf("%s: BRAID %d %.200s, TEMPO %d %.200s", path, bs, bb, ts, tb)
+		}
+	}
+}
+
+// temporal is the path of Tempo's first API, which Braid shares with Jaeger's.
+func temporal(p program, path string) string {
+	if p.name == "BRAID" && path == "/api/traces/" {
+		return "/tempo" + path
+	}
+	return path
+}
+
+// traceLines writes a span a line, with its resource and scope.
+func traceLines(v map[string]any) (out []string) {
+	batches := list(v["batches"])
+	if tr := object(v["trace"]); tr != nil {
+		batches = list(tr["resourceSpans"])
+		out = append(out, fmt.Sprintf("status=%v message=%v", v["status"], v["message"]))
+	}
+	for _, x := range batches {
+		for _, y := range list(object(x)["scopeSpans"]) {
+			scope := object(object(y)["scope"])
+			for _, z := range list(object(y)["spans"]) {
+				s := object(z)
+				attrs := attributes(s["attributes"])
+				delete(s, "attributes")
+				out = append(out, fmt.Sprintf("%s {%s} %v %v {%s} {%s}", text(s), attrs, scope["name"], scope["version"], attributes(scope["attributes"]), attributes(object(object(x)["resource"])["attributes"])))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
