@@ -8,7 +8,8 @@ import (
 type Cond interface {
 	String() string
 	// holds tries the condition on an entry. A value that cannot be converted
-	// marks the entry with __error__ and lets it through.
+	// marks the entry with __error__ and lets it through; a condition on an address
+	// lets a marked entry through.
 	holds(e *entry) bool
 }
 
@@ -67,6 +68,9 @@ func (c *CondOr) holds(e *entry) bool  { return c.Left.holds(e) || c.Right.holds
 func (c CondString) holds(e *entry) bool { return e.matches(c.Matcher) }
 
 func (c *CondNumber) holds(e *entry) bool {
+	if c.ref.under == labelError {
+		return false // it is read as text only
+	}
 	text := e.get(&c.ref)
 	if text == "" {
 		return false
@@ -107,14 +111,12 @@ func compareNumbers(op string, a, b float64) bool {
 }
 
 func (c *CondIP) holds(e *entry) bool {
+	if e.failed() {
+		return true
+	}
 	text := e.get(&c.ref)
 	if text == "" {
 		return false
 	}
-	found, isIP := c.ip.matchWhole(text)
-	if !isIP {
-		e.fail(errLabelFilter, strconv.Quote(text)+" is not an IP address")
-		return true
-	}
-	return found != c.Negate
+	return c.ip.matchWhole(text) != c.Negate
 }

@@ -144,6 +144,11 @@ func (e *entry) extract(under, value string) {
 			under = e.names.concat(under, "_extracted")
 		}
 	}
+	for i := range e.made {
+		if e.made[i].Name == under && e.made[i].Value != "" {
+			return // the first of a name counts
+		}
+	}
 	e.set(under, value)
 }
 

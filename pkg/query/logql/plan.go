@@ -146,8 +146,9 @@ func (p *planner) lowerCond(c Cond) lowered {
 	case *CondNumber:
 		return p.lowerNumber(c)
 	case *CondIP:
+		failed := p.mayFail || p.soft
 		p.mayFail = true
-		if p.clean(c.ref.under) && len(c.ref.chain) == 1 && c.ref.def == "" {
+		if !failed && p.clean(c.ref.under) && len(c.ref.chain) == 1 && c.ref.def == "" {
 			return lowered{super: predicate.Exists{Field: c.ref.chain[0]}}
 		}
 	}
@@ -268,6 +269,9 @@ func bodyContains(s string) predicate.Expr {
 // lowerNumber lowers a numeric comparison. What cannot be converted passes and
 // is marked, so the store is asked for all but the numbers that fail.
 func (p *planner) lowerNumber(c *CondNumber) lowered {
+	if c.ref.under == labelError {
+		return lowered{super: predicate.Or{}, exact: true}
+	}
 	if !p.clean(c.ref.under) || c.ref.def != "" {
 		p.mayFail = true
 		return lowered{}

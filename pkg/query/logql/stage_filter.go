@@ -96,10 +96,10 @@ func (p ipPattern) contains(a netip.Addr) bool {
 	return a.BitLen() == p.lo.BitLen() && !a.Less(p.lo) && !p.hi.Less(a)
 }
 
-// matchWhole tries a text that should be one address.
-func (p ipPattern) matchWhole(s string) (found, isIP bool) {
+// matchWhole tries a text that should be one address; any other matches none.
+func (p ipPattern) matchWhole(s string) bool {
 	a, err := netip.ParseAddr(s)
-	return err == nil && p.contains(a), err == nil
+	return err == nil && p.contains(a)
 }
 
 // inLine looks for an address of the pattern anywhere in a line.

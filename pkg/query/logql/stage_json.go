@@ -87,21 +87,18 @@ func newJSONParser(fields []FieldExpr) (*JSONParser, error) {
 }
 
 func (p *JSONParser) process(e *entry) bool {
-	mark := len(e.made)
 	j := jsonScanner{s: e.line}
 	j.space()
 	var err error
 	if len(p.paths) > 0 {
-		err = p.some(e, &j)
-	} else {
+		if err = p.some(e, &j); err == nil {
+			err = j.end()
+		}
+	} else { // what was found before the fault stays, what follows the object is ignored
 		w := jsonWalk{e: e, j: &j}
 		err = w.flatten(e.scratch[:0], 0)
 	}
-	if err == nil {
-		err = j.end()
-	}
 	if err != nil {
-		e.made = e.made[:mark]
 		e.fail(errJSON, err.Error())
 	}
 	return true
@@ -151,10 +148,12 @@ func (p *JSONParser) some(e *entry, j *jsonScanner) error {
 	if j.peek() != '{' && j.peek() != '[' {
 		return j.expected("'{'")
 	}
+	mark := len(e.made)
 	for i, path := range p.paths {
 		j.i = start
 		v, err := findPath(j, path, 0)
 		if err != nil {
+			e.made = e.made[:mark]
 			return err
 		}
 		e.extract(sanitized(e, p.Fields[i].Label), v)
@@ -196,11 +195,11 @@ func findPath(j *jsonScanner, path []pathStep, depth int) (found string, err err
 }
 
 // process puts a packed line back: its string members become labels, the
-// member "_entry" the line.
+// member "_entry" the line. A line without that was not packed.
 func (*Unpack) process(e *entry) bool {
 	j := jsonScanner{s: e.line}
 	j.space()
-	mark, line := len(e.made), e.line
+	mark, line, packed := len(e.made), e.line, false
 	err := j.object(func(key string) error {
 		if j.peek() != '"' {
 			return j.skip(1)
@@ -210,7 +209,7 @@ func (*Unpack) process(e *entry) bool {
 			return err
 		}
 		if key == "_entry" {
-			line = v
+			line, packed = v, true
 		} else {
 			e.extract(sanitized(e, key), v)
 		}
@@ -223,6 +222,9 @@ func (*Unpack) process(e *entry) bool {
 		e.made = e.made[:mark]
 		e.fail(errJSON, err.Error())
 		return true
+	}
+	if !packed {
+		e.made = e.made[:mark]
 	}
 	e.line = line
 	return true

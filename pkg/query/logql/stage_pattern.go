@@ -82,7 +82,7 @@ func newPatternParser(pattern string) (*PatternParser, error) {
 }
 
 // process captures from the line's start. The first literal that is not found
-// ends it; what was captured stays.
+// ends it: the capture before it takes the rest of the line.
 func (p *PatternParser) process(e *entry) bool {
 	s := e.line
 	for i, part := range p.parts {
@@ -95,11 +95,9 @@ func (p *PatternParser) process(e *entry) bool {
 		}
 		value := s
 		if i+1 < len(p.parts) {
-			at := strings.Index(s, p.parts[i+1].literal)
-			if at < 0 {
-				return true
+			if at := strings.Index(s, p.parts[i+1].literal); at >= 0 {
+				value = s[:at]
 			}
-			value = s[:at]
 		}
 		s = s[len(value):]
 		if part.name != "_" && value != "" {
@@ -131,15 +129,24 @@ func patternLiterals(pattern string) (literals []string, openStart, openEnd bool
 }
 
 // patternTest compiles the pattern of |>: the whole line must look so, <_>
-// standing for any text, also none.
+// standing for any text but none.
 func patternTest(pattern string) (func(string) bool, error) {
 	lits, openStart, openEnd, err := patternLiterals(pattern)
 	if err != nil {
 		return nil, err
 	}
 	return func(s string) bool {
+		if len(lits) == 0 {
+			return openStart == (s != "")
+		}
 		for i, lit := range lits {
 			last := i == len(lits)-1
+			if i > 0 || openStart {
+				if s == "" {
+					return false
+				}
+				s = s[1:] // at least that much is <_>
+			}
 			switch {
 			case i == 0 && !openStart:
 				if !strings.HasPrefix(s, lit) {
@@ -159,7 +166,7 @@ func patternTest(pattern string) (func(string) bool, error) {
 				s = s[at+len(lit):]
 			}
 		}
-		return len(lits) > 0 || openStart || s == ""
+		return s != ""
 	}, nil
 }
 
@@ -173,14 +180,20 @@ func patternRegexp(pattern string) (string, error) {
 	for i, l := range lits {
 		quoted[i] = regexp.QuoteMeta(l)
 	}
-	re := strings.Join(quoted, ".*")
-	if !openStart {
-		re = "^" + re
+	if len(lits) == 0 {
+		if openStart {
+			return "(?s).", nil
+		}
+		return "^$", nil
 	}
-	if !openEnd {
-		re += "$"
+	start, end := "^", "$"
+	if openStart {
+		start = "."
 	}
-	return "(?s)" + re, nil
+	if openEnd {
+		end = "."
+	}
+	return "(?s)" + start + strings.Join(quoted, ".+") + end, nil
 }
 
 func newRegexpParser(pattern string) (*RegexpParser, error) {

@@ -52,7 +52,10 @@ var textFuncs = texttemplate.FuncMap{
 	"alignLeft": func(n int, s string) (string, error) { return align(n, s, false) }, "alignRight": func(n int, s string) (string, error) { return align(n, s, true) },
 	"urlencode": url.QueryEscape, "urldecode": url.QueryUnescape,
 	"b64enc": func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
-	"b64dec": func(s string) (string, error) { b, err := base64.StdEncoding.DecodeString(s); return string(b), err },
+	"b64dec": func(s string) (string, error) {
+		b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+		return string(b), err
+	},
 	"default": func(def string, given ...any) any {
 		if len(given) == 0 || given[0] == nil || reflect.ValueOf(given[0]).IsZero() {
 			return def
@@ -145,8 +148,8 @@ func trunc(n int, s string) string {
 	return s
 }
 
-// substr takes the characters from start up to end; a negative or too great
-// end means the end.
+// substr takes the characters from start up to end; a negative start means the
+// first, a negative or too great end the last.
 func substr(start, end int, s string) string {
 	r := []rune(s)
 	start = min(max(start, 0), len(r))
@@ -325,10 +328,20 @@ func modInt(a, b any) (int64, error) {
 	return toInt(a) % d, nil
 }
 
-// round rounds to so many decimals, half away from zero.
-func round(a any, decimals int, _ ...float64) float64 {
+// round rounds to so many decimals, away from zero when the rest is at least
+// from (half).
+func round(a any, decimals int, from ...float64) float64 {
+	least := 0.5
+	if len(from) > 0 {
+		least = from[0]
+	}
 	p := math.Pow(10, float64(decimals))
-	return math.Round(toFloat(a)*p) / p
+	v := toFloat(a) * p
+	whole, rest := math.Modf(math.Abs(v))
+	if rest >= least {
+		whole++
+	}
+	return math.Copysign(whole, v) / p
 }
 
 func toDateInZone(layout, zone, s string) (time.Time, error) {
