@@ -12,6 +12,9 @@ import (
 
 func (a *api) writeError(w http.ResponseWriter, r *http.Request, t tenant.ID, err error) {
 	status := apierr.Status(err)
+	if status == http.StatusUnprocessableEntity {
+		status = http.StatusBadRequest // as Loki answers what exceeds a limit
+	}
 	apierr.SetRetryAfter(w.Header(), err)
 	if status == http.StatusInternalServerError {
 		a.Logger.ErrorContext(r.Context(), "loki api request failed", "tenant", t, "path", r.URL.Path, "error", err)

@@ -1,6 +1,7 @@
 package lokiapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -29,6 +30,9 @@ func (a *api) params(r *http.Request) (p logql.Params, err error) {
 	if p.Limit, err = intParam(r, "limit", 100); err != nil {
 		return p, err
 	}
+	if p.Limit == 0 {
+		return p, invalid("parameter limit=0: expected at least 1")
+	}
 	p.Direction, err = direction(r)
 	return p, err
 }
@@ -46,6 +50,9 @@ func (a *api) queryRange(w http.ResponseWriter, r *http.Request, t tenant.ID) er
 	}
 	if p.Interval, err = durationParam(r, "interval", 0); err != nil {
 		return err
+	}
+	if p.Interval < 0 {
+		return invalid("parameter interval=%s is negative", p.Interval)
 	}
 	return a.answer(w, r, t, p)
 }
@@ -100,8 +107,11 @@ func (a *api) legacyQuery(w http.ResponseWriter, r *http.Request, t tenant.ID) e
 
 func (a *api) formatQuery(w http.ResponseWriter, r *http.Request, _ tenant.ID) error {
 	e, err := logql.Parse(r.Form.Get("query"))
-	if err != nil {
-		return err
+	if err != nil { // the one endpoint whose errors are JSON
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"status": "invalid-query", "error": err.Error()})
+		return nil
 	}
 	return writeJSON(w, success(logql.Format(e)))
 }
