@@ -267,12 +267,7 @@ func (p *pageReader) column(page, col int, c *column) error {
 	ch := &p.side.chunks[g][col]
 	d := &p.side.cols[col]
 	ahead := &p.ahead[col]
-	if next := page - ahead.last; next == 1 || next == -1 {
-		ahead.run++
-	} else {
-		ahead.run = 1
-	}
-	ahead.last = page
+	ahead.ask(page)
 	if ahead.run >= readAheadAfter {
 		if err := p.readChunk(ahead, ch); err != nil {
 			return p.b.damaged(err)
@@ -302,6 +297,20 @@ func (p *pageReader) column(page, col int, c *column) error {
 		return p.b.damaged(block.Corruptionf(p.b.Path(fileSpans), off, "page of column %q does not decode", d.name))
 	}
 	return nil
+}
+
+// ask notes which page is asked for. Workers share the row groups: the first page
+// of a later one follows the last of the one before.
+func (a *readAhead) ask(page int) {
+	by := page - a.last
+	at, was := page%groupPages, a.last%groupPages
+	switch {
+	case by == 1 || by == -1, by > 0 && at == 0 && was == groupPages-1, by < 0 && at == groupPages-1 && was == 0:
+		a.run++
+	default:
+		a.run = 1
+	}
+	a.last = page
 }
 
 // readChunk reads a chunk as a whole, unless it is large or at hand.
