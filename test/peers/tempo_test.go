@@ -278,6 +278,9 @@ func traceLines(v map[string]any) (out []string) {
 				s := object(z)
 				attrs := attributes(s["attributes"])
 				delete(s, "attributes")
+				for _, at := range append(list(s["events"]), list(s["links"])...) {
+					sortField(object(at), "attributes")
+				}
 				out = append(out, fmt.Sprintf("%s {%s} %v %v {%s} {%s}", text(s), attrs, scope["name"], scope["version"], attributes(scope["attributes"]), attributes(object(object(x)["resource"])["attributes"])))
 			}
 		}

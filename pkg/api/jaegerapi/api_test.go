@@ -80,4 +80,14 @@ func TestOperationsOfNoKind(t *testing.T) {
 	a := New(Options{Engine: traceql.NewEngine(traceql.Options{Source: src})})
 	require.Contains(t, testkit.AskHTTP(a, "GET /api/v3/operations?service=s"), `"spanKind": "internal"`)
 	require.Contains(t, testkit.AskHTTP(a, "GET /api/operations?service=s"), `"spanKind": ""`)
+	require.Contains(t, testkit.AskHTTP(a, "GET /api/v3/operations"), `"operations": []`)
+}
+
+// TestLargeIntegersAreText: a browser would round them.
+func TestLargeIntegersAreText(t *testing.T) {
+	for n, want := range map[int64]string{1<<53 - 1: "9007199254740991", 1 << 53: `"9007199254740992"`, -1 << 53: `"-9007199254740992"`} {
+		b, err := legacyInt(n).MarshalJSON()
+		require.NoError(t, err)
+		require.Equal(t, want, string(b))
+	}
 }

@@ -133,9 +133,9 @@ func encodeTags(e *rawgrpc.Encoder, n int, tags []legacyTag) {
 			case bool:
 				e.Int(2, 1)
 				e.Int(4, int64(model.Bool(v).Num()))
-			case int64:
+			case legacyInt:
 				e.Int(2, 2)
-				e.Int(5, v)
+				e.Int(5, int64(v))
 			case model.Value:
 				f, _ := v.Float()
 				e.Int(2, 3)

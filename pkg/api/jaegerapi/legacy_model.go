@@ -160,6 +160,18 @@ func spanTags(r *model.SpanRow) []legacyTag {
 	return out
 }
 
+// legacyInt is text in JSON when a browser would round it, as Jaeger has it.
+type legacyInt int64
+
+// MarshalJSON writes a number, or text beyond 53 bits.
+func (n legacyInt) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatInt(int64(n), 10)
+	if exact := legacyInt(1)<<53 - 1; n > exact || n < -exact {
+		text = strconv.Quote(text)
+	}
+	return []byte(text), nil
+}
+
 func legacyTags(attrs model.Attrs) []legacyTag {
 	out := make([]legacyTag, 0, len(attrs))
 	for _, a := range attrs {
@@ -173,7 +185,7 @@ func legacyTagOf(a model.Attr) legacyTag {
 	case model.KindBool:
 		return legacyTag{a.Key, "bool", a.Value.AsBool()}
 	case model.KindInt:
-		return legacyTag{a.Key, "int64", a.Value.AsInt()}
+		return legacyTag{a.Key, "int64", legacyInt(a.Value.AsInt())}
 	case model.KindDouble:
 		return legacyTag{a.Key, "float64", a.Value} // NaN becomes text
 	case model.KindBytes:
