@@ -153,11 +153,12 @@ func text(v any) string {
 	return string(b)
 }
 
-// attributes writes OTLP key-values, sorted.
+// attributes writes OTLP key-values, sorted; protobuf's JSON may leave out an
+// empty list.
 func attributes(v any) string {
 	var out []string
 	for _, kv := range list(v) {
-		out = append(out, fmt.Sprint(object(kv)["key"])+"="+text(object(kv)["value"]))
+		out = append(out, fmt.Sprint(object(kv)["key"])+"="+strings.ReplaceAll(text(object(kv)["value"]), `{"values":[]}`, "{}"))
 	}
 	slices.Sort(out)
 	return strings.Join(out, " ")
