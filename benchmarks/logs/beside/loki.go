@@ -63,6 +63,7 @@ limits_config:
   max_global_streams_per_user: 0
   max_query_series: 1000000
   query_timeout: 10m
+storage_config: {use_thanos_objstore: false}
 schema_config:
   configs:
     - {from: 2024-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}
