@@ -8,7 +8,6 @@ import (
 // to page.
 type decoder struct {
 	codes []int32
-	ints  []int64
 	bits  []uint64
 }
 
