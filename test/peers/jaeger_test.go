@@ -102,13 +102,12 @@ func jaegerLines(v map[string]any) (out []string) {
 }
 
 // withoutOwnCalls drops a service's calls of itself, which Jaeger counts and
-// Braid's service map does not.
+// Braid's service map does not; and their total, which Jaeger leaves at zero.
 func withoutOwnCalls(v map[string]any) {
 	calls := list(v["data"])
-	own := func(x any) bool { return object(x)["callCount"] != nil && object(x)["parent"] == object(x)["child"] }
-	if slices.ContainsFunc(calls, own) {
-		calls = slices.DeleteFunc(calls, own)
-		v["data"], v["total"] = calls, float64(len(calls))
+	if len(calls) > 0 && object(calls[0])["callCount"] != nil {
+		v["data"] = slices.DeleteFunc(calls, func(x any) bool { return object(x)["parent"] == object(x)["child"] })
+		delete(v, "total")
 	}
 }
 

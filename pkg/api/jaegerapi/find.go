@@ -194,10 +194,11 @@ func kindWord(k model.SpanKind) string {
 	return k.String()
 }
 
-// operationsOf lists the operations of a service with their kinds, sorted.
+// operationsOf lists the operations of a service with their kinds, sorted. No
+// service has none.
 func (a *API) operationsOf(ctx context.Context, t tenant.ID, service, kind string) ([]operation, error) {
 	if service == "" {
-		return nil, invalid("parameter 'service' is required")
+		return []operation{}, nil
 	}
 	kind = strings.TrimPrefix(strings.ToLower(kind), "span_kind_")
 	agg, err := a.opts.Source.AggregateSpans(ctx, &predicate.Aggregation{Tenant: t, Filter: serviceIs(service), MaxGroups: maxNames,

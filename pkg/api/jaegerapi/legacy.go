@@ -30,7 +30,11 @@ func (a *API) operationNames(r *http.Request, t tenant.ID) (any, error) {
 }
 
 func (a *API) operations(r *http.Request, t tenant.ID) (any, error) {
-	ops, err := a.operationsOf(r.Context(), t, r.URL.Query().Get("service"), r.URL.Query().Get("spanKind"))
+	v := r.URL.Query()
+	if v.Get("service") == "" {
+		return nil, invalid("parameter 'service' is required")
+	}
+	ops, err := a.operationsOf(r.Context(), t, v.Get("service"), v.Get("spanKind"))
 	return list{ops, len(ops)}, err
 }
 
@@ -136,7 +140,8 @@ type dependency struct {
 	CallCount uint64 `json:"callCount"`
 }
 
-// dependencies answers with endTs and lookback in milliseconds.
+// dependencies answers endTs and lookback, in milliseconds, and service, which
+// one side of a call must be.
 func (a *API) dependencies(r *http.Request, t tenant.ID) (any, error) {
 	rng, err := a.milliRange(r, 24*3600*1000)
 	if err != nil {
@@ -146,8 +151,12 @@ func (a *API) dependencies(r *http.Request, t tenant.ID) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	service := r.URL.Query().Get("service")
 	out := make([]dependency, 0, len(edges))
 	for _, e := range edges {
+		if service != "" && service != e.Parent && service != e.Child {
+			continue
+		}
 		out = append(out, dependency{e.Parent, e.Child, e.Calls})
 	}
 	return list{out, len(out)}, nil

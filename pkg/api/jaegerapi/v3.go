@@ -24,9 +24,6 @@ func (a *API) servicesV3(r *http.Request, t tenant.ID) (any, error) {
 
 func (a *API) operationsV3(r *http.Request, t tenant.ID) (any, error) {
 	v := r.URL.Query()
-	if v.Get("service") == "" {
-		return map[string]any{"operations": []operation{}}, nil // no service has none
-	}
 	ops, err := a.operationsOf(r.Context(), t, v.Get("service"), first(v, "span_kind", "spanKind"))
 	for i := range ops {
 		if ops[i].SpanKind == "" {
