@@ -45,6 +45,9 @@ type Options struct {
 	// default their leaves also become attributes, under dotted paths, where
 	// the record has none of that name.
 	KeepJSONText bool
+	// KeepSeverity leaves log records without a severity as they are; by default
+	// it is read from their text, attributes or line.
+	KeepSeverity bool
 	// ParseLogfmt makes attributes of lines like level=info msg="done" too.
 	ParseLogfmt bool
 

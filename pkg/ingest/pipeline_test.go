@@ -170,9 +170,10 @@ func TestLinesThatAreJSONBecomeFields(t *testing.T) {
 		sev    model.SeverityNumber
 	}{
 		{"json", nil, line, "level=error msg=no http.status=503 trace_id=" + traceHex, 17},
-		{"json off", func(o *Options) { o.KeepJSONText = true }, line, "", 0},
-		{"broken json", nil, `{\"level\":\"error\"`, "", 0},
-		{"logfmt off", nil, `level=warn msg=\"a b\" n=5`, "", 0},
+		{"json off", func(o *Options) { o.KeepJSONText = true }, line, "", 17},
+		{"broken json", nil, `{\"level\":\"error\"`, "", 17},
+		{"logfmt off", nil, `level=warn msg=\"a b\" n=5`, "", 13},
+		{"severities as they come", func(o *Options) { o.KeepSeverity = true }, line, "level=error msg=no http.status=503 trace_id=" + traceHex, 0},
 		{"logfmt", func(o *Options) { o.ParseLogfmt = true }, `ts=1 level=warn msg=\"a b\" words in between ok=true n=5`, "ts=1 level=warn msg=a b ok=true n=5", 13},
 		{"text", func(o *Options) { o.ParseLogfmt = true }, `hello world`, "", 0},
 	} {

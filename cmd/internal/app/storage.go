@@ -41,7 +41,7 @@ func (a *App) openStorage(ctx context.Context) error {
 	}
 	pipeline, err := ingest.New(ingest.Options{Log: logAdapter{s.log}, Metrics: s.metrics, Logs: s.logs, Spans: s.spanAppender(),
 		Limits: a.ingestLimits, MaxRequestBytes: int(a.cfg.Load().OTLP.MaxBody), MemoryBytes: int64(a.cfg.Load().Ingest.MaxInFlight),
-		KeepJSONText: !a.cfg.Load().OTLP.ParseBody, ParseLogfmt: a.cfg.Load().OTLP.Logfmt, Logger: a.log.With("part", "ingest"), Registerer: a.reg})
+		KeepJSONText: !a.cfg.Load().OTLP.ParseBody, KeepSeverity: !a.cfg.Load().OTLP.Severity, ParseLogfmt: a.cfg.Load().OTLP.Logfmt, Logger: a.log.With("part", "ingest"), Registerer: a.reg})
 	if err != nil {
 		return err
 	}

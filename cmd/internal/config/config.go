@@ -48,6 +48,7 @@ type OTLP struct {
 	GRPC      Listener `yaml:"grpc" doc:"OTLP/gRPC."`
 	MaxBody   Size     `yaml:"max_body" doc:"Largest request, before and after decompression."`
 	ParseBody bool     `yaml:"parse_bodies" doc:"Turn log bodies that are JSON objects into fields as well."`
+	Severity  bool     `yaml:"find_severity" doc:"Give log records that have no severity the one that their text, attributes or line name."`
 	Logfmt    bool     `yaml:"parse_logfmt" doc:"Turn log bodies such as level=info msg=\"done\" into fields as well."`
 }
 
@@ -216,7 +217,7 @@ func Default() *Config {
 		HTTP:    Listener{Listen: "127.0.0.1:4320"},
 		GRPC:    Listener{Listen: "127.0.0.1:4321"},
 		OTLP: OTLP{HTTP: Listener{Listen: "127.0.0.1:4318"}, GRPC: Listener{Listen: "127.0.0.1:4317"},
-			MaxBody: 64 << 20, ParseBody: true},
+			MaxBody: 64 << 20, ParseBody: true, Severity: true},
 		Log:     Log{Level: "info", Format: "auto"},
 		Ingest:  Ingest{SegmentSize: 64 << 20, SyncDelay: Duration(2 * time.Millisecond), MaxLogSize: 16 << 30, MaxInFlight: 256 << 20},
 		Metrics: Metrics{Retention: Duration(15 * 24 * time.Hour), OutOfOrderWindow: Duration(2 * time.Hour), Names: "UnderscoreEscapingWithSuffixes", TargetInfo: true},
