@@ -270,8 +270,8 @@ func joinBuckets(a, b *bucketed) {
 }
 
 // prunedSelection leaves out stages that cannot change the result: parsers,
-// whose errors are dropped, below an aggregation by labels that every record
-// brings. Logs Drilldown writes such queries for every panel.
+// whose errors are dropped or excused, below an aggregation by labels that every
+// record brings. Logs Drilldown writes such queries for every panel.
 func prunedSelection(r *RangeAgg, needs *rangeNeeds) *Selection {
 	names, grouped := needs.by(r)
 	if !grouped || r.Unwrap != nil || r.Op == opBytes || r.Op == opBytesRate {
@@ -288,7 +288,7 @@ func prunedSelection(r *RangeAgg, needs *rangeNeeds) *Selection {
 		switch s := stages[keep-1].(type) {
 		case *RegexpParser, *PatternParser:
 		case *JSONParser, *LogfmtParser, *Unpack:
-			if !errorsDropped {
+			if !errorsDropped && len(names) > 0 {
 				return r.Log
 			}
 		case *Drop:

@@ -47,6 +47,9 @@ func operate(op string, a, b float64) (v float64, ok bool) {
 	case "*":
 		return a * b, true
 	case "/":
+		if b == 0 {
+			return math.NaN(), true // as Loki has it
+		}
 		return a / b, true
 	case "%":
 		return math.Mod(a, b), true

@@ -100,7 +100,7 @@ type Params struct {
 	Start, End time.Time
 	// Step of a metric query, more than 0 unless Instant.
 	Step time.Duration
-	// Interval, when more than 0, thins out a log query: entries of a stream are
+	// Interval, when more than 0, thins out a log query: entries are
 	// at least that far apart.
 	Interval time.Duration
 	// Limit of a log query's entries; 0 means 100.
@@ -287,6 +287,7 @@ func (g *Engine) selectStreams(ctx context.Context, t tenant.ID, s *Selection, p
 type collector struct {
 	limit    int
 	interval int64
+	lastTime int64 // of the last entry taken
 	streams  []Stream
 	index    map[string]int
 	key      []byte
@@ -301,12 +302,13 @@ func newCollector(p Params) *collector {
 
 // add takes an entry and reports whether that was the last one wanted.
 func (c *collector) add(e *entry) (full bool) {
-	s := c.stream(e.streamLabels())
-	if n := len(s.Entries); c.interval > 0 && n > 0 {
-		if d := e.row.Time - s.Entries[n-1].Time; d < c.interval && d > -c.interval {
+	if c.interval > 0 && c.n > 0 {
+		if d := e.row.Time - c.lastTime; d < c.interval && d > -c.interval {
 			return false
 		}
 	}
+	c.lastTime = e.row.Time
+	s := c.stream(e.streamLabels())
 	s.Entries = append(s.Entries, Entry{Time: e.row.Time, Line: e.line, Metadata: e.metadata(), Parsed: e.parsed()})
 	c.n++
 	return c.n >= c.limit

@@ -25,8 +25,8 @@ const maxParsed = 512
 type entry struct {
 	row  *model.LogRow
 	line string
-	// made are the labels that parsers and label_format made, oldest first: the
-	// last of a name counts, an empty value means removed.
+	// made are the labels that parsers and label_format made, names unique; a
+	// value may be empty.
 	made []Label
 	// dropped are names removed; kept, when keeping, the only names that remain
 	// of what the record brought.
@@ -79,10 +79,8 @@ func (e *entry) get(r *labelRef) string {
 
 // madeValue returns what the pipeline made of a name.
 func (e *entry) madeValue(under string) (v string, ok bool) {
-	for i := len(e.made) - 1; i >= 0; i-- {
-		if e.made[i].Name == under {
-			return e.made[i].Value, true
-		}
+	if i := e.madeIndex(under); i >= 0 {
+		return e.made[i].Value, true
 	}
 	switch under {
 	case labelError:
@@ -91,6 +89,15 @@ func (e *entry) madeValue(under string) (v string, ok bool) {
 		return e.errDetails, true
 	}
 	return "", false
+}
+
+func (e *entry) madeIndex(under string) int {
+	for i := range e.made {
+		if e.made[i].Name == under {
+			return i
+		}
+	}
+	return -1
 }
 
 // shows reports whether what the record brought under a name is still there.
@@ -121,11 +128,9 @@ func (m *Matcher) matchArray(v model.Value) bool {
 
 // set gives a label a value, whoever had it.
 func (e *entry) set(under, value string) {
-	for i := range e.made {
-		if e.made[i].Name == under {
-			e.made[i].Value = value
-			return
-		}
+	if i := e.madeIndex(under); i >= 0 {
+		e.made[i].Value = value
+		return
 	}
 	e.made = append(e.made, Label{under, value})
 }
@@ -133,23 +138,42 @@ func (e *entry) set(under, value string) {
 // extract adds a label that a parser found. What the record brought keeps its
 // name: the parsed one is then called name_extracted, unless it says the same.
 func (e *entry) extract(under, value string) {
-	if len(e.made) >= maxParsed || under == "" || !e.wants(under) {
+	under, ok := e.parsedName(under, value)
+	if !ok {
 		return
 	}
-	if e.shows(under) {
-		if v, ok := brought(e.row, under); ok {
-			if v == value {
-				return
-			}
-			under = e.names.concat(under, "_extracted")
-		}
-	}
-	for i := range e.made {
-		if e.made[i].Name == under && e.made[i].Value != "" {
-			return // the first of a name counts
-		}
+	if i := e.madeIndex(under); i >= 0 && e.made[i].Value != "" {
+		return // the first of a name counts
 	}
 	e.set(under, value)
+}
+
+// parsedName is what a parsed label may be called, if it may be.
+func (e *entry) parsedName(under, value string) (string, bool) {
+	if len(e.made) >= maxParsed || under == "" || !e.wants(under) {
+		return "", false
+	}
+	if v, ok := brought(e.row, under); ok {
+		if v == value && e.shows(under) {
+			return "", false
+		}
+		under = e.names.concat(under, "_extracted")
+	}
+	return under, true
+}
+
+// lacks notes that a parser was asked for a label and found none: it is empty,
+// unless there is one of the name.
+func (e *entry) lacks(under string) {
+	if len(e.made) >= maxParsed || !e.wants(under) {
+		return
+	}
+	if _, ok := e.madeValue(under); ok {
+		return
+	}
+	if _, ok := brought(e.row, under); !ok {
+		e.made = append(e.made, Label{under, ""})
+	}
 }
 
 func (e *entry) wants(under string) bool { return e.want == nil || e.want[under] }
@@ -199,16 +223,20 @@ func (e *entry) drop(items []LabelItem) {
 		if it.Matcher != nil && !e.matches(it.Matcher) {
 			continue
 		}
-		under := predicate.Underscore(it.Name)
-		switch under {
-		case labelError:
-			e.errKind = ""
-		case labelDetails:
-			e.errDetails = ""
-		}
-		e.made = slices.DeleteFunc(e.made, func(l Label) bool { return l.Name == under })
-		e.dropped = append(e.dropped, under)
+		e.remove(predicate.Underscore(it.Name))
 	}
+}
+
+// remove takes a label away, whoever brought it.
+func (e *entry) remove(under string) {
+	switch under {
+	case labelError:
+		e.errKind = ""
+	case labelDetails:
+		e.errDetails = ""
+	}
+	e.made = slices.DeleteFunc(e.made, func(l Label) bool { return l.Name == under })
+	e.dropped = append(e.dropped, under)
 }
 
 // touched reports whether the pipeline may have changed what the record brought.
@@ -266,7 +294,7 @@ func (e *entry) parsed() Labels {
 	for i := range out {
 		out[i].Value = strings.Clone(out[i].Value)
 	}
-	return sortLabels(out)
+	return sortUnique(out)
 }
 
 // seriesLabels are the labels that tell series of a range aggregation apart
@@ -282,7 +310,7 @@ func (e *entry) seriesLabels(except string) Labels {
 	if len(sets) == 1 && (except == "" || sets[0].Get(except) == "") {
 		return sets[0]
 	}
-	out := Merge(sets...)
+	out := sortLabels(Merge(sets...))
 	if except != "" {
 		out = out.only([]string{except}, true)
 	}

@@ -9,7 +9,8 @@ import (
 // Label is one name and value.
 type Label struct{ Name, Value string }
 
-// Labels are sorted by name, names unique, values not empty.
+// Labels are sorted by name, names unique. Only what a pipeline made may have an
+// empty value.
 type Labels []Label
 
 // Get returns a label's value, "" when absent.
@@ -63,15 +64,13 @@ func (ls Labels) Key() string { return string(ls.appendKey(nil)) }
 
 // sortLabels sorts and drops empty values; of one name the first stays.
 func sortLabels(ls Labels) Labels {
+	return sortUnique(slices.DeleteFunc(ls, func(l Label) bool { return l.Value == "" }))
+}
+
+// sortUnique sorts; of one name the first stays.
+func sortUnique(ls Labels) Labels {
 	slices.SortStableFunc(ls, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
-	out := ls[:0]
-	for i, l := range ls {
-		if l.Value == "" || len(out) > 0 && out[len(out)-1].Name == l.Name {
-			continue
-		}
-		out = append(out, ls[i])
-	}
-	return out
+	return slices.CompactFunc(ls, func(a, b Label) bool { return a.Name == b.Name })
 }
 
 // Merge joins label sets; of one name the last set's stays.
@@ -84,7 +83,7 @@ func Merge(sets ...Labels) Labels {
 	for i := len(sets) - 1; i >= 0; i-- {
 		out = append(out, sets[i]...)
 	}
-	return sortLabels(out)
+	return sortUnique(out)
 }
 
 func compareLabels(a, b Labels) int {

@@ -102,9 +102,12 @@ func (p *parser) isOp(ops ...string) bool {
 	return p.cur().kind == tokOp && slices.Contains(ops, p.cur().text)
 }
 
-func (p *parser) isWord(w string) bool {
-	return p.cur().kind == tokIdent && p.cur().text == w
-}
+// isWord reports whether a keyword is at hand; upper case is the same.
+func (p *parser) isWord(w string) bool { return p.cur().isWord(w) }
+
+func (t token) isWord(w string) bool { return t.kind == tokIdent && t.keyword() == w }
+
+func (t token) keyword() string { return strings.ToLower(t.text) }
 
 func (p *parser) accept(op string) bool {
 	if p.isOp(op) {
@@ -163,7 +166,7 @@ func (p *parser) expr(minPrec int) Expr {
 	left := p.primary()
 	for {
 		t := p.cur()
-		prec := binaryOps[t.text]
+		prec := binaryOps[t.keyword()]
 		if t.kind != tokOp && t.kind != tokIdent || prec < minPrec || prec == 0 {
 			return left
 		}
@@ -171,7 +174,7 @@ func (p *parser) expr(minPrec int) Expr {
 			p.fail(start, "operator %q needs a metric query on its left, such as count_over_time({…}[5m]), found a log query", t.text)
 		}
 		p.next()
-		b := &Binary{Op: t.text, Left: left}
+		b := &Binary{Op: t.keyword(), Left: left}
 		p.binaryModifiers(b, t)
 		next := prec + 1
 		if t.text == "^" {
@@ -197,7 +200,7 @@ func (p *parser) binaryModifiers(b *Binary, op token) {
 	}
 	if p.isWord("on") || p.isWord("ignoring") {
 		b.Matching = true
-		b.Ignoring = p.next().text == "ignoring"
+		b.Ignoring = p.next().keyword() == "ignoring"
 		b.On = p.nameList()
 	}
 	if p.isWord("group_left") || p.isWord("group_right") {
@@ -208,7 +211,7 @@ func (p *parser) binaryModifiers(b *Binary, op token) {
 		if isSetOp(b.Op) {
 			p.fail(t, "%s cannot stand behind %q", t.text, b.Op)
 		}
-		b.Group = strings.TrimPrefix(p.next().text, "group_")
+		b.Group = strings.TrimPrefix(p.next().keyword(), "group_")
 		if p.isOp("(") {
 			b.Include = p.nameList()
 		}
@@ -280,13 +283,14 @@ func (p *parser) primary() Expr {
 }
 
 func (p *parser) function(t token) Expr {
-	switch _, isRange := rangeOps[t.text]; {
+	name := t.keyword()
+	switch _, isRange := rangeOps[name]; {
 	case isRange:
 		return p.rangeAgg()
-	case vectorOps[t.text]:
+	case vectorOps[name]:
 		return p.vectorAgg()
 	}
-	switch t.text {
+	switch name {
 	case "vector":
 		p.next()
 		p.want("(", `"("`)
@@ -299,7 +303,7 @@ func (p *parser) function(t token) Expr {
 		return &VectorFn{v}
 	case "label_replace":
 		return p.labelReplace()
-	case "Inf", "NaN", "inf", "nan":
+	case "inf", "nan":
 		return &Literal{p.number()}
 	}
 	if near := nearest(t.text); near != "" {
@@ -371,7 +375,7 @@ func (p *parser) number() float64 {
 
 func (p *parser) vectorAgg() Expr {
 	op := p.next()
-	v := &VectorAgg{Op: op.text}
+	v := &VectorAgg{Op: op.keyword()}
 	p.grouping(&v.Grouping)
 	p.want("(", `"(" behind `+op.text)
 	if takesK(v.Op) {
@@ -403,7 +407,7 @@ func (p *parser) vectorAgg() Expr {
 
 func (p *parser) grouping(g **Grouping) {
 	if p.isWord("by") || p.isWord("without") {
-		without := p.next().text == "without"
+		without := p.next().keyword() == "without"
 		*g = &Grouping{Without: without, Labels: p.nameList()}
 	}
 }
@@ -439,7 +443,7 @@ func (p *parser) labelReplace() Expr {
 // rangeAgg reads a range function behind its name.
 func (p *parser) rangeAgg() Expr {
 	op := p.next()
-	r := &RangeAgg{Op: op.text}
+	r := &RangeAgg{Op: op.keyword()}
 	p.grouping(&r.Grouping)
 	p.want("(", `"(" behind `+op.text)
 	if r.Op == opQuantile {
@@ -492,7 +496,7 @@ func (p *parser) logRange(r *RangeAgg) {
 	r.Log = &Selection{Matchers: p.matchers()}
 	for {
 		p.rangeTail(r)
-		if p.isOp("|") && p.peekAt(1).kind == tokIdent && p.peekAt(1).text == "unwrap" {
+		if p.isOp("|") && p.peekAt(1).isWord("unwrap") {
 			if r.Unwrap != nil {
 				p.fail(p.cur(), "only one unwrap is allowed")
 			}

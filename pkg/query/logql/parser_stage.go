@@ -12,7 +12,7 @@ func (p *parser) selection() *Selection {
 		if p.isOp("[") {
 			p.fail(p.cur(), "a time range belongs into a function: write count_over_time(…[5m]) or rate(…[5m])")
 		}
-		if p.isOp("|") && p.peekAt(1).kind == tokIdent && p.peekAt(1).text == "unwrap" {
+		if p.isOp("|") && p.peekAt(1).isWord("unwrap") {
 			p.fail(p.peekAt(1), "unwrap belongs into a function that measures: write sum_over_time(… | unwrap label [5m])")
 		}
 		st := p.stage()
@@ -87,8 +87,8 @@ func (p *parser) keywordStage(t token) (Stage, bool) {
 		"keep":     func() Stage { return &Keep{p.labelItems()} },
 		"drop":     func() Stage { return &Drop{p.labelItems()} },
 		"distinct": p.distinctStage,
-	}[t.text]
-	if parse == nil {
+	}[t.keyword()]
+	if parse == nil || t.text != t.keyword() && isCondOp(p.peekAt(1)) {
 		return nil, false
 	}
 	p.next()
@@ -111,7 +111,7 @@ func (p *parser) lineFilter() Stage {
 		if err := args[len(args)-1].compile(op.text); err != nil {
 			p.fail(start, "%v", err)
 		}
-		if !p.isWord("or") || p.peekAt(1).kind != tokString && p.peekAt(1).text != "ip" {
+		if !p.isWord("or") || p.peekAt(1).kind != tokString && !p.peekAt(1).isWord("ip") {
 			return &LineFilter{Op: op.text, Args: args}
 		}
 		p.next()
@@ -288,7 +288,7 @@ func (p *parser) startsSomethingElse() bool {
 	if p.peekAt(1).kind == tokOp && p.peekAt(1).text == "=" {
 		return false
 	}
-	switch p.cur().text {
+	switch p.cur().keyword() {
 	case "offset", "and", "or", "unless", "by", "without":
 		return true
 	}

@@ -147,7 +147,7 @@ func (p *partial) value(op string, unwrapped bool, from, to int64) (v float64, o
 func (p *partial) counterRate(from, to int64) (float64, bool) {
 	sampled := float64(p.lastTime-p.firstTime) / 1e9
 	if p.count < 2 || sampled <= 0 {
-		return 0, false
+		return 0, true // nothing has risen
 	}
 	usual := sampled / (p.count - 1)
 	toStart, toEnd := float64(p.firstTime-from)/1e9, float64(to-p.lastTime)/1e9

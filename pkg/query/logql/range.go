@@ -286,12 +286,20 @@ func (s *sampler) sample(row *model.LogRow) (v float64, ok bool, err error) {
 			return 0, false, nil
 		}
 	}
-	if e.failed() && e.get(&s.preserve) == "" {
+	if e.failed() && !s.excuses(e) {
 		return 0, false, s.pipelineError(e)
 	}
 	s.e = e
 	s.makeKey()
 	return v, true, nil
+}
+
+// excuses reports whether an entry counts in spite of its error: when that was
+// asked for, or when what a parser could not make of it is no label of the
+// result, which has none.
+func (s *sampler) excuses(e *entry) bool {
+	unparsed := e.errKind == errJSON || e.errKind == errLogfmt
+	return unparsed && s.grouped && len(s.by) == 0 || e.get(&s.preserve) != ""
 }
 
 func (s *sampler) measure(e *entry) (float64, bool) {

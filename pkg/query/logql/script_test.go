@@ -129,6 +129,8 @@ func answer(t *testing.T, g *logql.Engine, head, text string) string {
 			p.End = at
 		case "step":
 			p.Step, _ = time.ParseDuration(v)
+		case "interval":
+			p.Interval, _ = time.ParseDuration(v)
 		case "limit":
 			p.Limit = int(n)
 		case "dir":

@@ -1,6 +1,7 @@
 package logql
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -91,9 +92,7 @@ func (p *JSONParser) process(e *entry) bool {
 	j.space()
 	var err error
 	if len(p.paths) > 0 {
-		if err = p.some(e, &j); err == nil {
-			err = j.end()
-		}
+		err = p.some(e, &j)
 	} else { // what was found before the fault stays, what follows the object is ignored
 		w := jsonWalk{e: e, j: &j}
 		err = w.flatten(e.scratch[:0], 0)
@@ -129,34 +128,40 @@ func (w *jsonWalk) flatten(prefix []byte, depth int) error {
 			return w.flatten(name, depth+1)
 		case '[':
 			return w.j.skip(depth + 1)
+		case 'n': // null
+			return w.j.skip(depth)
 		}
 		under := w.e.names.intern(name)
 		if !w.e.wants(under) {
 			return w.j.skip(depth)
 		}
 		v, err := w.j.scalar(depth)
-		if err == nil && v != "" {
+		if err == nil {
 			w.e.extract(under, v)
 		}
 		return err
 	})
 }
 
-// some finds the values of the expressions.
+// some finds the values of the expressions. A line that only begins like JSON
+// gives what can be found before the fault.
 func (p *JSONParser) some(e *entry, j *jsonScanner) error {
 	start := j.i
-	if j.peek() != '{' && j.peek() != '[' {
+	switch j.peek() {
+	case '{', '[', '"':
+	case 0:
+		return nil
+	default:
 		return j.expected("'{'")
 	}
-	mark := len(e.made)
 	for i, path := range p.paths {
 		j.i = start
-		v, err := findPath(j, path, 0)
-		if err != nil {
-			e.made = e.made[:mark]
-			return err
+		name := sanitized(e, p.Fields[i].Label)
+		if v, err := findPath(j, path, 0); err == errFound {
+			e.extract(name, v)
+		} else {
+			e.lacks(name)
 		}
-		e.extract(sanitized(e, p.Fields[i].Label), v)
 	}
 	return nil
 }
@@ -166,14 +171,19 @@ func sanitized(e *entry, name string) string {
 	return e.names.intern(e.scratch)
 }
 
-// findPath returns the value at a path, "" when there is none, and consumes
-// the whole value at hand.
+var errFound = errors.New("found")
+
+// findPath returns the value at a path together with errFound; without, it
+// consumes the whole value at hand.
 func findPath(j *jsonScanner, path []pathStep, depth int) (found string, err error) {
 	if depth > maxJSONDepth {
 		return "", errJSONDepth
 	}
 	if len(path) == 0 {
-		return j.scalar(depth)
+		if found, err = j.scalar(depth); err == nil {
+			err = errFound
+		}
+		return found, err
 	}
 	next := func(here bool) error {
 		if !here {
@@ -195,10 +205,14 @@ func findPath(j *jsonScanner, path []pathStep, depth int) (found string, err err
 }
 
 // process puts a packed line back: its string members become labels, the
-// member "_entry" the line. A line without that was not packed.
+// member "_entry" the line. A line without that was not packed, nor was an empty
+// one. What follows the object is ignored.
 func (*Unpack) process(e *entry) bool {
 	j := jsonScanner{s: e.line}
 	j.space()
+	if j.i == len(j.s) {
+		return true
+	}
 	mark, line, packed := len(e.made), e.line, false
 	err := j.object(func(key string) error {
 		if j.peek() != '"' {
@@ -215,9 +229,6 @@ func (*Unpack) process(e *entry) bool {
 		}
 		return nil
 	})
-	if err == nil {
-		err = j.end()
-	}
 	if err != nil {
 		e.made = e.made[:mark]
 		e.fail(errJSON, err.Error())

@@ -107,26 +107,34 @@ func (p *LogfmtParser) process(e *entry) bool {
 			if p.Strict {
 				e.made = e.made[:mark]
 				e.fail(errLogfmt, err.Error()+" before byte "+strconv.Itoa(l.i+1))
-				return true
+				break
 			}
 			continue
 		}
-		if (!hasValue || value == "") && !p.KeepEmpty {
+		if (!hasValue || value == "") && !p.KeepEmpty && len(p.Fields) == 0 {
 			continue
 		}
 		p.take(e, key, strings.ToValidUTF8(value, ""))
 	}
+	for _, f := range p.Fields {
+		e.lacks(sanitized(e, f.Label))
+	}
 	return true
 }
 
+// take adds a pair. Of a key that repeats the first value counts, but the last
+// where the key was asked for.
 func (p *LogfmtParser) take(e *entry, key, value string) {
 	if len(p.Fields) == 0 {
 		e.extract(sanitized(e, key), value)
 		return
 	}
 	for _, f := range p.Fields {
-		if f.Expr == key {
-			e.extract(sanitized(e, f.Label), value)
+		if f.Expr != key {
+			continue
+		}
+		if name, ok := e.parsedName(sanitized(e, f.Label), value); ok {
+			e.set(name, value)
 		}
 	}
 }

@@ -85,6 +85,9 @@ func newPatternParser(pattern string) (*PatternParser, error) {
 // ends it: the capture before it takes the rest of the line.
 func (p *PatternParser) process(e *entry) bool {
 	s := e.line
+	if s == "" {
+		return true
+	}
 	for i, part := range p.parts {
 		if part.name == "" {
 			if !strings.HasPrefix(s, part.literal) {
@@ -100,7 +103,7 @@ func (p *PatternParser) process(e *entry) bool {
 			}
 		}
 		s = s[len(value):]
-		if part.name != "_" && value != "" {
+		if part.name != "_" {
 			e.extract(part.name, value)
 		}
 	}
@@ -128,8 +131,8 @@ func patternLiterals(pattern string) (literals []string, openStart, openEnd bool
 	return literals, openStart, openEnd, nil
 }
 
-// patternTest compiles the pattern of |>: the whole line must look so, <_>
-// standing for any text but none.
+// patternTest compiles the pattern of |>, <_> standing for any text but none.
+// It may begin anywhere in a line, and ends where the line ends.
 func patternTest(pattern string) (func(string) bool, error) {
 	lits, openStart, openEnd, err := patternLiterals(pattern)
 	if err != nil {
@@ -140,31 +143,20 @@ func patternTest(pattern string) (func(string) bool, error) {
 			return openStart == (s != "")
 		}
 		for i, lit := range lits {
-			last := i == len(lits)-1
 			if i > 0 || openStart {
 				if s == "" {
 					return false
 				}
 				s = s[1:] // at least that much is <_>
 			}
-			switch {
-			case i == 0 && !openStart:
-				if !strings.HasPrefix(s, lit) {
-					return false
-				}
-				s = s[len(lit):]
-				if last && !openEnd {
-					return s == ""
-				}
-			case last && !openEnd:
+			if i == len(lits)-1 && !openEnd {
 				return strings.HasSuffix(s, lit)
-			default:
-				at := strings.Index(s, lit)
-				if at < 0 {
-					return false
-				}
-				s = s[at+len(lit):]
 			}
+			at := strings.Index(s, lit)
+			if at < 0 {
+				return false
+			}
+			s = s[at+len(lit):]
 		}
 		return s != ""
 	}, nil
@@ -186,7 +178,7 @@ func patternRegexp(pattern string) (string, error) {
 		}
 		return "^$", nil
 	}
-	start, end := "^", "$"
+	start, end := "", "$"
 	if openStart {
 		start = "."
 	}
@@ -225,7 +217,11 @@ func (p *RegexpParser) process(e *entry) bool {
 		return true
 	}
 	for i, name := range p.re.names {
-		if name != "" && m[2*i] >= 0 && m[2*i] < m[2*i+1] {
+		switch {
+		case name == "":
+		case m[2*i] < 0:
+			e.extract(name, "")
+		default:
 			e.extract(name, e.line[m[2*i]:m[2*i+1]])
 		}
 	}

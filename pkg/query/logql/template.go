@@ -320,28 +320,40 @@ type labelFormat struct {
 	tmpls []*boundTemplate
 }
 
+// process renames and sets in order, but every template sees the labels as they
+// were before the first of them.
 func (f labelFormat) process(e *entry) bool {
+	var values []string
 	for i := range f.items {
 		it := &f.items[i]
 		dst := predicate.Underscore(it.Dst)
 		if it.Src != "" {
 			v := e.get(&it.ref)
-			if v == "" {
+			if v == "" && e.madeIndex(it.ref.under) < 0 {
 				continue
 			}
 			v = strings.Clone(v)
 			e.set(dst, v)
 			if it.ref.under != dst {
-				e.set(it.ref.under, "")
+				e.remove(it.ref.under)
 			}
 			continue
 		}
-		v, err := f.tmpls[i].execute(e)
-		if err != nil {
-			e.fail(errTemplate, err.Error())
-			return true
+		if values == nil {
+			values = make([]string, len(f.items))
+			for k := i; k < len(f.items); k++ {
+				if f.tmpls[k] == nil {
+					continue
+				}
+				v, err := f.tmpls[k].execute(e)
+				if err != nil {
+					e.fail(errTemplate, err.Error())
+					return true
+				}
+				values[k] = v
+			}
 		}
-		e.set(dst, v)
+		e.set(dst, values[i])
 	}
 	return true
 }

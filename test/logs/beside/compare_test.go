@@ -91,6 +91,9 @@ func facts(q *question, body string, peer bool) []string {
 		Value          []any
 		Values         [][]any
 	}
+	if d.ResultType == "scalar" {
+		return append(out, "scalar "+scalar(d.Result))
+	}
 	if json.Unmarshal(d.Result, &rows) != nil {
 		return append(out, "result "+string(d.Result))
 	}
@@ -113,6 +116,19 @@ func facts(q *question, body string, peer bool) []string {
 	return out
 }
 
+// scalar renders [time, value]; the peer has the time in milliseconds, though
+// seconds everywhere else.
+func scalar(raw json.RawMessage) string {
+	var v []any
+	if json.Unmarshal(raw, &v) != nil || len(v) != 2 {
+		return string(raw)
+	}
+	if t, ok := v[0].(float64); ok && t > 1e11 {
+		v[0] = t / 1000
+	}
+	return value(v, true)
+}
+
 // place tells which of several entries of one instant it is: their order counts.
 func place(kind string, values [][]any, j int) string {
 	n := 0
@@ -132,7 +148,7 @@ func value(v []any, peer bool) string {
 		if err != nil {
 			return fmt.Sprint(t, " ", v[1])
 		}
-		if math.Abs(f) > 1e-9 {
+		if math.Abs(f) > 1e-9 || math.IsNaN(f) {
 			return fmt.Sprintf("%.3f %.9g", t-float64(start.Unix()), f)
 		}
 		return fmt.Sprintf("%.3f 0", t-float64(start.Unix()))
