@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"braid/pkg/api/lokiapi"
 	"braid/pkg/logstore"
@@ -40,6 +41,9 @@ func (d deleter) Deletions(_ context.Context, t tenant.ID) ([]lokiapi.Deletion, 
 }
 
 // CancelDeletion always refuses: what is deleted is hidden at once.
-func (d deleter) CancelDeletion(_ context.Context, _ tenant.ID, id string, _ bool) error {
+func (d deleter) CancelDeletion(_ context.Context, t tenant.ID, id string, _ bool) error {
+	if !slices.ContainsFunc(d.store.Deletions(t), func(s logstore.DeletionStatus) bool { return s.ID == id }) {
+		return fmt.Errorf("deletion %q: %w", id, model.ErrNotFound)
+	}
 	return fmt.Errorf("deletion %q has hidden its records already and cannot be taken back: %w", id, model.ErrNotFound)
 }

@@ -142,7 +142,12 @@ func (d *detector) entry(s *logql.Stream, e *logql.Entry) {
 	} else {
 		labels = logql.DetectLogfmt(e.Line)
 	}
+	seen := map[string]bool{"": true} // the first of a name counts
 	for i, l := range labels {
+		if seen[l.Name] {
+			continue
+		}
+		seen[l.Name] = true
 		if v := s.Labels.Get(l.Name); v == l.Value {
 			continue
 		} else if v != "" {
@@ -165,8 +170,11 @@ func (d *detector) add(name, value, parser string, path []string) {
 		if len(d.fields) >= maxLabelNames {
 			return
 		}
-		f = &detectedField{Label: name, values: map[string]int{}, JSONPath: path}
+		f = &detectedField{Label: name, values: map[string]int{}}
 		d.fields[name] = f
+	}
+	if f.JSONPath == nil {
+		f.JSONPath = path
 	}
 	if parser != "" && !slices.Contains(f.Parsers, parser) {
 		f.Parsers = append(f.Parsers, parser)

@@ -170,10 +170,11 @@ func value(v []any, peer bool) string {
 	return text
 }
 
-// ownLabels are labels that one of the two adds to what was sent, by design.
+// ownLabels are labels that one of the two adds to what was sent, by design. A
+// severity that Braid guessed has a number as well.
 var ownLabels = map[bool][]string{
-	true:  {"observed_timestamp", "detected_level"},
-	false: {"detected_level"},
+	true:  {"observed_timestamp", "detected_level", "severity_number"},
+	false: {"detected_level", "severity_number"},
 }
 
 func labels(ls map[string]string, peer bool) string {

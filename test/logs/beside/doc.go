@@ -7,6 +7,7 @@
 //
 // -push sends testdata/records.txt to both first, in Loki's own pushes and over
 // OTLP; -lines FOLDER adds the lines of the files there. The records lie in the
-// hour that begins at -at. The questions are in testdata/*.questions; what may
+// hour that begins at -at. Braid runs with otlp.parse_bodies: false, since the peer
+// makes no fields of bodies. The questions are in testdata/*.questions; what may
 // differ, and why, stands behind the question.
 package beside
