@@ -18,20 +18,23 @@ import (
 
 // fixture is the time of the spans and what is asked of it.
 type fixture struct {
-	base, end int64 // Unix ns
-	step      time.Duration
+	base, start, end int64 // Unix ns
+	step             time.Duration
 }
 
 // TestTempo asks both what testdata/traceql.txt says.
 func TestTempo(t *testing.T) {
 	braid, tempo := programs(t, "TEMPO")
-	// Whole minutes, so that steps begin at the same time in both.
-	base := time.Now().Add(-15 * time.Minute).Truncate(time.Minute).UnixNano()
+	// The range is of whole minutes, so that steps begin at the same time in
+	// both; no span begins where a step does, which belongs to the step that
+	// ends there in Tempo and to the one that begins there in Braid.
+	start := time.Now().Add(-16 * time.Minute).Truncate(time.Minute).UnixNano()
+	base := start + 60e9 + 250e6
 	rows := makeSpans(base)
 	for _, p := range []program{braid, tempo} {
 		p.push(t, rows)
 	}
-	f := fixture{base: base, end: base + 660e9, step: time.Minute}
+	f := fixture{base: base, start: start, end: start + 720e9, step: time.Minute}
 	known := differences(t, "testdata/differences.txt")
 	for _, p := range []program{braid, tempo} {
 		require.Eventually(t, func() bool {
@@ -86,7 +89,7 @@ func (f fixture) compare(t *testing.T, braid, tempo program, kind, q string) str
 
 // path is the request for a question.
 func (f fixture) path(kind, q string) string {
-	v := url.Values{"start": {strconv.FormatInt(f.base/1e9, 10)}, "end": {strconv.FormatInt(f.end/1e9, 10)}}
+	v := url.Values{"start": {strconv.FormatInt(f.start/1e9, 10)}, "end": {strconv.FormatInt(f.end/1e9, 10)}}
 	switch kind {
 	case "search":
 		v.Set("q", q)
@@ -129,7 +132,8 @@ func (f fixture) search(v map[string]any) (out []string) {
 	for _, x := range list(v["traces"]) {
 		tr := object(x)
 		var b strings.Builder
-		fmt.Fprintf(&b, "trace %v root=%v/%v start=%s duration=%v services=%s", tr["traceID"], tr["rootServiceName"], tr["rootTraceName"],
+		id := fmt.Sprint(tr["traceID"]) // Tempo's search leaves out leading zeros
+		fmt.Fprintf(&b, "trace %v root=%v/%v start=%s duration=%v services=%s", strings.Repeat("0", max(0, 32-len(id)))+id, tr["rootServiceName"], tr["rootTraceName"],
 			f.since(tr["startTimeUnixNano"]), tr["durationMs"], text(tr["serviceStats"]))
 		var sets []string
 		for _, y := range list(tr["spanSets"]) {
@@ -142,11 +146,13 @@ func (f fixture) search(v map[string]any) (out []string) {
 	return out
 }
 
+// spanSet writes the spans of a set but for their names, which Tempo tells only
+// where the question reads them.
 func (f fixture) spanSet(set map[string]any) string {
 	var spans []string
 	for _, z := range list(set["spans"]) {
 		s := object(z)
-		spans = append(spans, fmt.Sprintf("%v %v %s %v {%s}", s["spanID"], s["name"], f.since(s["startTimeUnixNano"]), s["durationNanos"], attributes(s["attributes"])))
+		spans = append(spans, fmt.Sprintf("%v %s %v {%s}", s["spanID"], f.since(s["startTimeUnixNano"]), s["durationNanos"], attributes(s["attributes"])))
 	}
 	slices.Sort(spans)
 	return fmt.Sprintf("\n  matched=%v {%s}\n    %s", set["matched"], attributes(set["attributes"]), strings.Join(spans, "\n    "))
@@ -168,7 +174,9 @@ func (f fixture) series(v map[string]any) (out []string) {
 		fmt.Fprintf(&b, "{%s}", attributes(s["labels"]))
 		for _, y := range list(s["samples"]) {
 			ms, _ := strconv.ParseInt(fmt.Sprint(object(y)["timestampMs"]), 10, 64)
-			fmt.Fprintf(&b, " %ds:%s", (ms-f.base/1e6)/1000, rounded(object(y)["value"]))
+			if at := (ms - f.start/1e6) / 1000; at > 0 { // Tempo has a sample for the instant of the start as well
+				fmt.Fprintf(&b, " %ds:%s", at, rounded(object(y)["value"]))
+			}
 		}
 		out = append(out, b.String())
 	}

@@ -46,7 +46,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request, t tenant.ID) er
 	}
 	series := []jsonSeries{}
 	for i := range res.Series {
-		series = append(series, newSeries(&res.Series[i], res.Step))
+		series = append(series, newSeries(&res.Series[i]))
 	}
 	return writeMetrics(w, series, res)
 }
@@ -84,13 +84,12 @@ func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 func millis(ns int64) string { return strconv.FormatInt(ns/1e6, 10) }
 
-// newSeries tells samples by the start of their step, as Tempo does; the engine
-// tells them by its end.
-func newSeries(s *traceql.Series, step int64) jsonSeries {
+// newSeries tells samples by the end of their step, as Tempo does.
+func newSeries(s *traceql.Series) jsonSeries {
 	out := jsonSeries{Labels: seriesLabels(s), Samples: []jsonSample{}, PromLabels: promLabels(s.Labels)}
 	for _, x := range s.Samples {
 		if finite(x.Value) {
-			out.Samples = append(out.Samples, jsonSample{millis(x.T - step), x.Value})
+			out.Samples = append(out.Samples, jsonSample{millis(x.T), x.Value})
 		}
 	}
 	for _, x := range s.Exemplars {

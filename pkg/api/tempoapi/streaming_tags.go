@@ -162,7 +162,7 @@ func (a *API) streamRange(c call) error {
 	}
 	var e rawgrpc.Encoder
 	for i := range res.Series {
-		e.Message(1, func(e *rawgrpc.Encoder) { encodeSeries(e, &res.Series[i], res.Step) })
+		e.Message(1, func(e *rawgrpc.Encoder) { encodeSeries(e, &res.Series[i]) })
 	}
 	encodeTail(&e, res)
 	return c.send(e.B)
@@ -176,13 +176,13 @@ func encodeTail(e *rawgrpc.Encoder, res *traceql.MetricsResult) {
 }
 
 // encodeSeries writes tempopb.TimeSeries.
-func encodeSeries(e *rawgrpc.Encoder, s *traceql.Series, step int64) {
+func encodeSeries(e *rawgrpc.Encoder, s *traceql.Series) {
 	for _, l := range s.Labels {
 		e.KeyValue(1, model.Attr{Key: l.Name, Value: l.Value})
 	}
 	for _, x := range s.Samples {
 		if finite(x.Value) {
-			e.Message(2, func(e *rawgrpc.Encoder) { e.Double(1, x.Value); e.Int(2, (x.T-step)/1e6) })
+			e.Message(2, func(e *rawgrpc.Encoder) { e.Double(1, x.Value); e.Int(2, x.T/1e6) })
 		}
 	}
 	e.String(3, promLabels(s.Labels))
