@@ -117,7 +117,7 @@ export const spentOf = (m: Metrics | undefined, started: number): Spent => ({
 
 export const numberParams = (q: string, r: Range, step: number) => ({ q, ...sec(r), step: `${step}s`, exemplars: 100 });
 
-/** TraceQL metrics: the points of every series, in milliseconds. */
+/** TraceQL metrics: the points of every series, in milliseconds, each at the start of its step: Tempo tells its end. */
 export async function traceMetrics(q: string, r: Range, step: number, signal?: AbortSignal): Promise<TraceNumbers> {
   const started = performance.now();
   const a = await getJSON<{ series?: RawSeries[]; metrics?: Metrics }>(
@@ -129,7 +129,7 @@ export async function traceMetrics(q: string, r: Range, step: number, signal?: A
   const series = (a.series ?? []).map(
     (s): TraceSeries => ({
       labels: labels(s.labels),
-      points: (s.samples ?? []).map((p) => [Number(p.timestampMs), Number(p.value ?? 0)]),
+      points: (s.samples ?? []).map((p) => [Number(p.timestampMs) - step * 1000, Number(p.value ?? 0)]),
       exemplars: (s.exemplars ?? []).map((e) => {
         const l = labels(e.labels);
         return {
