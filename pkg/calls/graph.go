@@ -66,16 +66,23 @@ func (l *latencyCount) at(bucket int32) *int64 {
 	return &l.counts[bucket-l.low]
 }
 
-// cover makes room for the buckets [lo, hi), and for some beside them.
+// cover makes room for the buckets [lo, hi), and for some beside them: the more,
+// the more there are, where they have grown.
 func (l *latencyCount) cover(lo, hi int32) {
-	const slack = 16
 	n := int32(len(l.counts))
 	if n > 0 && lo >= l.low && hi <= l.low+n {
 		return
 	}
-	lo, hi = lo-slack, hi+slack
-	if n > 0 {
-		lo, hi = min(lo, l.low), max(hi, l.low+n)
+	slack := max(16, n/4)
+	if n == 0 || lo < l.low {
+		lo -= slack
+	} else {
+		lo = l.low
+	}
+	if n == 0 || hi > l.low+n {
+		hi += slack
+	} else {
+		hi = l.low + n
 	}
 	wider := make([]int64, hi-lo)
 	if n > 0 {

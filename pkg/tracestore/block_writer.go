@@ -3,6 +3,7 @@ package tracestore
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -132,9 +133,13 @@ func planColumns(counts keyCounts, p *present) []colDef {
 	return cols
 }
 
+// blockSize says how much there may be of what a sidecar lists by trace: room for
+// so much is made at once.
+type blockSize struct{ traces, services int }
+
 // newBlockBuilder begins a block; about says how many spans there may be, and
 // between which times they start.
-func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about block.Meta) (*blockBuilder, error) {
+func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about block.Meta, size blockSize) (*blockBuilder, error) {
 	f, err := w.Create(fileSpans)
 	if err != nil {
 		return nil, err
@@ -157,8 +162,11 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about 
 			b.side.fixedAt[f] = int32(i)
 		}
 	}
-	b.side.traces.first = []uint32{0}
-	b.side.traces.service0 = []uint32{0}
+	n := size.traces
+	b.side.traces = traceTable{
+		ids: make([]model.TraceID, 0, n), first: append(make([]uint32, 0, n+1), 0), start: make([]int64, 0, n), end: make([]int64, 0, n),
+		root: make([]rootSpan, 0, n), errors: make([]uint32, 0, n), services: make([]serviceStat, 0, size.services), service0: append(make([]uint32, 0, n+1), 0),
+	}
 	return b, nil
 }
 
@@ -400,7 +408,7 @@ func (b *blockBuilder) finish() (block.Meta, error) {
 			b.side.stats = append(b.side.stats, b.stats[i].stat(b.side.cols[i].key, b.side.pages()))
 		}
 	}
-	if err := b.w.WriteFile(fileSidecar, b.side.encode(b.pw.zstd)); err != nil {
+	if err := b.writeSidecar(); err != nil {
 		return block.Meta{}, err
 	}
 	ids, err := b.ids.Build()
@@ -415,6 +423,14 @@ func (b *blockBuilder) finish() (block.Meta, error) {
 	}
 	m := block.Meta{Signal: signalSpans, MinTime: b.minTime, MaxTime: b.maxTime, Rows: int64(b.side.rows)}
 	return m, m.SetStat("traces", b.side.traces.len())
+}
+
+func (b *blockBuilder) writeSidecar() error {
+	f, err := b.w.Create(fileSidecar)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.side.encode(f, b.pw.zstd), f.Close())
 }
 
 // notes tell other readers of the Parquet file what the numbers in its columns

@@ -150,7 +150,7 @@ func (t *tenantStore) writeHead(rs *rows, h *headPart) (*blockReader, error) {
 	counts, p := keyCounts{}, present{}
 	rs.countKeys(counts)
 	rs.present(&p)
-	return t.write(planColumns(counts, &p), func(b *blockBuilder) error {
+	return t.write(planColumns(counts, &p), blockSize{traces: len(rs.trs)}, func(b *blockBuilder) error {
 		h.calls.giveTo(b.call, len(rs.rows))
 		order := rs.order()
 		for from := 0; from < len(order); from += groupRows {
@@ -190,9 +190,9 @@ func (s *rows) order() []uint32 {
 	return out
 }
 
-// write makes a block: fill feeds the builder, meta gives positions, level, what
+// write makes a block: fill feeds the builder, size bounds its traces, meta gives positions, level, what
 // is replaced, how many spans there are at the most and between which times.
-func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta block.Meta) (*blockReader, error) {
+func (t *tenantStore) write(cols []colDef, size blockSize, fill func(*blockBuilder) error, meta block.Meta) (*blockReader, error) {
 	id, err := t.store.newID()
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec(), meta)
+	b, err := newBlockBuilder(w, cols, t.store.opts.KeySpec(), meta, size)
 	if err == nil {
 		err = fill(b)
 	}
@@ -217,7 +217,7 @@ func (t *tenantStore) write(cols []colDef, fill func(*blockBuilder) error, meta 
 	if err != nil {
 		return nil, err
 	}
-	// A copy: a pointer into the builder would keep all of it, and the head that
-	// it was fed with, as long as the sidecar lives.
+	// Not the builder's own: a pointer into the builder would keep all of it, and
+	// the head that it was fed with, as long as the sidecar lives.
 	return openBlock(t.store.opts.FS, blk, t.store.cache, b.side.compact())
 }

@@ -162,7 +162,7 @@ func (t *tenantStore) mergeBlocks(ctx context.Context, inputs []*blockReader) er
 		meta.Level = max(meta.Level, b.Level+1)
 	}
 	meta.Positions, meta.Replaces = block.Positions(metas), block.Replacing(metas)
-	out, err := t.write(m.columns(), func(b *blockBuilder) error { return m.run(ctx, b) }, meta)
+	out, err := t.write(m.columns(), m.size(), func(b *blockBuilder) error { return m.run(ctx, b) }, meta)
 	if err != nil {
 		t.dropDamaged()
 		return fmt.Errorf("cannot merge %d blocks of spans of tenant %q: %w", len(inputs), t.id, err)
@@ -249,6 +249,14 @@ func (m *merger) columns() []colDef {
 		}
 	}
 	return planColumns(counts, &p)
+}
+
+func (m *merger) size() blockSize {
+	z := blockSize{traces: len(m.traces)}
+	for _, s := range m.sides {
+		z.services += len(s.traces.services)
+	}
+	return z
 }
 
 // adoptCalls adds up the calls of the inputs, so that only those of traces which

@@ -127,21 +127,29 @@ func (s *sidecar) bindColumns() {
 	}
 }
 
-// compact returns a copy without the slack of what a builder grew, its columns
-// bound.
+// compact returns the sidecar without the slack of what a builder grew, its
+// columns bound. It shares with the builder's what has none.
 func (s *sidecar) compact() *sidecar {
 	t := &s.traces
 	out := &sidecar{
 		tables: s.tables, rows: s.rows, cols: s.cols, chunks: s.chunks, fixedAt: s.fixedAt,
-		class: slices.Clone(s.class), second: slices.Clone(s.second), parent: slices.Clone(s.parent),
-		base: s.base, zones: slices.Clone(s.zones), stats: s.stats, idKeys: s.idKeys, names: s.names,
+		class: fitted(s.class), second: fitted(s.second), parent: fitted(s.parent),
+		base: s.base, zones: fitted(s.zones), stats: s.stats, idKeys: s.idKeys, names: s.names,
 		traces: traceTable{
-			ids: slices.Clone(t.ids), first: slices.Clone(t.first), start: slices.Clone(t.start), end: slices.Clone(t.end),
-			root: slices.Clone(t.root), errors: slices.Clone(t.errors), services: slices.Clone(t.services), service0: slices.Clone(t.service0),
+			ids: fitted(t.ids), first: fitted(t.first), start: fitted(t.start), end: fitted(t.end),
+			root: fitted(t.root), errors: fitted(t.errors), services: fitted(t.services), service0: fitted(t.service0),
 		},
 	}
 	out.bindColumns()
 	return out
+}
+
+// fitted copies a list when a sixteenth of its memory or more is unused.
+func fitted[T any](s []T) []T {
+	if cap(s)-len(s) < cap(s)/16 {
+		return s
+	}
+	return slices.Clone(s)
 }
 
 func columnIndex(cols []colDef) map[attrKey]int32 {

@@ -3,6 +3,7 @@ package tracestore
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"io"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -37,31 +38,49 @@ const (
 	maxBlockRows = 1 << 24
 )
 
-func (s *sidecar) encode(z *zstd.Encoder) []byte {
-	out := append([]byte(sidecarMagic), sidecarVersion)
-	section := func(id uint8, fill func(*enc)) {
-		var e enc
-		fill(&e)
-		packed := z.EncodeAll(e.b, nil)
-		out = append(out, id)
-		out = binary.LittleEndian.AppendUint32(out, uint32(len(packed)))
-		out = binary.LittleEndian.AppendUint32(out, uint32(len(e.b)))
-		out = binary.LittleEndian.AppendUint32(out, crc32.Checksum(packed, castagnoli))
-		out = append(out, packed...)
+// encode writes the sidecar a section at a time, so that no more than the largest
+// is in memory.
+func (s *sidecar) encode(to io.Writer, z *zstd.Encoder) error {
+	if _, err := to.Write(append([]byte(sidecarMagic), sidecarVersion)); err != nil {
+		return err
 	}
-	section(secTables, s.tables.encode)
-	section(secColumns, s.encodeColumns)
-	section(secTraces, s.encodeTraces)
-	section(secClasses, func(e *enc) { planes(e, s.class) })
-	section(secSeconds, func(e *enc) {
+	var e enc
+	var packed []byte
+	for id := secTables; id < secEnd; id++ {
+		e.b = e.b[:0]
+		s.encodeSection(id, &e)
+		packed = z.EncodeAll(e.b, packed[:0])
+		head := binary.LittleEndian.AppendUint32([]byte{id}, uint32(len(packed)))
+		head = binary.LittleEndian.AppendUint32(head, uint32(len(e.b)))
+		head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(packed, castagnoli))
+		if _, err := to.Write(head); err != nil {
+			return err
+		}
+		if _, err := to.Write(packed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sidecar) encodeSection(id uint8, e *enc) {
+	switch id {
+	case secTables:
+		s.tables.encode(e)
+	case secColumns:
+		s.encodeColumns(e)
+	case secTraces:
+		s.encodeTraces(e)
+	case secClasses:
+		planes(e, s.class)
+	case secSeconds:
 		e.sv(s.base)
 		last := int64(0)
 		for _, x := range s.second {
 			e.sv(int64(x) - last)
 			last = int64(x)
 		}
-	})
-	section(secParents, func(e *enc) {
+	case secParents:
 		for i, p := range s.parent {
 			if p == 0 {
 				e.sv(0)
@@ -69,16 +88,15 @@ func (s *sidecar) encode(z *zstd.Encoder) []byte {
 				e.sv(int64(i) + 1 - int64(p))
 			}
 		}
-	})
-	section(secZones, func(e *enc) {
+	case secZones:
 		for _, x := range s.zones {
 			e.sv(x.minStart)
 			e.sv(x.maxStart - x.minStart)
 			e.sv(x.maxDuration)
 		}
-	})
-	section(secStats, s.encodeStats)
-	return out
+	case secStats:
+		s.encodeStats(e)
+	}
 }
 
 // planes writes the bytes of numbers by significance: the low bytes of all,

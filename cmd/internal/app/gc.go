@@ -34,7 +34,7 @@ func deferGC() (end func()) {
 // left alone.
 const (
 	garbageWhole = 80 << 20
-	leastPercent = 40
+	leastPercent = 30
 	gcSlack      = 3
 )
 
