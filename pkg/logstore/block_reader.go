@@ -37,7 +37,7 @@ type blockReader struct {
 	damage  sync.Once // damage is logged once a block
 
 	dir     *idindex.Directory[*blockReader] // of the tenant; nil while written
-	told    atomic.Int64                     // when dir was: the tenant's told by then, 0 not yet
+	inDir   atomic.Bool
 	verdict atomic.Pointer[verdict]
 }
 

@@ -94,7 +94,6 @@ func (s *Store) mergeAndReplace(ctx context.Context, t *tenantState, inputs []*b
 		return
 	}
 	if merged != nil {
-		s.own(t, merged)
 		s.tellIDs(t, merged)
 	}
 	t.mu.Lock()

@@ -339,12 +339,10 @@ func testOptions(dir string) Options {
 	return Options{Dir: dir, Maintenance: -1, Now: func() time.Time { return time.Unix(0, testNow) }}
 }
 
-// openTest waits until the directories have been told of all blocks.
 func openTest(t *testing.T, o Options) *Store {
 	t.Helper()
 	s, err := Open(o)
 	require.NoError(t, err)
-	s.telling.Wait()
 	return s
 }
 

@@ -44,12 +44,13 @@ func eachStreamAttrs(streams []stream, yield func(model.Attrs)) {
 	}
 }
 
-// tellIDs puts the ids of blocks into the tenant's directory: what the directory
-// does not name has the id in no block that it was told of before it was asked.
-// A block whose ids cannot be read is asked each time.
+// tellIDs puts the ids of blocks into the tenant's directory: before the blocks
+// are seen by queries, so that what the directory does not name has the id in no
+// block that it was told of. A block whose ids cannot be read is asked each time.
 func (s *Store) tellIDs(t *tenantState, blocks ...*blockReader) {
 	var list []idindex.Entry[*blockReader]
 	for _, r := range blocks {
+		r.onGone, r.dir = s.blockGone, &t.ids
 		if _, has := r.block.File(keysFile); !has || r.names == nil {
 			continue
 		}
@@ -70,9 +71,8 @@ func (s *Store) tellIDs(t *tenantState, blocks ...*blockReader) {
 	if err := t.ids.AddAll(list); err != nil {
 		s.opts.Logger.Warn("cannot read the ids of a block; it is looked at for every id", "tenant", t.id, "err", err)
 	}
-	now := t.told.Add(1)
 	for _, e := range list {
-		e.Block.told.Store(now)
+		e.Block.inDir.Store(true)
 	}
 }
 
@@ -86,12 +86,30 @@ type verdict struct {
 	others map[string]struct{}
 }
 
+func (r *blockReader) judge(spec *model.KeySpec) *verdict {
+	if !r.inDir.Load() {
+		return &verdict{}
+	}
+	if v := r.verdict.Load(); v != nil && v.spec == spec {
+		return v
+	}
+	v := &verdict{spec: spec, sure: true, others: map[string]struct{}{}}
+	for name, was := range r.names {
+		kind, ok := spec.Kind(name)
+		if !ok {
+			v.others[predicate.Underscore(name)] = struct{}{}
+		}
+		v.sure = v.sure && (!ok || kind == was)
+	}
+	r.verdict.Store(v)
+	return v
+}
+
 // ruler rules blocks out by ids, for one query, by what the directory of the
 // tenant's blocks says: no block is asked.
 type ruler struct {
 	spec *model.KeySpec
 	dir  *idindex.Directory[*blockReader]
-	told int64                     // by then, before dir was asked
 	may  map[uint64][]*blockReader // by hash: the blocks that may hold it
 	hash map[predicate.Expr][]uint64
 	// asked are the Prometheus spellings of attributes that reach went by: it tells
@@ -100,28 +118,7 @@ type ruler struct {
 }
 
 func newRuler(t *tenantState, spec *model.KeySpec) *ruler {
-	return &ruler{spec: spec, dir: &t.ids, told: t.told.Load(), may: map[uint64][]*blockReader{}, hash: map[predicate.Expr][]uint64{}}
-}
-
-// judge says whether the directory's word on a block holds: when it had been told
-// of it before it was asked.
-func (u *ruler) judge(r *blockReader) *verdict {
-	if told := r.told.Load(); told == 0 || told > u.told {
-		return &verdict{}
-	}
-	if v := r.verdict.Load(); v != nil && v.spec == u.spec {
-		return v
-	}
-	v := &verdict{spec: u.spec, sure: true, others: map[string]struct{}{}}
-	for name, was := range r.names {
-		kind, ok := u.spec.Kind(name)
-		if !ok {
-			v.others[predicate.Underscore(name)] = struct{}{}
-		}
-		v.sure = v.sure && (!ok || kind == was)
-	}
-	r.verdict.Store(v)
-	return v
+	return &ruler{spec: spec, dir: &t.ids, may: map[uint64][]*blockReader{}, hash: map[predicate.Expr][]uint64{}}
 }
 
 // reach returns those blocks, of the ones that the directory is sure of, that
@@ -158,7 +155,7 @@ func (u *ruler) asksIDs(e predicate.Expr) bool {
 
 // sure reports whether a block that reach does not name has nothing.
 func (u *ruler) sure(r *blockReader) bool {
-	v := u.judge(r)
+	v := r.judge(u.spec)
 	return v.sure && !slices.ContainsFunc(u.asked, func(name string) bool { _, is := v.others[name]; return is })
 }
 
@@ -244,7 +241,7 @@ func (u *ruler) valueHashes(c predicate.Compare) (out []uint64) {
 // without returns the expression with those alternatives left out of it that no
 // row of a block satisfies, as the directory says.
 func (u *ruler) without(r *blockReader, e predicate.Expr) (left predicate.Expr, none bool) {
-	v := u.judge(r)
+	v := r.judge(u.spec)
 	if !v.sure {
 		return e, false
 	}

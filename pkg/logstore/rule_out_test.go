@@ -112,11 +112,8 @@ func TestAnIDIsLookedUpInTheBlocksThatHaveIt(t *testing.T) {
 			m.check(blocks, true)
 			reopen := func() {
 				require.NoError(t, m.s.Close())
-				s, err := Open(o)
-				require.NoError(t, err)
-				m.s, tn = s, s.lookup("t")
-				m.check(blocks, false) // while the directory is being told of them
-				m.s.telling.Wait()
+				m.s = openTest(t, o)
+				tn = m.s.lookup("t")
 			}
 			reopen()
 			require.Equal(t, blocks, tn.ids.Len())

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"braid/internal/vfs"
@@ -35,7 +34,6 @@ type Store struct {
 
 	flushes chan struct{} // a place for each head being flushed
 	work    sync.WaitGroup
-	telling sync.WaitGroup // of work: those who put what was on disk into directories
 	stop    context.CancelFunc
 	ctx     context.Context // ends with Close
 }
@@ -60,10 +58,8 @@ type tenantState struct {
 	freed    chan struct{} // closed and renewed when a head leaves flushing
 
 	// ids tells which blocks hold a correlation id. It has every block that some
-	// query may still look at, not only those of the list, but for those that it
-	// is still to be told of. told counts how often that was done.
-	ids  idindex.Directory[*blockReader]
-	told atomic.Int64
+	// query may still look at, not only those of the list.
+	ids idindex.Directory[*blockReader]
 }
 
 // maxFlushing bounds the sealed heads that wait for their block, a tenant.
@@ -90,7 +86,6 @@ func Open(o Options) (*Store, error) {
 		s.stop()
 		return nil, errors.Join(fmt.Errorf("cannot open log store %q: %w", o.Dir, err), s.releaseAll(), lock.Close())
 	}
-	s.tellAllIDs()
 	if o.Maintenance > 0 {
 		s.work.Add(1)
 		go s.maintain()
@@ -113,6 +108,7 @@ func (s *Store) load() error {
 		s.opts.Logger.Error("a block was set aside", "err", p)
 		s.noteLost(p)
 	}
+	opened := map[*tenantState][]*blockReader{}
 	for _, b := range l.Blocks {
 		t := s.state(b.Tenant)
 		r, err := openBlock(s.opts.FS, b, s.cache)
@@ -123,33 +119,13 @@ func (s *Store) load() error {
 			t.lost = append(t.lost, err.Error())
 			continue
 		}
-		s.own(t, r)
 		t.add(r)
+		opened[t] = append(opened[t], r)
+	}
+	for t, blocks := range opened {
+		s.tellIDs(t, blocks...)
 	}
 	return s.loadTombstones()
-}
-
-// own makes a block a tenant's: before anybody else sees it.
-func (s *Store) own(t *tenantState, r *blockReader) { r.onGone, r.dir = s.blockGone, &t.ids }
-
-// tellAllIDs puts the ids of the blocks that were found into the directories,
-// while queries are answered already: until then the blocks themselves are asked.
-func (s *Store) tellAllIDs() {
-	for _, t := range s.allTenants() {
-		_, blocks, _ := t.snapshot()
-		s.work.Add(1)
-		s.telling.Add(1)
-		go func() {
-			defer s.work.Done()
-			defer s.telling.Done()
-			if s.ctx.Err() == nil {
-				s.tellIDs(t, blocks...)
-			}
-			for _, r := range blocks {
-				r.release()
-			}
-		}()
-	}
 }
 
 // noteLost remembers damage found by listing, so that the tenant's queries can
@@ -342,7 +318,6 @@ func (s *Store) flushHead(t *tenantState, h *head) {
 			if r, err = openBlock(s.opts.FS, b, s.cache); err != nil { // else its rows would count twice
 				err = errors.Join(err, block.Remove(s.opts.FS, b))
 			} else {
-				s.own(t, r)
 				s.tellIDs(t, r)
 			}
 		}
