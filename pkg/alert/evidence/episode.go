@@ -31,6 +31,8 @@ type Episode struct {
 	pack     journal.Position
 	kept     []string         // ids of the pack's requests
 	place    journal.Position // of the newest record of this episode
+	rev      uint64           // counts the states that were encoded
+	placeRev uint64           // the state that lies at place
 	seen     time.Time        // last time that rules spoke of it
 	until    time.Time        // ends by itself then
 	waiting  *Alert           // queued for gathering, not yet paged
@@ -84,7 +86,9 @@ func (e *Episode) copy() Episode {
 // record is one line of the journal: an episode as it is now, or a pack.
 type record struct {
 	Episode *Episode `json:"episode,omitempty"`
-	Pack    *Pack    `json:"pack,omitempty"`
+	// Rev orders the states of an episode.
+	Rev  uint64 `json:"rev,omitempty"`
+	Pack *Pack  `json:"pack,omitempty"`
 	// Tenant and FiredAt name the pack's episode, beside its fingerprint.
 	Tenant  tenant.ID `json:"tenant,omitempty"`
 	FiredAt time.Time `json:"firedAt,omitzero"`

@@ -176,10 +176,13 @@ func (k *Keeper) replay(byStart map[string]*Episode, at journal.Position, b []by
 	case r.Episode != nil:
 		e := r.Episode
 		id := startKey(e.Tenant, e.Fingerprint, e.FiredAt)
-		e.place, e.gathered = at, true
+		e.place, e.gathered, e.rev, e.placeRev = at, true, r.Rev, r.Rev
 		e.seen = k.o.Now()
 		e.until = e.seen.Add(unseenAfterStart)
 		if old := byStart[id]; old != nil {
+			if r.Rev < old.rev {
+				return // two wrote at once, and the newer state was first
+			}
 			e.pack, e.kept = old.pack, old.kept
 			*old = *e
 			return
@@ -420,25 +423,29 @@ func (k *Keeper) latest(t tenant.ID, fingerprint string) *Episode {
 	return nil
 }
 
-// save writes episodes as they are now.
+// save writes episodes as they are now. Others may save them at the same time,
+// and the journal takes the records in either order: the number tells which is
+// the newer.
 func (k *Keeper) save(list ...*Episode) {
 	if len(list) == 0 {
 		return
 	}
 	var records [][]byte
+	var revs []uint64
 	k.mu.Lock()
 	for _, e := range list {
-		b, err := json.Marshal(record{Episode: e})
+		e.rev++
+		b, err := json.Marshal(record{Episode: e, Rev: e.rev})
 		if err != nil { // NaN or infinity as value
 			e.Value = 0
-			b, err = json.Marshal(record{Episode: e})
+			b, err = json.Marshal(record{Episode: e, Rev: e.rev})
 		}
 		if err != nil {
 			k.mu.Unlock()
 			k.o.Logger.Error("cannot encode an episode", "err", err, "alert", e.Name)
 			return
 		}
-		records = append(records, b)
+		records, revs = append(records, b), append(revs, e.rev)
 	}
 	k.mu.Unlock()
 	places, err := k.journal.Append(records...)
@@ -449,7 +456,9 @@ func (k *Keeper) save(list ...*Episode) {
 	}
 	k.mu.Lock()
 	for i, e := range list {
-		e.place = places[i]
+		if revs[i] > e.placeRev {
+			e.place, e.placeRev = places[i], revs[i]
+		}
 	}
 	k.mu.Unlock()
 }

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"braid/internal/vfs"
+	"braid/pkg/alert/journal"
 	"braid/pkg/model"
 	"braid/pkg/tenant"
 )
@@ -227,6 +229,28 @@ func TestLostAndOldEpisodesEnd(t *testing.T) {
 	k.Tidy()
 	require.Empty(t, k.History("t", HistoryQuery{}))
 	require.NoError(t, k.Close())
+}
+
+// Two states of an episode that were written at the same time, the newer first:
+// the alert had been resolved and must not be open again after a start.
+func TestNewerStateWinsWhateverItsPlace(t *testing.T) {
+	k := openKeeper(t, Options{FS: vfs.NewCrashable(), Source: &source{}, Pager: newPager()})
+	defer func() { require.NoError(t, k.Close()) }()
+	byStart := map[string]*Episode{}
+	for i, r := range []record{
+		{Rev: 1, Episode: &Episode{Tenant: "t", Fingerprint: "f", FiredAt: base}},
+		{Rev: 3, Episode: &Episode{Tenant: "t", Fingerprint: "f", FiredAt: base, ResolvedAt: base.Add(time.Minute)}},
+		{Rev: 2, Episode: &Episode{Tenant: "t", Fingerprint: "f", FiredAt: base}},
+	} {
+		b, err := json.Marshal(r)
+		require.NoError(t, err)
+		k.replay(byStart, journal.Position{Segment: 1, Offset: int64(i)}, b)
+	}
+	require.Len(t, byStart, 1)
+	for _, e := range byStart {
+		require.Equal(t, base.Add(time.Minute), e.ResolvedAt)
+		require.EqualValues(t, 1, e.place.Offset)
+	}
 }
 
 // Random alerts and crashes: what History tells is what a simple model says.
