@@ -265,8 +265,14 @@ func askEverything(t *testing.T, s *system, first, second checkout) {
 		c := correlate(t, s, id, "")
 		require.Len(t, c.Spans, 2, id)
 		require.Len(t, c.Logs, 1, id)
-		require.Len(t, c.Exemplars, 1, id)
-		require.Equal(t, "shop_orders_total", c.Exemplars[0].Series["__name__"])
+		own := 0
+		for _, e := range c.Exemplars { // those of series made of the spans come when the trace has been quiet
+			if name := e.Series["__name__"]; !strings.HasPrefix(name, "traces_") {
+				require.Equal(t, "shop_orders_total", name)
+				own++
+			}
+		}
+		require.Equal(t, 1, own, id)
 		require.Equal(t, "missing_spans", c.Gaps[0].Kind, "payment logged but sent no span")
 		require.True(t, c.Complete)
 	}
