@@ -98,7 +98,6 @@ type Metrics struct {
 	Compare   *Compare  // compare
 	By        []Field
 	Second    []SecondStage
-	labels    []string // By as written: span:name and name are one field, two labels
 	pos       int
 }
 

@@ -54,7 +54,7 @@ const (
 	inNestedLeft        = "nestedSetLeft"
 	inNestedRight       = "nestedSetRight"
 	inParent            = "parent"
-	inChildCount        = "childCount"
+	inChildCount        = "span:childCount"
 	inTraceID           = "trace:id"
 	inSpanID            = "span:id"
 	inParentID          = "span:parentID"

@@ -85,12 +85,12 @@ func finish(m *Metrics, agg *model.Aggregate, p MetricsParams) []Series {
 
 func labelsOf(m *Metrics, key []model.Value) []Label {
 	out := make([]Label, 0, len(key)+1)
-	for i, name := range m.labels {
+	for i, f := range m.By {
 		v := key[i]
 		if v.Kind() == model.KindEmpty {
 			v = model.String("nil")
 		}
-		out = append(out, Label{Name: name, Value: v})
+		out = append(out, Label{Name: f.String(), Value: v})
 	}
 	return out
 }

@@ -176,7 +176,7 @@ func (p *parser) stage(first, bare bool) (Stage, Scalar, error) {
 			return Coalesce{}, nil, p.expect(")", `")"`)
 		case "select":
 			p.next()
-			fields, _, err := p.fieldList()
+			fields, err := p.fieldList()
 			return Select{Fields: fields}, nil, err
 		}
 	}

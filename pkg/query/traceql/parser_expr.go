@@ -193,19 +193,13 @@ func (p *parser) exprList() ([]Expr, error) {
 	return out, err
 }
 
-// fieldList also returns the names of the fields as they are written; of
-// attributes the one way to write them.
-func (p *parser) fieldList() (out []Field, names []string, err error) {
+func (p *parser) fieldList() (out []Field, err error) {
 	err = p.list(func() error {
-		name := p.peek().text
 		f, err := p.field()
-		if f.Scope != ScopeIntrinsic {
-			name = f.String()
-		}
-		out, names = append(out, f), append(names, name)
+		out = append(out, f)
 		return err
 	})
-	return out, names, err
+	return out, err
 }
 
 // list reads ( item, item, … ).
@@ -249,7 +243,7 @@ func (p *parser) metrics(allowed bool) (*Metrics, error) {
 	if p.peek().kind == tokIdent && p.peek().text == "by" {
 		p.next()
 		var err error
-		if m.By, m.labels, err = p.fieldList(); err != nil {
+		if m.By, err = p.fieldList(); err != nil {
 			return nil, err
 		}
 	}
