@@ -23,8 +23,10 @@ type Plan struct {
 	require []uint64
 	tree    bool
 	project []predicate.Field // nil: every field
-	// shown are the fields that a search result carries for its spans.
+	// shown are the fields that a search result carries for its spans, and tests
+	// what the filters want of those that a span may have several values of.
 	shown []Field
+	tests map[Field][]Binary
 	// pushed: one exact filter and nothing else, so that the source's answer is
 	// the answer.
 	pushed bool
@@ -41,7 +43,7 @@ func NewPlan(q *Query) (*Plan, error) { return newPlan(q, nil) }
 
 // newPlan also asks for the field that results are sorted by.
 func newPlan(q *Query, sortBy *Field) (*Plan, error) {
-	p := &Plan{query: q, bits: map[string]int{}}
+	p := &Plan{query: q, bits: map[string]int{}, tests: map[Field][]Binary{}}
 	b := planner{Plan: p, fields: map[predicate.Field]bool{}, shown: map[Field]bool{}}
 	if err := b.pipeline(q.Pipeline); err != nil {
 		return nil, err
@@ -163,6 +165,7 @@ func (b *planner) filter(f SpansetFilter) error {
 	pf := planFilter{filter: f, low: low}
 	if f.Expr != nil {
 		eachField(f.Expr, b.show)
+		b.test(f.Expr)
 	}
 	if !low.exact {
 		pf.prepared = prepareCondition(f.Expr)
@@ -208,6 +211,23 @@ func (b *planner) show(f Field) {
 	if !b.shown[f] {
 		b.shown[f] = true
 		b.Plan.shown = append(b.Plan.shown, f)
+	}
+}
+
+// test remembers the comparisons of fields of events and links: of their values
+// a result shows one that a filter wants.
+func (b *planner) test(e Expr) {
+	switch e := e.(type) {
+	case Unary:
+		b.test(e.X)
+	case Binary:
+		f, ok := e.L.(Field)
+		if ok && !f.single() && isComparison(e.Op) && !isNil(e.R) {
+			b.tests[f] = append(b.tests[f], e)
+			return
+		}
+		b.test(e.L)
+		b.test(e.R)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -242,11 +243,29 @@ func (p *Params) rank(s *scene, i int, rank model.Value) model.Value {
 	return rank
 }
 
+// wanted returns the first value of a field of span i that a comparison of the
+// query holds for, else the first.
+func (p *Plan) wanted(s *scene, f Field, i int) (v model.Value, ok bool) {
+	if tests := p.tests[f]; len(tests) > 0 {
+		s.lookup(f, i, func(x model.Value) bool {
+			ok = slices.ContainsFunc(tests, func(t Binary) bool {
+				return s.comparison(Binary{Op: t.Op, L: Static{Value: x}, R: t.R}, i)
+			})
+			v = x
+			return !ok
+		})
+		if ok {
+			return v, true
+		}
+	}
+	return s.first(f, i)
+}
+
 func (p *Plan) spanResult(s *scene, i int) SpanResult {
 	row := &s.spans[i]
 	out := SpanResult{ID: row.SpanID, Name: row.Name, Service: row.Resource.Service(), Start: row.Start, Duration: row.Duration()}
 	for _, f := range p.shown {
-		v, ok := s.first(f, i)
+		v, ok := p.wanted(s, f, i)
 		if !ok {
 			continue
 		}
