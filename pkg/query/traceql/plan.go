@@ -54,8 +54,7 @@ func newPlan(q *Query, sortBy *Field) (*Plan, error) {
 		}
 	}
 	if sortBy != nil {
-		b.need(*sortBy)
-		b.show(*sortBy)
+		b.needShown(*sortBy)
 	}
 	p.require = masksOf(p, q.Pipeline)
 	if len(q.Pipeline.Stages) == 1 && (q.Metrics == nil || q.Metrics.Compare == nil) {
@@ -108,12 +107,11 @@ func (b *planner) stage(s Stage) error {
 		return b.scalar(s.R)
 	case GroupBy:
 		for _, e := range s.By {
-			eachField(e, b.need)
+			eachField(e, b.needShown)
 		}
 	case Select:
 		for _, f := range s.Fields {
-			b.need(f)
-			b.show(f)
+			b.needShown(f)
 		}
 	}
 	return nil
@@ -123,7 +121,7 @@ func (b *planner) scalar(s Scalar) error {
 	switch s := s.(type) {
 	case Aggregate:
 		if s.Of != nil {
-			eachField(s.Of, b.need)
+			eachField(s.Of, b.needShown)
 		}
 	case ScalarBinary:
 		if err := b.scalar(s.L); err != nil {
@@ -190,6 +188,11 @@ func (b *planner) need(f Field) {
 		}
 	}
 	b.project1(f)
+}
+
+func (b *planner) needShown(f Field) {
+	b.need(f)
+	b.show(f)
 }
 
 func (b *planner) project1(f Field) {

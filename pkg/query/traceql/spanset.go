@@ -187,10 +187,14 @@ func (m *measurer) scalar(sc Scalar) (float64, bool) {
 	return 0, false
 }
 
-// shown is the value as a result carries it: durations as users read them.
+// shown is the value as a result carries it: durations as users read them,
+// counts as integers.
 func (a Aggregate) shown(v float64) model.Value {
 	if f, ok := a.Of.(Field); ok && f.typ() == TypeDuration {
 		return model.String(time.Duration(v).String())
+	}
+	if a.Of == nil {
+		return model.Int(int64(v))
 	}
 	return model.Double(v)
 }
