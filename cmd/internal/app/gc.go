@@ -30,8 +30,8 @@ func deferGC() (end func()) {
 }
 
 // The garbage that a program of much memory lets gather: as much as what it has
-// in use up to garbageWhole, and down to leastPercent of it from there on. Small changes are
-// left alone.
+// in use up to garbageWhole, and down to leastPercent of it from there on. Small
+// changes are left alone.
 const (
 	garbageWhole = 80 << 20
 	leastPercent = 30

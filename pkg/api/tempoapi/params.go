@@ -92,11 +92,13 @@ func parseSearch(q url.Values) (p traceql.Params, err error) {
 		p.SpansPerSet = -1 // Tempo: 0 is no limit
 	}
 	p.Query = q.Get("q")
+	tags, err := parseTags(q.Get("tags"))
+	if err != nil {
+		return p, err
+	}
+	older, err := tagQuery(tags, q.Get("minDuration"), q.Get("maxDuration"))
 	if p.Query == "" {
-		var tags map[string]string
-		if tags, err = parseTags(q.Get("tags")); err == nil {
-			p.Query, err = tagQuery(tags, q.Get("minDuration"), q.Get("maxDuration"))
-		}
+		p.Query = older
 	}
 	return p, err
 }

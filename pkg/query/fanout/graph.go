@@ -30,8 +30,8 @@ const (
 )
 
 // ServiceGraph adds up what the parts count; a part that keeps no graph is asked
-// for its spans. A trace that two of them hold spans
-// of is counted as a whole: what each counted of it is taken off.
+// for its spans. A trace that two of them hold spans of is counted as a whole:
+// what each counted of it is taken off.
 func (t *Traces) ServiceGraph(ctx context.Context, tn tenant.ID, r model.TimeRange, stats *model.QueryStats) (*model.ServiceGraph, error) {
 	graphs, err := gather(ctx, t.Parts, stats, func(ctx context.Context, s query.TraceSource) (*model.ServiceGraph, error) {
 		return graphOf(ctx, s, tn, r, stats)
