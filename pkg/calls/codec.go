@@ -88,12 +88,20 @@ func (w *writer) number(name string) {
 }
 
 func (w *writer) latency(l *latencyCount) {
+	if len(l.shared) > 0 {
+		sum := &latencyCount{}
+		sum.merge(l, 1)
+		l = sum
+	}
 	counts, low := l.counts, l.low
 	for len(counts) > 0 && counts[0] == 0 {
 		counts, low = counts[1:], low+1
 	}
 	for len(counts) > 0 && counts[len(counts)-1] == 0 {
 		counts = counts[:len(counts)-1]
+	}
+	if len(counts) == 0 {
+		low = 0
 	}
 	w.sv(l.n)
 	w.sv(l.sum)

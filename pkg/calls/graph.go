@@ -36,11 +36,13 @@ type serviceCount struct {
 }
 
 // latencyCount is a latency whose counts may go down: the buckets are those of
-// model.Sketch.
+// model.Sketch. A bucket has what counts and shared say, added up.
 type latencyCount struct {
 	n, sum, zero int64
 	low          int32
+	lent         bool // another graph reads counts: they are copied before they change
 	counts       []int64
+	shared       []model.LatencyBuckets // of other graphs
 }
 
 // NewGraph returns one without calls.
@@ -55,8 +57,16 @@ func (l *latencyCount) add(d, sign int64) {
 		l.zero += sign
 		return
 	}
+	l.own()
 	b, _ := model.SketchBucket(float64(d)) // a whole number above 0 is in the table
 	*l.at(b) += sign
+}
+
+// own makes the counts this latency's alone.
+func (l *latencyCount) own() {
+	if l.lent {
+		l.counts, l.lent = slices.Clone(l.counts), false
+	}
 }
 
 func (l *latencyCount) at(bucket int32) *int64 {
@@ -88,32 +98,55 @@ func (l *latencyCount) cover(lo, hi int32) {
 	if n > 0 {
 		copy(wider[l.low-lo:], l.counts)
 	}
-	l.low, l.counts = lo, wider
+	l.low, l.counts, l.lent = lo, wider, false
 }
 
+// merge adds another, sign times.
 func (l *latencyCount) merge(o *latencyCount, sign int64) {
 	l.n, l.sum, l.zero = l.n+sign*o.n, l.sum+sign*o.sum, l.zero+sign*o.zero
-	switch {
-	case len(o.counts) == 0:
-		return
-	case len(l.counts) == 0 && sign > 0:
+	if len(l.counts) == 0 && sign > 0 {
 		l.low, l.counts = o.low, slices.Clone(o.counts)
+	} else {
+		l.addBuckets(o.low, o.counts, sign)
+	}
+	for _, b := range o.shared {
+		l.addBuckets(b.Low, b.Counts, sign)
+	}
+}
+
+func (l *latencyCount) addBuckets(low int32, counts []int64, sign int64) {
+	if len(counts) == 0 {
 		return
 	}
-	l.cover(o.low, o.low+int32(len(o.counts)))
-	to := l.counts[o.low-l.low:][:len(o.counts)]
-	for i, n := range o.counts {
+	l.cover(low, low+int32(len(counts)))
+	l.own()
+	to := l.counts[low-l.low:][:len(counts)]
+	for i, n := range counts {
 		to[i] += sign * n
 	}
 }
 
+// share adds another, whose counts stay as they are.
+func (l *latencyCount) share(o *latencyCount) {
+	l.n, l.sum, l.zero = l.n+o.n, l.sum+o.sum, l.zero+o.zero
+	if len(o.counts) > 0 {
+		l.shared = append(l.shared, model.LatencyBuckets{Low: o.low, Counts: o.counts})
+	}
+	l.shared = append(l.shared, o.shared...)
+}
+
 func (l *latencyCount) include(o *model.Latency) {
-	l.merge(&latencyCount{n: int64(o.Count), sum: int64(o.Sum), zero: o.Zero, low: o.Low, counts: o.Buckets}, 1)
+	l.n, l.sum, l.zero = l.n+int64(o.Count), l.sum+int64(o.Sum), l.zero+o.Zero
+	l.shared = append(l.shared, o.Buckets...)
 }
 
 // result hands the buckets over: the graph is not used after it.
 func (l *latencyCount) result() model.Latency {
-	return model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Zero: l.zero, Low: l.low, Buckets: l.counts}
+	out := model.Latency{Count: uint64(l.n), Sum: uint64(l.sum), Zero: l.zero, Buckets: l.shared}
+	if len(l.counts) > 0 {
+		out.Buckets = append(out.Buckets, model.LatencyBuckets{Low: l.low, Counts: l.counts})
+	}
+	return out
 }
 
 func (g *Graph) edge(k edgeKey, calls int64) *edgeCount {
@@ -171,11 +204,35 @@ func (g *Graph) Merge(o *Graph) { g.merge(o, 1) }
 func (g *Graph) Remove(o *Graph) { g.merge(o, -1) }
 
 func (g *Graph) merge(o *Graph, sign int64) {
+	g.join(o, sign, func(to, from *latencyCount) { to.merge(from, sign) })
+}
+
+// Share adds another graph, whose buckets are not copied: it must not change any
+// more. Every graph that is shared makes the quantiles of the result cost more.
+func (g *Graph) Share(o *Graph) { g.join(o, 1, (*latencyCount).share) }
+
+// Borrow adds another graph like Share. That graph may go on: it copies what it
+// changes. Both must not be used by others meanwhile.
+func (g *Graph) Borrow(o *Graph) {
+	g.join(o, 1, func(to, from *latencyCount) {
+		to.share(from)
+		from.lent = true
+	})
+}
+
+func (g *Graph) join(o *Graph, sign int64, latency func(to, from *latencyCount)) {
+	if len(g.edges) == 0 { // room in one piece
+		room := make([]edgeCount, len(o.edges))
+		g.edges = make(map[edgeKey]*edgeCount, len(o.edges))
+		for k := range o.edges {
+			g.edges[k], room = &room[0], room[1:]
+		}
+	}
 	for k, x := range o.edges {
 		if e := g.edge(k, sign*x.calls); e != nil {
 			e.calls, e.failed = e.calls+sign*x.calls, e.failed+sign*x.failed
-			e.client.merge(&x.client, sign)
-			e.server.merge(&x.server, sign)
+			latency(&e.client, &x.client)
+			latency(&e.server, &x.server)
 		}
 	}
 	for k, x := range o.services {
@@ -186,13 +243,13 @@ func (g *Graph) merge(o *Graph, sign int64) {
 		}
 		c.spans, c.failed = c.spans+sign*x.spans, c.failed+sign*x.failed
 		c.requests, c.requestsFailed = c.requests+sign*x.requests, c.requestsFailed+sign*x.requestsFailed
-		c.latency.merge(&x.latency, sign)
+		latency(&c.latency, &x.latency)
 	}
 	g.Dropped += sign * o.Dropped
 	g.Lo, g.Hi = min(g.Lo, o.Lo), max(g.Hi, o.Hi)
 }
 
-// Add adds a graph as Result returned it.
+// Add adds a graph as Result returned it, which is not changed after that.
 func (g *Graph) Add(m *model.ServiceGraph) {
 	for i := range m.Edges {
 		x := &m.Edges[i]
@@ -215,7 +272,8 @@ func (g *Graph) Add(m *model.ServiceGraph) {
 	}
 }
 
-// Result sorts edges and services by name. The graph is not used after it.
+// Result sorts edges and services by name. The graph is not used after it; the
+// buckets of the result may be those of other graphs, and are only read.
 func (g *Graph) Result() *model.ServiceGraph {
 	out := &model.ServiceGraph{}
 	met := map[string]bool{}

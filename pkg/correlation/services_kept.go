@@ -25,7 +25,7 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	for i := range g.Services {
 		s := &g.Services[i]
 		n := &ServiceNode{Name: s.Name, Type: "service", Spans: int64(s.Spans), Requests: int64(s.Requests), Errors: int64(s.RequestErrors)}
-		n.P50, n.P95, n.P99 = quantiles(&s.Latency)
+		n.P50, n.P95, n.P99 = s.Latency.Quantiles()
 		nodes[s.Name] = n
 	}
 	if err := f.versions(ctx, t, r, nodes, stats); err != nil {
@@ -33,7 +33,7 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	}
 	out := &ServiceMap{}
 	type pair struct{ client, server string }
-	edges, seen, peers := map[pair]*ServiceEdge{}, map[pair]*model.Latency{}, map[string]*model.Latency{}
+	edges, peers := make(map[pair]*edgeLatency, len(g.Edges)), map[string]*model.Latency{}
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		latency := &e.ServerLatency
@@ -46,7 +46,10 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 			n.Requests += int64(e.Calls)
 			n.Errors += int64(e.Errors)
 			latency = &e.ClientLatency // nobody else saw it
-			merge(peers, e.Server, latency)
+			if peers[e.Server] == nil {
+				peers[e.Server] = &model.Latency{}
+			}
+			peers[e.Server].Merge(latency)
 		} else if e.ServerLatency.Count == 0 {
 			latency = &e.ClientLatency
 		}
@@ -54,20 +57,23 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 			continue
 		}
 		p := pair{e.Client, e.Server}
-		if edges[p] == nil {
-			edges[p] = &ServiceEdge{Client: e.Client, Server: e.Server}
+		sum := edges[p]
+		if sum == nil {
+			sum = &edgeLatency{ServiceEdge: ServiceEdge{Client: e.Client, Server: e.Server}}
+			edges[p] = sum
 		}
-		edges[p].Calls += int64(e.Calls)
-		edges[p].Errors += int64(e.Errors)
-		merge(seen, p, latency)
+		sum.Calls += int64(e.Calls)
+		sum.Errors += int64(e.Errors)
+		sum.seen.Merge(latency)
 	}
-	for p, e := range edges {
-		e.P50, e.P95, _ = quantiles(seen[p])
-		out.Edges = append(out.Edges, *e)
+	out.Edges = make([]ServiceEdge, 0, len(edges))
+	for _, e := range edges {
+		e.P50, e.P95, _ = e.seen.Quantiles()
+		out.Edges = append(out.Edges, e.ServiceEdge)
 	}
 	for name, n := range nodes {
 		if n.Type != "service" {
-			n.P50, n.P95, n.P99 = quantiles(peers[name])
+			n.P50, n.P95, n.P99 = peers[name].Quantiles()
 		}
 		out.Nodes = append(out.Nodes, *n)
 	}
@@ -80,16 +86,8 @@ func (f *Finder) keptServices(ctx context.Context, src query.GraphSource, t tena
 	return out, nil
 }
 
-func merge[K comparable](to map[K]*model.Latency, k K, l *model.Latency) {
-	if to[k] == nil {
-		to[k] = &model.Latency{}
-	}
-	to[k].Merge(l)
-}
-
-func quantiles(l *model.Latency) (p50, p95, p99 float64) {
-	if l == nil {
-		l = &model.Latency{}
-	}
-	return l.Quantile(0.5), l.Quantile(0.95), l.Quantile(0.99)
+// edgeLatency is an edge with what its calls took.
+type edgeLatency struct {
+	ServiceEdge
+	seen model.Latency
 }

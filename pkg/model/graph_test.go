@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -27,10 +28,11 @@ func TestLatencyAgreesWithSketch(t *testing.T) {
 		for i := range counts {
 			low, high = min(low, i), max(high, i)
 		}
-		l.Low, l.Buckets = low, make([]int64, high-low+1)
+		b := LatencyBuckets{Low: low, Counts: make([]int64, high-low+1)}
 		for i, n := range counts {
-			l.Buckets[i-low] = n
+			b.Counts[i-low] = n
 		}
+		l.Buckets = []LatencyBuckets{b}
 		return l
 	}
 	for range 200 {
@@ -45,6 +47,19 @@ func TestLatencyAgreesWithSketch(t *testing.T) {
 			if got, want := whole.Quantile(q), want.Quantile(q); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 				t.Fatalf("quantile %g: got %g, want %g of %+v", q, got, want, whole)
 			}
+		}
+		p50, p95, p99 := whole.Quantiles()
+		for q, got := range map[float64]float64{0.5: p50, 0.95: p95, 0.99: p99} {
+			if want := whole.Quantile(q); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+				t.Fatalf("quantile %g of several: got %g, want %g of %+v", q, got, want, whole)
+			}
+		}
+		var back Latency
+		if b, err := json.Marshal(whole); err != nil || json.Unmarshal(b, &back) != nil || back.Count != whole.Count {
+			t.Fatalf("JSON: %s, %v", b, err)
+		}
+		if got, want := back.Quantile(0.5), whole.Quantile(0.5); got != want && back.Count > 0 {
+			t.Fatalf("quantile after JSON: got %g, want %g", got, want)
 		}
 		if got := whole.Sketch(); got.Total != want.Total || got.Quantile(0.5) != want.Quantile(0.5) && want.Total > 0 {
 			t.Fatalf("sketch: got %+v, want %+v", got, want)

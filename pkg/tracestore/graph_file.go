@@ -58,8 +58,14 @@ func (m *minuteGraphs) at(start int64) *calls.Graph {
 	return x
 }
 
-// sum adds the pieces up.
+// sum adds the pieces up, which do not change any more.
 func (m *minuteGraphs) sum() {
+	if len(m.minutes) == 1 {
+		for _, x := range m.minutes {
+			m.whole = x
+		}
+		return
+	}
 	for _, x := range m.minutes {
 		m.whole.Merge(x)
 	}

@@ -43,7 +43,7 @@ func (v *view) headGraph(g *calls.Graph, i int, r model.TimeRange) {
 	known := &memo.known
 	if known.minutes == nil {
 		if r.All() {
-			g.Merge(known.whole)
+			g.Borrow(known.whole)
 		} else {
 			c.all(calls.InRange(g, r))
 		}
@@ -52,7 +52,7 @@ func (v *view) headGraph(g *calls.Graph, i int, r model.TimeRange) {
 	var cut []*calls.Graph
 	for minute, x := range known.minutes {
 		if known.covers(minute, r) {
-			g.Merge(x)
+			g.Borrow(x)
 		} else if r.Overlaps(x.Lo, x.Hi) {
 			cut = append(cut, x)
 		}

@@ -63,7 +63,7 @@ func (m *pieceMemo) add(g *calls.Graph, pieces []piece, graphs []*calls.Graph) {
 		}
 		m.pieces, m.sum = pieces, sum
 	}
-	g.Merge(m.sum)
+	g.Share(m.sum)
 }
 
 // forget lets a sum go that has a block which is no longer there.
@@ -83,7 +83,7 @@ func (v *view) wholeGraph(ctx context.Context, g *calls.Graph, blocks []*blockRe
 	before, sum := v.ten.graphs.get()
 	if slices.Equal(before, blocks) {
 		v.stats.AddBlocks(int64(len(blocks)), 0)
-		g.Merge(sum)
+		g.Share(sum)
 		return nil
 	}
 	more, less := minus(blocks, before), minus(before, blocks)
@@ -116,7 +116,7 @@ func (v *view) wholeGraph(ctx context.Context, g *calls.Graph, blocks []*blockRe
 	if !failed {
 		v.ten.graphs.put(blocks, next)
 	}
-	g.Merge(next)
+	g.Share(next)
 	return nil
 }
 
@@ -209,14 +209,14 @@ func (s *splitCounter) betweenBlocks(ctx context.Context, g *calls.Graph, r mode
 		return err
 	}
 	if s.all {
-		g.Merge(known.whole)
+		g.Share(known.whole)
 		return nil
 	}
 	cut := known.minutes == nil
 	for at, x := range known.minutes {
 		switch {
 		case known.covers(at, r):
-			g.Merge(x)
+			g.Share(x)
 		case r.Overlaps(x.Lo, x.Hi):
 			cut = true
 		}
@@ -312,7 +312,7 @@ func (s *splitCounter) withHead(ctx context.Context, id model.TraceID, g *calls.
 	if memo {
 		version = s.v.version(refs)
 		if known := s.v.ten.largeSplits.get(id, version); known != nil {
-			g.Merge(known)
+			g.Share(known)
 			return nil
 		}
 		to = calls.NewGraph()
@@ -337,7 +337,7 @@ func (s *splitCounter) withHead(ctx context.Context, id model.TraceID, g *calls.
 	}
 	if err == nil && memo {
 		s.v.ten.largeSplits.put(id, version, to)
-		g.Merge(to)
+		g.Share(to)
 	}
 	return err
 }
