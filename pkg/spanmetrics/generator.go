@@ -179,8 +179,10 @@ func (g *Generator) waiting(t tenant.ID) *waiting {
 
 // Observe takes the spans of one request: the function that it returns is called
 // with each, and with nil at the end; nil means that they are counted already.
+// Spans of which like is equal, and not 0, have the same resource, name, kind and
+// status; their class is looked up once as long as the upper half of like stays.
 // The generator is locked in between.
-func (g *Generator) Observe(t tenant.ID, pos model.Position) func(*model.Resource, *model.Span) {
+func (g *Generator) Observe(t tenant.ID, pos model.Position) func(r *model.Resource, s *model.Span, like uint64) {
 	g.mu.Lock()
 	if pos != 0 && g.counted.Contains(pos) {
 		g.mu.Unlock()
@@ -195,12 +197,12 @@ func (g *Generator) Observe(t tenant.ID, pos model.Position) func(*model.Resourc
 	g.dirty = true
 	w := g.waiting(t)
 	now := g.opts.Now().UnixNano()
-	return func(r *model.Resource, s *model.Span) {
+	return func(r *model.Resource, s *model.Span, like uint64) {
 		if s == nil {
 			w.endOfRequest()
 			g.mu.Unlock()
 			return
 		}
-		w.add(r, s, now)
+		w.add(r, s, like, now)
 	}
 }

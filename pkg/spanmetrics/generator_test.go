@@ -43,6 +43,8 @@ type fixture struct {
 	g     *Generator
 	store *noStore
 	out   []string
+	likes map[string]uint64
+	heads uint64
 }
 
 func newFixture(t *testing.T, o Options) *fixture {
@@ -80,9 +82,25 @@ func (f *fixture) observe(service string, spans ...model.Span) {
 	take := f.g.Observe(acme, 0)
 	for i := range spans {
 		f.store.counts[spans[i].TraceID]++
-		take(r, &spans[i])
+		take(r, &spans[i], f.like(service, &spans[i]))
 	}
-	take(nil, nil)
+	take(nil, nil, 0)
+}
+
+// like numbers spans as a store does whose heads are small.
+func (f *fixture) like(service string, s *model.Span) uint64 {
+	k := fmt.Sprint(service, "|", s.Name, s.Kind, s.Status)
+	if len(f.likes) == 4 {
+		clear(f.likes)
+	}
+	if f.likes[k] == 0 {
+		if len(f.likes) == 0 {
+			f.likes = map[string]uint64{}
+			f.heads++
+		}
+		f.likes[k] = f.heads<<32 | uint64(len(f.likes)+1)
+	}
+	return f.likes[k]
 }
 
 func (f *fixture) tick(d time.Duration) {

@@ -19,7 +19,7 @@ func TestWaitingTracesAreReadAsTheyWere(t *testing.T) {
 		sp := model.Span{TraceID: model.TraceID{byte(n % 7), 1}, SpanID: model.SpanID{byte(n), 2}, ParentID: model.SpanID{byte(n / 2)},
 			Name: "op", Kind: model.SpanKind(n % 6), Status: model.StatusCode(n % 3), Start: r.Int64(), End: r.Int64(),
 			Attrs: model.Attrs{{Key: "peer.service", Value: model.String("db")}}}
-		w.add(res, &sp, 1_700_000_000_000_000_000+int64(n))
+		w.add(res, &sp, 0, 1_700_000_000_000_000_000+int64(n))
 	}
 	raw := w.appendTraces(nil)
 	load := func(b []byte) (*waiting, error) {

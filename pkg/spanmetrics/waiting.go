@@ -51,6 +51,9 @@ type recentClass struct {
 	n   uint32 // +1
 }
 
+// likeClass is the class, +1, and the service of spans that are alike.
+type likeClass struct{ class, service uint32 }
+
 // openTrace is a trace some of whose spans wait. Times are Unix nanoseconds.
 type openTrace struct {
 	first     uint32 // span, +1
@@ -78,6 +81,11 @@ type waiting struct {
 	texts   []string
 	textNo  map[string]uint32
 
+	// The classes of spans that the store calls alike, by the lower half of like,
+	// for one upper half.
+	likes    []likeClass
+	likeHead uint64
+
 	// What add looked up last: spans of a resource and of a trace come together.
 	lastResource *model.Resource
 	lastService  uint32
@@ -91,17 +99,40 @@ func newWaiting(maxClasses int, dimensions []string) *waiting {
 }
 
 // add notes one span; now is Unix nanoseconds.
-func (w *waiting) add(r *model.Resource, s *model.Span, now int64) {
-	service := w.service(r)
-	x := span{ID: s.SpanID, Parent: s.ParentID, Start: s.Start, Duration: s.Duration(), Service: service,
-		Kind: uint8(s.Kind), Failed: s.Status == model.StatusError}
-	x.Class = w.class(classKey{service, s.Name, w.dims(r, s), uint8(s.Kind), uint8(s.Status)}, now)
+func (w *waiting) add(r *model.Resource, s *model.Span, like uint64, now int64) {
+	x := span{ID: s.SpanID, Parent: s.ParentID, Start: s.Start, Duration: s.Duration(), Kind: uint8(s.Kind), Failed: s.Status == model.StatusError}
+	x.Class, x.Service = w.alike(r, s, like, now)
 	if calls.Calls(s.Kind) {
 		if name, typ := calls.Peer(s.Kind, s.Attrs); name != "" {
 			x.Peer, x.Typ = w.text(name), typeNumber(typ)
 		}
 	}
 	w.put(s.TraceID, x, now)
+}
+
+// alike returns the class and the service of a span: what the last one like it
+// had, unless the values of its attributes matter.
+func (w *waiting) alike(r *model.Resource, s *model.Span, like uint64, now int64) (class, service uint32) {
+	var known *likeClass
+	if like != 0 && len(w.dimensions) == 0 {
+		if like>>32 != w.likeHead {
+			w.likes, w.likeHead = w.likes[:0], like>>32
+		}
+		at := int(uint32(like))
+		for at >= len(w.likes) {
+			w.likes = append(w.likes, likeClass{})
+		}
+		if known = &w.likes[at]; known.class != 0 {
+			w.seen[known.class-1] = now
+			return known.class - 1, known.service
+		}
+	}
+	service = w.service(r)
+	class = w.class(classKey{service, s.Name, w.dims(r, s), uint8(s.Kind), uint8(s.Status)}, now)
+	if known != nil {
+		*known = likeClass{class + 1, service}
+	}
+	return class, service
 }
 
 // put appends a span to its trace.
@@ -252,6 +283,7 @@ func (w *waiting) dims(r *model.Resource, s *model.Span) string {
 // returns them. No waiting span has one: it would have come later.
 func (w *waiting) forget(before int64) (gone []uint32) {
 	clear(w.recent)
+	w.likes = w.likes[:0]
 	for c, n := range w.numbers {
 		if w.seen[n] < before {
 			delete(w.numbers, c)

@@ -48,7 +48,7 @@ func (s *Store) AppendSpans(ctx context.Context, t tenant.ID, pos model.Position
 	observe := s.observer(t, pos)
 	taken := ten.head.add(spans, maxBytes, &rej, observe)
 	if observe != nil {
-		observe(nil, nil)
+		observe(nil, nil, 0)
 	}
 	if pos != 0 {
 		ten.head.positions.Add(pos)
@@ -110,7 +110,7 @@ func (t *tenantStore) rotate() {
 	}
 }
 
-func (s *Store) observer(t tenant.ID, pos model.Position) func(*model.Resource, *model.Span) {
+func (s *Store) observer(t tenant.ID, pos model.Position) Observer {
 	if s.opts.Observe == nil {
 		return nil
 	}
@@ -127,16 +127,16 @@ func (s *Store) retell(t tenant.ID, pos model.Position, spans *model.Spans, maxB
 		b := &spans.Batches[i]
 		for k := range b.Spans {
 			if sp := &b.Spans[k]; !sp.TraceID.IsZero() && !sp.SpanID.IsZero() && spanBytes(sp) <= maxBytes {
-				observe(b.Resource, sp)
+				observe(b.Resource, sp, 0)
 			}
 		}
 	}
-	observe(nil, nil)
+	observe(nil, nil, 0)
 }
 
 // add appends a batch and returns how many spans were new; each of them is told
 // to the observer, which may be nil.
-func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections, observe func(*model.Resource, *model.Span)) int {
+func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections, observe Observer) int {
 	taken := 0
 	for i := range spans.Batches {
 		b := &spans.Batches[i]
@@ -151,10 +151,10 @@ func (h *headPart) add(spans *model.Spans, maxBytes int, rej *model.Rejections, 
 			case spanBytes(sp) > maxBytes:
 				rej.Add(1, "span larger than %d bytes; shorten its attributes and events or raise the limit max_span_bytes", maxBytes)
 			default:
-				if h.set.add(resource, scope, sp) {
+				if class, fresh := h.set.add(resource, scope, sp); fresh {
 					taken++
 					if observe != nil {
-						observe(b.Resource, sp)
+						observe(b.Resource, sp, h.number<<32|uint64(class+1))
 					}
 				}
 			}

@@ -62,7 +62,7 @@ func (c *rowCopier) row(to *rowset, n, trace uint32) error {
 func (c *rowCopier) cell(to *rowset, n, sh uint32, i int, kind model.ValueKind) uint64 {
 	at := c.cur.side.colOf[sh][i]
 	if at == noColumn {
-		return to.cell(c.cur.attr(n, sh, i))
+		return to.cell(c.cur.attr(n, sh, i), 0)
 	}
 	col, k := c.cur.col(at), int(n-c.cur.base)
 	switch kind {

@@ -47,7 +47,7 @@ type Options struct {
 	// it returns (nil: nothing is to be told) is then called with each span that
 	// was new to the head, or, when a replay brings a position that a block has,
 	// with each span of it; at the end with nil. Its arguments must not be kept.
-	Observe func(t tenant.ID, pos model.Position) func(*model.Resource, *model.Span)
+	Observe func(t tenant.ID, pos model.Position) Observer
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// BeforeMerge, when set, is called when the blocks of a merge have been chosen:
@@ -101,3 +101,7 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// Observer is told of a span and of who sent it. Spans of which like is equal,
+// and not 0, have the same resource, name, kind and status.
+type Observer = func(r *model.Resource, s *model.Span, like uint64)

@@ -57,9 +57,14 @@ type rowset struct {
 	tab     *tableBuilder
 	text    *interner
 	traceOf map[model.TraceID]uint32
-	spanOf  []uint32 // row+1 by hash of identity: finds a span sent twice
+	spanOf  []spanSlot // finds a span sent twice
+	lastOf  []uint32   // by span name: where the cells of the latest such span are, +1
 	scratch enc
 }
+
+// spanSlot is the row of a span, +1, by the hash of its identity, which stands
+// beside it: rows of other spans are not looked at.
+type spanSlot struct{ hash, row uint32 }
 
 func newRowset() *rowset { return newRowsetFor(&rowsetSize{}) }
 
@@ -74,7 +79,7 @@ func (s *rowset) size() rowsetSize {
 // newRowsetFor returns an empty rowset with room for as much as another one
 // held: growing there costs copies and garbage.
 func newRowsetFor(z *rowsetSize) *rowset {
-	s := &rowset{tab: newTableBuilder(), text: newInterner(), traceOf: make(map[model.TraceID]uint32, z.traces), spanOf: make([]uint32, max(1024, z.slots))}
+	s := &rowset{tab: newTableBuilder(), text: newInterner(), traceOf: make(map[model.TraceID]uint32, z.traces), spanOf: make([]spanSlot, max(1024, z.slots))}
 	s.rows.rows, s.cells, s.blob, s.trs = make([]row, 0, z.rows), make([]uint64, 0, z.cells), make([]byte, 0, z.blob), make([]traceEntry, 0, z.traces)
 	t := s.text
 	t.ends, t.hashes, t.data = append(make([]uint32, 0, z.texts+1), t.ends...), append(make([]uint32, 0, z.texts+1), t.hashes...), make([]byte, 0, z.textBytes)
@@ -100,22 +105,24 @@ func (s *rowset) bytes() int64 {
 
 const rowBytes = 104
 
-// add appends a span and tells whether it was new: a span equal to one that is
-// there already is a retry and is left out.
-func (s *rowset) add(resource, scope uint32, sp *model.Span) bool {
+// add appends a span and tells its class, and whether it was new: a span equal to
+// one that is there already is a retry and is left out.
+func (s *rowset) add(resource, scope uint32, sp *model.Span) (class uint32, fresh bool) {
 	r := s.encode(resource, scope, sp)
-	slot, dup := s.findSpan(&r)
+	h := hash32(r.spanID, r.trace)
+	slot, dup := s.findSpan(&r, h)
 	if dup {
 		s.cells = s.cells[:r.attrs]
 		s.blob = s.blob[:min(uint32(len(s.blob)), r.events.off, r.links.off)]
-		return false
+		return r.class, false
 	}
 	n := s.push(r)
-	s.spanOf[slot] = n
-	if int(n)*2 > len(s.spanOf) {
+	s.spanOf[slot] = spanSlot{h, n}
+	if int(n)*4 > len(s.spanOf)*3 {
 		s.growSpans()
 	}
-	return true
+	s.lastOf[s.tab.classes[r.class].name] = r.attrs + 1
+	return r.class, true
 }
 
 // push appends a row whose parts are in the arenas, and returns how many there
@@ -151,6 +158,7 @@ func (s *rowset) empty() {
 	s.rows.rows, s.cells, s.blob, s.trs = s.rows.rows[:0], s.cells[:0], s.blob[:0], s.trs[:0]
 	s.text.empty()
 	clear(s.traceOf)
+	clear(s.lastOf)
 	clear(s.classRows)
 }
 
@@ -164,8 +172,16 @@ func (s *rowset) encode(resource, scope uint32, sp *model.Span) row {
 		flags: sp.Flags, droppedAttrs: sp.DroppedAttrs, droppedEvents: sp.DroppedEvents, droppedLinks: sp.DroppedLinks,
 	}
 	c := class{resource: resource, scope: scope, name: name, shape: s.tab.shape(name, sp.Attrs), kind: uint8(sp.Kind), status: uint8(sp.Status)}
+	for int(name) >= len(s.lastOf) {
+		s.lastOf = append(s.lastOf, 0)
+	}
+	last := s.lastOf[name]
 	for i := range sp.Attrs {
-		s.cells = append(s.cells, s.cell(sp.Attrs[i].Value))
+		guess := uint64(0)
+		if at := int(last) - 1 + i; last != 0 && at < int(r.attrs) {
+			guess = s.cells[at]
+		}
+		s.cells = append(s.cells, s.cell(sp.Attrs[i].Value, guess))
 	}
 	r.events.off, r.links.off = uint32(len(s.blob)), uint32(len(s.blob))
 	if len(sp.Events) > 0 {
@@ -189,14 +205,20 @@ func (s *rowset) encode(resource, scope uint32, sp *model.Span) row {
 	return r
 }
 
-func (s *rowset) cell(v model.Value) uint64 {
+// cell returns what stands for a value. guess is the cell of the latest span of
+// that name: mostly it says the same, and comparing is quicker than looking up.
+func (s *rowset) cell(v model.Value, guess uint64) uint64 {
 	switch v.Kind() {
 	case model.KindBool, model.KindInt, model.KindDouble:
 		return v.Num()
 	case model.KindEmpty:
 		return 0
 	}
-	return uint64(s.text.intern(v.Str()))
+	text := v.Str()
+	if text != "" && guess < uint64(s.text.len()) && s.text.str(uint32(guess)) == text {
+		return guess
+	}
+	return uint64(s.text.intern(text))
 }
 
 func (s *rowset) trace(id model.TraceID) uint32 {
@@ -209,13 +231,16 @@ func (s *rowset) trace(id model.TraceID) uint32 {
 	return n
 }
 
-// findSpan returns where the row's identity belongs in spanOf, and whether an
-// equal row is there.
-func (s *rowset) findSpan(r *row) (slot uint32, dup bool) {
+// findSpan returns where a row whose identity has the hash h belongs in spanOf,
+// and whether an equal row is there.
+func (s *rowset) findSpan(r *row, h uint32) (slot uint32, dup bool) {
 	mask := uint32(len(s.spanOf) - 1)
-	i := hash32(r.spanID, r.trace) & mask
-	for ; s.spanOf[i] != 0; i = (i + 1) & mask {
-		o := &s.rows.rows[s.spanOf[i]-1]
+	i := h & mask
+	for ; s.spanOf[i].row != 0; i = (i + 1) & mask {
+		if s.spanOf[i].hash != h {
+			continue
+		}
+		o := &s.rows.rows[s.spanOf[i].row-1]
 		if o.spanID == r.spanID && o.trace == r.trace && s.equal(o, r) {
 			return i, true
 		}
@@ -235,14 +260,18 @@ func (s *rowset) equal(a, b *row) bool {
 }
 
 func (s *rowset) growSpans() {
-	s.spanOf = make([]uint32, 2*len(s.spanOf))
+	old := s.spanOf
+	s.spanOf = make([]spanSlot, 2*len(old))
 	mask := uint32(len(s.spanOf) - 1)
-	for n := range s.rows.rows {
-		i := hash32(s.rows.rows[n].spanID, s.rows.rows[n].trace) & mask
-		for s.spanOf[i] != 0 {
+	for _, x := range old {
+		if x.row == 0 {
+			continue
+		}
+		i := x.hash & mask
+		for s.spanOf[i].row != 0 {
 			i = (i + 1) & mask
 		}
-		s.spanOf[i] = uint32(n) + 1
+		s.spanOf[i] = x
 	}
 }
 

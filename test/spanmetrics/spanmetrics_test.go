@@ -354,9 +354,9 @@ func TestExemplarsNameTheSpan(t *testing.T) {
 	spans := m.trace()
 	observe := g.Observe(acme, 0)
 	for i := range spans {
-		observe(spans[i].r, &spans[i].s)
+		observe(spans[i].r, &spans[i].s, 0)
 	}
-	observe(nil, nil)
+	observe(nil, nil, 0)
 	for range 2 {
 		w.now = w.now.Add(time.Minute)
 		require.NoError(t, g.Tick(context.Background()))
