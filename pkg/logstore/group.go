@@ -495,14 +495,12 @@ type denseSketch struct {
 // least and the greatest number.
 const maxDense = 2048
 
-var sketchLog = math.Log(1.01 / 0.99)
-
 func (d *denseSketch) add(v float64) {
-	if !(v > 0) || math.IsInf(v, 1) {
+	i, ok := model.SketchBucket(v)
+	if !ok {
 		d.rest.Add(v, 1)
 		return
 	}
-	i := int32(math.Ceil(math.Log(v) / sketchLog))
 	if len(d.counts) == 0 {
 		d.base = i - 16
 		d.counts = make([]uint64, 64)

@@ -92,8 +92,10 @@ func (l *Latency) whole(room []int64) (low int32, counts []int64) {
 	return low, counts
 }
 
-// latencyJSON is how a Latency is written: Buckets[i] is bucket Low+i.
+// latencyJSON is how a Latency is written: Buckets[i] is bucket Low+i of a Sketch
+// of the Scale.
 type latencyJSON struct {
+	Scale      int
 	Count, Sum uint64
 	Zero       int64
 	Low        int32
@@ -102,7 +104,7 @@ type latencyJSON struct {
 
 // MarshalJSON writes the buckets added up.
 func (l Latency) MarshalJSON() ([]byte, error) {
-	x := latencyJSON{Count: l.Count, Sum: l.Sum, Zero: l.Zero}
+	x := latencyJSON{Scale: SketchScale, Count: l.Count, Sum: l.Sum, Zero: l.Zero}
 	x.Low, x.Buckets = l.whole(nil)
 	return json.Marshal(x)
 }
@@ -114,10 +116,26 @@ func (l *Latency) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*l = Latency{Count: x.Count, Sum: x.Sum, Zero: x.Zero}
-	if len(x.Buckets) > 0 {
+	switch {
+	case len(x.Buckets) == 0:
+	case x.Scale == SketchScale:
 		l.Buckets = []LatencyBuckets{{x.Low, x.Buckets}}
+	case x.Scale != 0:
+		return errScale(x.Scale)
+	default:
+		l.Buckets = formerBuckets(x.Low, x.Buckets)
 	}
 	return nil
+}
+
+// formerBuckets puts counts by the powers of formerGamma where they belong today.
+func formerBuckets(low int32, counts []int64) []LatencyBuckets {
+	lo, hi := sketchIndex(formerValue(low)), sketchIndex(formerValue(low+int32(len(counts))-1))
+	out := make([]int64, hi-lo+1)
+	for i, n := range counts {
+		out[sketchIndex(formerValue(low+int32(i)))-lo] += n
+	}
+	return []LatencyBuckets{{lo, out}}
 }
 
 // Quantile returns the q-quantile in nanoseconds, as Sketch.Quantile does; NaN

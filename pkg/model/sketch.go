@@ -1,15 +1,19 @@
 package model
 
 import (
+	"fmt"
 	"math"
 	"sort"
 )
 
-// sketchGamma makes a quantile's relative error at most 1 %: buckets grow by
-// (1+a)/(1-a) with a = 0.01, after DDSketch (Masson, Rim, Lee; VLDB 2019).
-const sketchGamma = 1.01 / 0.99
+// SketchScale is how many buckets a power of two has. A bucket is wider than the
+// one before by gamma, its 35th root, which makes a quantile's relative error at
+// most (gamma-1)/(gamma+1) = 0.99 %, after DDSketch (Masson, Rim, Lee; VLDB 2019);
+// and every power of two is the end of a bucket, so that counts by powers of two
+// are exact.
+const SketchScale = 35
 
-var sketchLog = math.Log(sketchGamma)
+var sketchGamma = math.Exp2(1.0 / SketchScale)
 
 // Sketch counts numbers in logarithmic buckets so that quantiles of merged
 // sketches keep their error bound. The zero value is empty and ready.
@@ -41,18 +45,54 @@ func (s *Sketch) Add(v float64, n uint64) {
 	s.Total += n
 }
 
+// sketchIndex finds the bucket within a power of two by a logarithm, which can
+// not lead out of that power.
 func sketchIndex(v float64) int32 {
 	if math.IsInf(v, 1) {
 		return math.MaxInt32
 	}
-	return int32(math.Ceil(math.Log(v) / sketchLog))
+	frac, exp := math.Frexp(v)
+	if frac == 0.5 {
+		return SketchScale * int32(exp-1)
+	}
+	within := int32(math.Ceil(SketchScale * math.Log2(2*frac)))
+	return SketchScale*int32(exp-1) + min(max(within, 1), SketchScale)
 }
 
 func sketchValue(i int32) float64 {
 	if i == math.MaxInt32 {
 		return math.Inf(1)
 	}
-	return 2 * math.Pow(sketchGamma, float64(i)) / (sketchGamma + 1)
+	return 2 * math.Exp2(float64(i)/SketchScale) / (sketchGamma + 1)
+}
+
+// formerGamma was the base before SketchScale: programs that do not tell a scale
+// count in its powers.
+const formerGamma = 1.01 / 0.99
+
+func formerValue(i int32) float64 { return 2 * math.Pow(formerGamma, float64(i)) / (formerGamma + 1) }
+
+// OfScale returns a sketch that another program made, with the buckets of this
+// one: scale is that program's SketchScale, 0 where it tells none.
+func (s *Sketch) OfScale(scale int) (*Sketch, error) {
+	switch {
+	case scale == SketchScale || s == nil:
+		return s, nil
+	case scale != 0:
+		return nil, errScale(scale)
+	}
+	out := &Sketch{Zero: s.Zero, Total: s.Zero}
+	for i, n := range s.Positive {
+		out.Add(formerValue(i), n)
+	}
+	for i, n := range s.Negative {
+		out.Add(-formerValue(i), n)
+	}
+	return out, nil
+}
+
+func errScale(scale int) error {
+	return fmt.Errorf("a distribution has %d buckets a power of two, this program reads %d: run the same version everywhere", scale, SketchScale)
 }
 
 // Merge adds another sketch.

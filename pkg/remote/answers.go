@@ -11,7 +11,7 @@ import (
 )
 
 func encodeAggregate(a *model.Aggregate) ([]byte, error) {
-	out := aggregateAnswer{Start: a.Start, Step: a.Step, Buckets: a.Buckets, Dropped: a.Dropped}
+	out := aggregateAnswer{Scale: model.SketchScale, Start: a.Start, Step: a.Step, Buckets: a.Buckets, Dropped: a.Dropped}
 	for i := range a.Groups {
 		g := &a.Groups[i]
 		var ga groupAnswer
@@ -56,8 +56,12 @@ func decodeAggregate(data []byte) (*model.Aggregate, error) {
 			if c.At < 0 || c.At >= in.Buckets {
 				return nil, fmt.Errorf("cannot read an aggregate from a remote source: bucket %d of %d", c.At, in.Buckets)
 			}
+			sketch, err := c.Sketch.OfScale(in.Scale)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read an aggregate from a remote source: %w", err)
+			}
 			g.Cells[c.At] = model.Cell{Count: c.Count, Sum: math.Float64frombits(c.Sum), Min: math.Float64frombits(c.Min),
-				Max: math.Float64frombits(c.Max), Measured: c.Measured, Sketch: c.Sketch}
+				Max: math.Float64frombits(c.Max), Measured: c.Measured, Sketch: sketch}
 		}
 		for _, e := range ga.Exemplars {
 			x := model.AggExemplar{Bucket: e.Bucket, Time: e.Time, Value: math.Float64frombits(e.Value)}

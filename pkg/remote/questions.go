@@ -83,6 +83,7 @@ type metadataQuestion struct {
 // aggregateAnswer is model.Aggregate with its values made to survive JSON;
 // floats may be NaN or infinite, so cells travel as bits.
 type aggregateAnswer struct {
+	Scale       int // of the sketches; 0 from programs that tell none
 	Start, Step int64
 	Buckets     int
 	Dropped     int64

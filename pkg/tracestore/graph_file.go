@@ -24,7 +24,7 @@ import (
 const (
 	fileCalls    = "calls"
 	callsMagic   = "BRTC"
-	callsVersion = 1
+	callsVersion = 2 // 1 had other buckets of latencies
 	callsHead    = len(callsMagic) + 1 + 4
 )
 

@@ -219,7 +219,7 @@ func samples(agg *model.Aggregate, g *model.AggGroup, value func(*model.Cell) (f
 }
 
 // histogram gives one series a power of two: counts of spans whose value lies
-// above half of it and up to it, within the sketch's 1 %.
+// above half of it and up to it. Powers of two are ends of a sketch's buckets.
 func histogram(agg *model.Aggregate, g *model.AggGroup, labels []Label, scale float64) []Series {
 	counts := map[float64][]float64{}
 	for b := range g.Cells {
