@@ -116,3 +116,17 @@ func TestTrace(t *testing.T) {
 	_, err = e.TraceByText(context.Background(), testTenant, "zz!")
 	require.ErrorIs(t, err, model.ErrInvalid)
 }
+
+// TestWhatIntegersMakeUpIsAnInteger also when it is summed: but not their mean.
+func TestWhatIntegersMakeUpIsAnInteger(t *testing.T) {
+	e := NewEngine(Options{Source: loadSource(t, "testdata/traces.txt")})
+	res, err := e.Search(context.Background(), testTenant, Params{Query: "{ } | sum(.db.rows) = 10 | max(.db.rows) = 7 | avg(.db.rows) = 5 | count() = 6"})
+	require.NoError(t, err)
+	require.Len(t, res.Traces, 1)
+	kinds := map[string]model.ValueKind{}
+	for _, a := range res.Traces[0].SpanSets[0].Attrs {
+		kinds[a.Key] = a.Value.Kind()
+	}
+	require.Equal(t, map[string]model.ValueKind{"sum(.db.rows)": model.KindInt, "max(.db.rows)": model.KindInt, "avg(.db.rows)": model.KindDouble,
+		"count()": model.KindInt}, kinds)
+}

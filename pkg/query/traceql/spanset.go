@@ -159,9 +159,9 @@ func (m *measurer) scalar(sc Scalar) (float64, bool) {
 	case ScalarStatic:
 		return sc.Value.Float()
 	case Aggregate:
-		v, ok := m.aggregate(sc, m.set.spans)
+		v, whole, ok := m.aggregate(sc, m.set.spans)
 		if ok && !m.piped {
-			m.found = append(m.found, model.Attr{Key: sc.String(), Value: sc.shown(v)})
+			m.found = append(m.found, model.Attr{Key: sc.String(), Value: sc.shown(v, whole)})
 		}
 		return v, ok
 	case ScalarBinary:
@@ -188,44 +188,46 @@ func (m *measurer) scalar(sc Scalar) (float64, bool) {
 }
 
 // shown is the value as a result carries it: durations as users read them,
-// counts as integers.
-func (a Aggregate) shown(v float64) model.Value {
+// what integers make up as an integer.
+func (a Aggregate) shown(v float64, whole bool) model.Value {
 	if f, ok := a.Of.(Field); ok && f.typ() == TypeDuration {
 		return model.String(time.Duration(v).String())
 	}
-	if a.Of == nil {
+	if whole && math.Abs(v) < 1<<53 {
 		return model.Int(int64(v))
 	}
 	return model.Double(v)
 }
 
 // aggregate measures the spans; avg, min, max and sum have no value where no
-// span has a number.
-func (m *measurer) aggregate(a Aggregate, spans []int32) (float64, bool) {
+// span has a number. It tells whether the value is made of integers alone.
+func (m *measurer) aggregate(a Aggregate, spans []int32) (v float64, whole, ok bool) {
 	if a.Of == nil {
-		return float64(len(spans)), true
+		return float64(len(spans)), true, true
 	}
 	n, sum, low, high := 0, 0.0, math.Inf(1), math.Inf(-1)
+	whole = true
 	for _, i := range spans {
 		m.scene.values(a.Of, int(i), func(v model.Value) bool {
 			if f, ok := v.Float(); ok {
 				n++
 				sum += f
 				low, high = math.Min(low, f), math.Max(high, f)
+				whole = whole && v.Kind() == model.KindInt
 			}
 			return true
 		})
 	}
 	if n == 0 {
-		return 0, false
+		return 0, false, false
 	}
 	switch a.Func {
 	case "avg":
-		return sum / float64(n), true
+		return sum / float64(n), false, true
 	case "min":
-		return low, true
+		return low, whole, true
 	case "max":
-		return high, true
+		return high, whole, true
 	}
-	return sum, true
+	return sum, whole, true
 }
