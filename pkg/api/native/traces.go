@@ -60,7 +60,7 @@ const maxLooks = 4
 
 // tracePage answers with n spans of a trace, parents first, from a place on.
 func (s *Service) tracePage(ctx context.Context, t tenant.ID, text string, from, n int) (*braidv1.TraceResponse, *model.QueryStats, error) {
-	tr, err := s.readTrace(ctx, t, "trace_id", text)
+	tr, err := s.readTrace(ctx, t, &s.structures, "trace_id", text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,14 +91,18 @@ type trace struct {
 	stats   *model.QueryStats
 }
 
-// readTrace finds a trace by any spelling of its id.
-func (s *Service) readTrace(ctx context.Context, t tenant.ID, field, text string) (*trace, error) {
+// readTrace finds a trace by any spelling of its id. A trace whose structure is
+// in known comes without the spans of its outline; known may be nil.
+func (s *Service) readTrace(ctx context.Context, t tenant.ID, known *structureMemo, field, text string) (*trace, error) {
 	readings := model.TraceIDReadings(text)
 	if len(readings) == 0 {
 		return nil, fmt.Errorf("%w: %s %q is not a trace id; give hex digits, or another usual spelling", model.ErrInvalid, field, clip(text))
 	}
 	for _, id := range readings {
 		tr := &trace{id: id, stats: &model.QueryStats{}}
+		if known != nil {
+			tr.known = known.get(t, id)
+		}
 		if err := s.open(ctx, t, tr); err != nil {
 			return nil, err
 		}
@@ -114,12 +118,12 @@ func (s *Service) readTrace(ctx context.Context, t tenant.ID, field, text string
 func (s *Service) open(ctx context.Context, t tenant.ID, tr *trace) (err error) {
 	src, ok := s.o.Traces.(query.OutlineSource)
 	if ok {
-		tr.known = s.structures.get(t, tr.id)
 		version := ""
 		if tr.known != nil {
 			version = tr.known.version
 		}
-		if tr.outline, err = src.Outline(ctx, t, tr.id, version, keptWhole, tr.stats); err != nil {
+		tr.outline, err = src.Outline(ctx, t, tr.id, version, keptWhole, tr.stats)
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return fmt.Errorf("cannot read trace %s: %w", tr.id, err)
 		}
 		if tr.outline != nil {
@@ -245,11 +249,11 @@ func (s *Service) CompareTraces(ctx context.Context, req *braidv1.CompareTracesR
 		if err != nil {
 			return nil, nil, err
 		}
-		a, err := s.readTrace(ctx, t, "a", req.GetA())
+		a, err := s.readTrace(ctx, t, nil, "a", req.GetA())
 		if err != nil {
 			return nil, nil, err
 		}
-		b, err := s.readTrace(ctx, t, "b", req.GetB())
+		b, err := s.readTrace(ctx, t, nil, "b", req.GetB())
 		if err != nil {
 			return nil, nil, err
 		}

@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,11 +69,15 @@ type outlined struct {
 	query.TraceSource
 	rows     []model.SpanRow
 	version  string
-	outlines int // how often all of it was read
-	moves    int // how often spans will have moved when they are asked for
+	outlines int  // how often all of it was read
+	moves    int  // how often spans will have moved when they are asked for
+	older    bool // it asks a program that makes no outlines
 }
 
 func (o *outlined) Outline(_ context.Context, _ tenant.ID, _ model.TraceID, known string, over int, _ *model.QueryStats) (*model.Outline, error) {
+	if o.older {
+		return nil, errors.ErrUnsupported
+	}
 	if len(o.rows) <= over {
 		return nil, nil
 	}
@@ -118,6 +123,33 @@ func TestPagesOfAnOutlinedTrace(t *testing.T) {
 	src.moves = maxLooks
 	_, err := s.Trace(context.Background(), &braidv1.TraceRequest{TraceId: model.TraceID{1}.String()})
 	require.Equal(t, codes.Unavailable, status.Code(err))
+}
+
+// TestPagesOfATraceWithoutOutline reads the whole where a source turns out to
+// make no outlines, even while the structure is known of when it did.
+func TestPagesOfATraceWithoutOutline(t *testing.T) {
+	const n = keptWhole/2 + 500
+	traces := testkit.NewMemTraces()
+	traces.Add(tenant.Default, comb(n)...)
+	src := &outlined{TraceSource: traces, rows: comb(n), version: "1"}
+	s := New(Options{Traces: src, Guard: engine.New(engine.Options{})})
+	pagesOfComb(t, s, n)
+	src.older = true
+	pagesOfComb(t, s, n)
+}
+
+// TestCompareTracesOfKnownStructure compares a large trace while its structure
+// is kept for its pages.
+func TestCompareTracesOfKnownStructure(t *testing.T) {
+	const n = keptWhole/2 + 500
+	src := &outlined{TraceSource: testkit.NewMemTraces(), rows: comb(n), version: "1"}
+	s := New(Options{Traces: src, Guard: engine.New(engine.Options{})})
+	pagesOfComb(t, s, n)
+	id := model.TraceID{1}.String()
+	got, err := s.CompareTraces(context.Background(), &braidv1.CompareTracesRequest{A: id, B: id})
+	require.NoError(t, err)
+	require.EqualValues(t, 2*n+1, got.GetA().GetSpans())
+	require.EqualValues(t, 3, got.GetTotalPaths())
 }
 
 func TestStructuresAreKeptWithinBounds(t *testing.T) {
