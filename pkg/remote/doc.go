@@ -5,5 +5,7 @@
 //
 // Questions travel as JSON (predicates in predicate.MarshalExpr's form), rows
 // as Arrow IPC streams of zstd-compressed record batches, one stream a part;
-// the last part of every answer carries what it cost and its warnings.
+// the last part of every answer carries what it cost and its warnings. Outlines
+// of large traces, of which every span counts, have a form of their own
+// (outline_wire.go).
 package remote

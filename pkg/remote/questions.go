@@ -68,6 +68,20 @@ type traceQuestion struct {
 	ID string
 }
 
+// outlineQuestion asks for the outline of a trace of more than Over spans, and
+// spansQuestion for spans where it says that they are.
+type outlineQuestion struct {
+	ID    string
+	Known string
+	Over  int
+}
+
+type spansQuestion struct {
+	ID      string
+	Version string
+	At      []uint64
+}
+
 type exemplarQuestion struct {
 	Range    model.TimeRange
 	Series   [][]predicate.LabelMatcher
@@ -212,6 +226,14 @@ func decodeFieldQuery(t tenant.ID, body []byte, stats *model.QueryStats) (*predi
 	}
 	f, err := unmarshalFilter(d.Filter)
 	return &predicate.FieldQuery{Tenant: t, Range: d.Range, Filter: f, Field: d.Field, Prefix: d.Prefix, Limit: d.Limit, Stats: stats}, err
+}
+
+func readTraceID(text string) (model.TraceID, error) {
+	id, ok := model.ParseTraceID(text)
+	if !ok {
+		return id, fmt.Errorf("%w: trace id %q", model.ErrInvalid, text)
+	}
+	return id, nil
 }
 
 func readBody(body []byte, into any) error {

@@ -80,6 +80,8 @@ func toStatus(err error) error {
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, model.ErrTooMuch):
 		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, model.ErrChanged):
+		return status.Error(codes.Aborted, err.Error())
 	case errors.Is(err, errors.ErrUnsupported):
 		return status.Error(codes.Unimplemented, err.Error())
 	case errors.Is(err, context.Canceled):
@@ -106,6 +108,8 @@ func fromStatus(err error) error {
 		return fmt.Errorf("%w: %s", model.ErrNotFound, st.Message())
 	case codes.ResourceExhausted:
 		return fmt.Errorf("%w: %s", model.ErrTooMuch, st.Message())
+	case codes.Aborted:
+		return fmt.Errorf("%w: %s", model.ErrChanged, st.Message())
 	case codes.Unavailable:
 		for _, d := range st.Details() {
 			if info, ok := d.(*errdetails.RetryInfo); ok {
@@ -187,9 +191,9 @@ func (s *server) Trace(q *storev1.Question, out stream) error {
 		if err := readBody(q.GetBody(), &d); err != nil {
 			return err
 		}
-		id, ok := model.ParseTraceID(d.ID)
-		if !ok {
-			return fmt.Errorf("%w: trace id %q", model.ErrInvalid, d.ID)
+		id, err := readTraceID(d.ID)
+		if err != nil {
+			return err
 		}
 		for rows, err := range s.src.Traces.Trace(ctx, t, id, stats) {
 			if err != nil {

@@ -223,7 +223,7 @@ const file_braid_store_v1_store_proto_rawDesc = "" +
 	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x16\n" +
 	"\x06blocks\x18\x03 \x01(\x03R\x06blocks\x12%\n" +
 	"\x0eblocks_skipped\x18\x04 \x01(\x03R\rblocksSkipped\x12\x1a\n" +
-	"\bwarnings\x18\x05 \x03(\tR\bwarnings2\x89\a\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings2\x83\b\n" +
 	"\x05Store\x12>\n" +
 	"\n" +
 	"SelectLogs\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12A\n" +
@@ -235,7 +235,9 @@ const file_braid_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"SpanFields\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12@\n" +
 	"\fServiceGraph\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12<\n" +
-	"\bTraceIDs\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12@\n" +
+	"\bTraceIDs\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12;\n" +
+	"\aOutline\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12;\n" +
+	"\aSpansAt\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12@\n" +
 	"\fSelectSeries\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12>\n" +
 	"\n" +
 	"LabelNames\x12\x18.braid.store.v1.Question\x1a\x14.braid.store.v1.Part0\x01\x12?\n" +
@@ -272,27 +274,31 @@ var file_braid_store_v1_store_proto_depIdxs = []int32{
 	0,  // 7: braid.store.v1.Store.SpanFields:input_type -> braid.store.v1.Question
 	0,  // 8: braid.store.v1.Store.ServiceGraph:input_type -> braid.store.v1.Question
 	0,  // 9: braid.store.v1.Store.TraceIDs:input_type -> braid.store.v1.Question
-	0,  // 10: braid.store.v1.Store.SelectSeries:input_type -> braid.store.v1.Question
-	0,  // 11: braid.store.v1.Store.LabelNames:input_type -> braid.store.v1.Question
-	0,  // 12: braid.store.v1.Store.LabelValues:input_type -> braid.store.v1.Question
-	0,  // 13: braid.store.v1.Store.Exemplars:input_type -> braid.store.v1.Question
-	0,  // 14: braid.store.v1.Store.Metadata:input_type -> braid.store.v1.Question
-	1,  // 15: braid.store.v1.Store.SelectLogs:output_type -> braid.store.v1.Part
-	1,  // 16: braid.store.v1.Store.AggregateLogs:output_type -> braid.store.v1.Part
-	1,  // 17: braid.store.v1.Store.LogFields:output_type -> braid.store.v1.Part
-	1,  // 18: braid.store.v1.Store.Trace:output_type -> braid.store.v1.Part
-	1,  // 19: braid.store.v1.Store.SelectSpans:output_type -> braid.store.v1.Part
-	1,  // 20: braid.store.v1.Store.AggregateSpans:output_type -> braid.store.v1.Part
-	1,  // 21: braid.store.v1.Store.SpanFields:output_type -> braid.store.v1.Part
-	1,  // 22: braid.store.v1.Store.ServiceGraph:output_type -> braid.store.v1.Part
-	1,  // 23: braid.store.v1.Store.TraceIDs:output_type -> braid.store.v1.Part
-	1,  // 24: braid.store.v1.Store.SelectSeries:output_type -> braid.store.v1.Part
-	1,  // 25: braid.store.v1.Store.LabelNames:output_type -> braid.store.v1.Part
-	1,  // 26: braid.store.v1.Store.LabelValues:output_type -> braid.store.v1.Part
-	1,  // 27: braid.store.v1.Store.Exemplars:output_type -> braid.store.v1.Part
-	1,  // 28: braid.store.v1.Store.Metadata:output_type -> braid.store.v1.Part
-	15, // [15:29] is the sub-list for method output_type
-	1,  // [1:15] is the sub-list for method input_type
+	0,  // 10: braid.store.v1.Store.Outline:input_type -> braid.store.v1.Question
+	0,  // 11: braid.store.v1.Store.SpansAt:input_type -> braid.store.v1.Question
+	0,  // 12: braid.store.v1.Store.SelectSeries:input_type -> braid.store.v1.Question
+	0,  // 13: braid.store.v1.Store.LabelNames:input_type -> braid.store.v1.Question
+	0,  // 14: braid.store.v1.Store.LabelValues:input_type -> braid.store.v1.Question
+	0,  // 15: braid.store.v1.Store.Exemplars:input_type -> braid.store.v1.Question
+	0,  // 16: braid.store.v1.Store.Metadata:input_type -> braid.store.v1.Question
+	1,  // 17: braid.store.v1.Store.SelectLogs:output_type -> braid.store.v1.Part
+	1,  // 18: braid.store.v1.Store.AggregateLogs:output_type -> braid.store.v1.Part
+	1,  // 19: braid.store.v1.Store.LogFields:output_type -> braid.store.v1.Part
+	1,  // 20: braid.store.v1.Store.Trace:output_type -> braid.store.v1.Part
+	1,  // 21: braid.store.v1.Store.SelectSpans:output_type -> braid.store.v1.Part
+	1,  // 22: braid.store.v1.Store.AggregateSpans:output_type -> braid.store.v1.Part
+	1,  // 23: braid.store.v1.Store.SpanFields:output_type -> braid.store.v1.Part
+	1,  // 24: braid.store.v1.Store.ServiceGraph:output_type -> braid.store.v1.Part
+	1,  // 25: braid.store.v1.Store.TraceIDs:output_type -> braid.store.v1.Part
+	1,  // 26: braid.store.v1.Store.Outline:output_type -> braid.store.v1.Part
+	1,  // 27: braid.store.v1.Store.SpansAt:output_type -> braid.store.v1.Part
+	1,  // 28: braid.store.v1.Store.SelectSeries:output_type -> braid.store.v1.Part
+	1,  // 29: braid.store.v1.Store.LabelNames:output_type -> braid.store.v1.Part
+	1,  // 30: braid.store.v1.Store.LabelValues:output_type -> braid.store.v1.Part
+	1,  // 31: braid.store.v1.Store.Exemplars:output_type -> braid.store.v1.Part
+	1,  // 32: braid.store.v1.Store.Metadata:output_type -> braid.store.v1.Part
+	17, // [17:33] is the sub-list for method output_type
+	1,  // [1:17] is the sub-list for method input_type
 	1,  // [1:1] is the sub-list for extension type_name
 	1,  // [1:1] is the sub-list for extension extendee
 	0,  // [0:1] is the sub-list for field type_name

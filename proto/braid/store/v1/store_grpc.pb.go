@@ -31,6 +31,8 @@ const (
 	Store_SpanFields_FullMethodName     = "/braid.store.v1.Store/SpanFields"
 	Store_ServiceGraph_FullMethodName   = "/braid.store.v1.Store/ServiceGraph"
 	Store_TraceIDs_FullMethodName       = "/braid.store.v1.Store/TraceIDs"
+	Store_Outline_FullMethodName        = "/braid.store.v1.Store/Outline"
+	Store_SpansAt_FullMethodName        = "/braid.store.v1.Store/SpansAt"
 	Store_SelectSeries_FullMethodName   = "/braid.store.v1.Store/SelectSeries"
 	Store_LabelNames_FullMethodName     = "/braid.store.v1.Store/LabelNames"
 	Store_LabelValues_FullMethodName    = "/braid.store.v1.Store/LabelValues"
@@ -54,6 +56,8 @@ type StoreClient interface {
 	SpanFields(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	ServiceGraph(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	TraceIDs(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
+	Outline(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
+	SpansAt(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	SelectSeries(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	LabelNames(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 	LabelValues(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
@@ -240,9 +244,47 @@ func (c *storeClient) TraceIDs(ctx context.Context, in *Question, opts ...grpc.C
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Store_TraceIDsClient = grpc.ServerStreamingClient[Part]
 
+func (c *storeClient) Outline(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[9], Store_Outline_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Question, Part]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_OutlineClient = grpc.ServerStreamingClient[Part]
+
+func (c *storeClient) SpansAt(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[10], Store_SpansAt_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Question, Part]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_SpansAtClient = grpc.ServerStreamingClient[Part]
+
 func (c *storeClient) SelectSeries(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[9], Store_SelectSeries_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[11], Store_SelectSeries_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +303,7 @@ type Store_SelectSeriesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) LabelNames(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[10], Store_LabelNames_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[12], Store_LabelNames_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +322,7 @@ type Store_LabelNamesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) LabelValues(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[11], Store_LabelValues_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[13], Store_LabelValues_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +341,7 @@ type Store_LabelValuesClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) Exemplars(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[12], Store_Exemplars_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[14], Store_Exemplars_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +360,7 @@ type Store_ExemplarsClient = grpc.ServerStreamingClient[Part]
 
 func (c *storeClient) Metadata(ctx context.Context, in *Question, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[13], Store_Metadata_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Store_ServiceDesc.Streams[15], Store_Metadata_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -351,6 +393,8 @@ type StoreServer interface {
 	SpanFields(*Question, grpc.ServerStreamingServer[Part]) error
 	ServiceGraph(*Question, grpc.ServerStreamingServer[Part]) error
 	TraceIDs(*Question, grpc.ServerStreamingServer[Part]) error
+	Outline(*Question, grpc.ServerStreamingServer[Part]) error
+	SpansAt(*Question, grpc.ServerStreamingServer[Part]) error
 	SelectSeries(*Question, grpc.ServerStreamingServer[Part]) error
 	LabelNames(*Question, grpc.ServerStreamingServer[Part]) error
 	LabelValues(*Question, grpc.ServerStreamingServer[Part]) error
@@ -392,6 +436,12 @@ func (UnimplementedStoreServer) ServiceGraph(*Question, grpc.ServerStreamingServ
 }
 func (UnimplementedStoreServer) TraceIDs(*Question, grpc.ServerStreamingServer[Part]) error {
 	return status.Error(codes.Unimplemented, "method TraceIDs not implemented")
+}
+func (UnimplementedStoreServer) Outline(*Question, grpc.ServerStreamingServer[Part]) error {
+	return status.Error(codes.Unimplemented, "method Outline not implemented")
+}
+func (UnimplementedStoreServer) SpansAt(*Question, grpc.ServerStreamingServer[Part]) error {
+	return status.Error(codes.Unimplemented, "method SpansAt not implemented")
 }
 func (UnimplementedStoreServer) SelectSeries(*Question, grpc.ServerStreamingServer[Part]) error {
 	return status.Error(codes.Unimplemented, "method SelectSeries not implemented")
@@ -528,6 +578,28 @@ func _Store_TraceIDs_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Store_TraceIDsServer = grpc.ServerStreamingServer[Part]
 
+func _Store_Outline_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Question)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StoreServer).Outline(m, &grpc.GenericServerStream[Question, Part]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_OutlineServer = grpc.ServerStreamingServer[Part]
+
+func _Store_SpansAt_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Question)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StoreServer).SpansAt(m, &grpc.GenericServerStream[Question, Part]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Store_SpansAtServer = grpc.ServerStreamingServer[Part]
+
 func _Store_SelectSeries_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(Question)
 	if err := stream.RecvMsg(m); err != nil {
@@ -634,6 +706,16 @@ var Store_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "TraceIDs",
 			Handler:       _Store_TraceIDs_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Outline",
+			Handler:       _Store_Outline_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SpansAt",
+			Handler:       _Store_SpansAt_Handler,
 			ServerStreams: true,
 		},
 		{
