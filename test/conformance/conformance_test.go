@@ -181,24 +181,26 @@ func TestTraceStoreOverGRPC(t *testing.T) {
 // TestTraceStoresBehindFanout splits every trace over two stores.
 func TestTraceStoresBehindFanout(t *testing.T) {
 	for seed := range uint64(2) {
-		runSplitTraces(t, 200+seed, func(s query.TraceSource) query.TraceSource { return s })
+		runSplitTraces(t, 200+seed, false, func(s query.TraceSource) query.TraceSource { return s })
 	}
 }
 
-// TestOlderTraceStoreBehindFanout has a part that keeps no service graph, as
-// programs did before there was one: it is counted from the part's spans.
+// TestOlderTraceStoreBehindFanout has a part that keeps no service graph and
+// makes no outlines, as programs did before there were any: the graph is counted
+// from the part's spans, and outlines are refused.
 func TestOlderTraceStoreBehindFanout(t *testing.T) {
-	runSplitTraces(t, 300, func(s query.TraceSource) query.TraceSource {
+	runSplitTraces(t, 300, true, func(s query.TraceSource) query.TraceSource {
 		return over(t, remote.Sources{Traces: struct{ query.TraceSource }{s}})
 	})
 }
 
 // runSplitTraces splits every trace over two stores; second wraps one of them.
-func runSplitTraces(t *testing.T, seed uint64, second func(query.TraceSource) query.TraceSource) {
+func runSplitTraces(t *testing.T, seed uint64, older bool, second func(query.TraceSource) query.TraceSource) {
 	sourcetest.RunTraces(t, seed, func(t *testing.T) sourcetest.TraceSubject {
 		a, b := newTraceShelf(t), newTraceShelf(t)
 		spec := model.NewKeySpec(nil)
 		return sourcetest.TraceSubject{
+			NoOutlines: older,
 			Append: func(id tenant.ID, pos model.Position, spans *model.Spans) error {
 				if pos%2 == 0 {
 					return a.append(id, pos, spans)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"reflect"
+	"slices"
 	"sort"
 
 	"braid/pkg/model"
@@ -60,17 +61,7 @@ func (t *Traces) join(ctx context.Context, tn tenant.ID, id model.TraceID, stats
 	if err != nil {
 		return nil, err
 	}
-	var all []model.SpanRow
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	sort.SliceStable(all, func(i, j int) bool {
-		if all[i].Start != all[j].Start {
-			return all[i].Start < all[j].Start
-		}
-		return string(all[i].SpanID[:]) < string(all[j].SpanID[:])
-	})
-	return dropRepeats(all), nil
+	return dropRepeats(sorted(slices.Concat(parts...))), nil
 }
 
 // dropRepeats leaves out spans equal to one before them with the same id and
@@ -80,7 +71,7 @@ func dropRepeats(spans []model.SpanRow) []model.SpanRow {
 	for i := range spans {
 		repeat := false
 		for j := len(out) - 1; j >= 0 && out[j].Start == spans[i].Start && out[j].SpanID == spans[i].SpanID; j-- {
-			if reflect.DeepEqual(out[j].Span, spans[i].Span) && reflect.DeepEqual(out[j].Resource, spans[i].Resource) {
+			if sameRow(&out[j], &spans[i]) {
 				repeat = true
 				break
 			}
@@ -90,6 +81,10 @@ func dropRepeats(spans []model.SpanRow) []model.SpanRow {
 		}
 	}
 	return out
+}
+
+func sameRow(a, b *model.SpanRow) bool {
+	return reflect.DeepEqual(&a.Span, &b.Span) && (a.Resource == b.Resource || reflect.DeepEqual(a.Resource, b.Resource))
 }
 
 // SelectSpans finds candidate traces in every part by any of the filters, then

@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sort"
@@ -19,8 +20,10 @@ import (
 
 // TraceSubject is a source to try: see LogSubject.
 type TraceSubject struct {
-	Append  func(t tenant.ID, pos model.Position, spans *model.Spans) error
-	Reshape func(r *rand.Rand) query.TraceSource
+	// NoOutlines: one of its parts is an older program that makes no outlines.
+	NoOutlines bool
+	Append     func(t tenant.ID, pos model.Position, spans *model.Spans) error
+	Reshape    func(r *rand.Rand) query.TraceSource
 }
 
 // RunTraces tries a trace source with random data and questions.
@@ -43,7 +46,11 @@ func RunTraces(t *testing.T, seed uint64, make func(t *testing.T) TraceSubject) 
 		src := subject.Reshape(r)
 		for range 12 {
 			checkSpans(ctx, t, seed, r, src, ref)
-			checkTrace(ctx, t, seed, src, ref, traceID(r.IntN(105)))
+			id := traceID(r.IntN(105))
+			checkTrace(ctx, t, seed, src, ref, id)
+			if o, ok := src.(query.OutlineSource); ok {
+				CheckOutline(ctx, t, seed, o, id, subject.NoOutlines)
+			}
 			checkSpanAggregate(ctx, t, seed, r, src, ref)
 		}
 		checkGraph(ctx, t, seed, r, src, ref)
@@ -80,16 +87,19 @@ func checkTrace(ctx context.Context, t *testing.T, seed uint64, src, ref query.T
 	for i := range want {
 		require.Equal(t, drawSpan(&want[i]), drawSpan(&got[i]), "seed %d trace %s span %d", seed, id, i)
 	}
-	if o, ok := src.(query.OutlineSource); ok {
-		checkOutline(ctx, t, seed, o, got, id)
-	}
 }
 
-// checkOutline compares a trace's outline, and its spans as they are found by it,
-// with the whole.
-func checkOutline(ctx context.Context, t *testing.T, seed uint64, src query.OutlineSource, whole []model.SpanRow, id model.TraceID) {
+// CheckOutline compares a trace's outline, and its spans as they are found by it,
+// with the whole. A source with an older part must say that it makes none.
+func CheckOutline(ctx context.Context, t *testing.T, seed uint64, src query.OutlineSource, id model.TraceID, older bool) {
 	t.Helper()
+	whole, err := collectTrace(ctx, src.(query.TraceSource), "a", id)
+	require.NoError(t, err)
 	none, err := src.Outline(ctx, "a", id, "", 2*len(whole)+4, nil)
+	if older {
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		return
+	}
 	require.NoError(t, err)
 	require.Nil(t, none)
 	o, err := src.Outline(ctx, "a", id, "", 0, nil)
