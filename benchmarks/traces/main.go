@@ -44,6 +44,7 @@ func run() error {
 	}
 	senders := flag.Int("senders", 4, "connections that send at once, with -server")
 	huge := flag.Int("huge", 0, "spans of one huge trace to send and open by pages, with -server")
+	querier := flag.String("querier", "", "open the huge trace through this program (bin/querier) as well, in a process of its own")
 	red := flag.Bool("spanmetrics", true, "count the spans into series as well, without -server")
 	keep := flag.Bool("keep", false, "leave the folder; when it is there, ask what it holds instead of sending again")
 	only := flag.String("only", "", "ask only the questions that have this in their name")
@@ -63,7 +64,7 @@ func run() error {
 	}
 	if *program != "" {
 		s := newServer(*program, *dir, flag.Args())
-		s.queryProfile, s.only = *queryProfile, *only
+		s.queryProfile, s.only, s.querier = *queryProfile, *only, *querier
 		if kept {
 			return s.askKept(*spans, *batch, *rounds)
 		}

@@ -29,12 +29,14 @@ import (
 type server struct {
 	bin, dir   string
 	http, otlp string
+	grpc       string
 	args       []string
 	// launch, of a program that is not Braid, tells how it is started.
 	launch func(s *server, ports [4]string) (ready string, args []string, err error)
 	// queryProfile, when set, is where a profile of each question goes.
 	queryProfile string
 	only         string // a part of the names of the questions to ask
+	querier      string // program that opens the huge trace as well
 	cmd          *exec.Cmd
 	client       *http.Client
 }
@@ -136,7 +138,7 @@ func (s *server) start() error {
 		ports[i] = l.Addr().String()
 		_ = l.Close()
 	}
-	s.http, s.otlp = "http://"+ports[0], "http://"+ports[1]
+	s.http, s.otlp, s.grpc = "http://"+ports[0], "http://"+ports[1], ports[2]
 	ready := "/-/ready"
 	args := []string{"serve", "--data-dir", s.dir, "--http.listen", ports[0], "--otlp.http.listen", ports[1], "--grpc.listen", ports[2], "--otlp.grpc.listen", ports[3]}
 	if s.launch != nil {
@@ -524,5 +526,14 @@ func (s *server) hugeTrace(n, batch, senders int) error {
 		}
 		fmt.Printf("%-52s %8.2f s, %.2f CPU-s, peak memory %d MiB\n", fmt.Sprintf("page of 100 spans at %d", offset), time.Since(began).Seconds(), (s.cpu() - c0).Seconds(), s.peak()>>20)
 	}
-	return nil
+	if s.querier == "" {
+		return nil
+	}
+	q := s.querierOf(s.querier)
+	defer func() { _ = os.RemoveAll(q.dir) }()
+	defer q.kill()
+	if err := q.start(); err != nil {
+		return err
+	}
+	return s.hugePages(q, id, n)
 }
