@@ -18,9 +18,7 @@ func (w *waiting) appendTraces(b []byte) []byte {
 		b = binary.AppendVarint(b, tr.born)
 		b = binary.AppendVarint(b, tr.hit-tr.born)
 		b = binary.AppendUvarint(b, uint64(tr.n))
-		for at := tr.first; at != 0; at = w.spans[at-1].next {
-			b = w.spans[at-1].append(b, tr.born)
-		}
+		w.pieces.each(tr.last, func(x *span) { b = x.append(b, tr.born) })
 	}
 	return b
 }

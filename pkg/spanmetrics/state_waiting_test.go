@@ -33,15 +33,36 @@ func TestWaitingTracesAreReadAsTheyWere(t *testing.T) {
 	for id, tr := range w.traces {
 		x := o.traces[id]
 		require.Equal(t, [3]int64{tr.born, tr.hit, int64(tr.n)}, [3]int64{x.born, x.hit, int64(x.n)})
-		want, got := w.take(id, nil), o.take(id, nil)
-		for i := range want {
-			want[i].next, got[i].next = 0, 0
-		}
-		require.ElementsMatch(t, want, got)
+		require.ElementsMatch(t, w.take(id, nil), o.take(id, nil))
 	}
 	for n := range raw {
 		if o, err := load(raw[:n]); err == nil {
 			require.Less(t, o.held, 40, "cut at %d", n)
 		}
 	}
+}
+
+// TestPieces puts and takes spans of many traces and compares with lists.
+func TestPieces(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 4))
+	var p pieces
+	last, want := map[int]uint32{}, map[int][]span{}
+	for n := range 20_000 {
+		id := r.IntN(300)
+		if r.IntN(30) == 0 {
+			require.Equal(t, want[id], p.take(last[id], nil))
+			delete(last, id)
+			delete(want, id)
+			continue
+		}
+		x := span{Start: int64(n)}
+		last[id] = p.add(last[id], x)
+		want[id] = append([]span{x}, want[id]...)
+	}
+	for id := range want {
+		var got []span
+		p.each(last[id], func(x *span) { got = append(got, *x) })
+		require.Equal(t, want[id], got)
+	}
+	require.Less(t, p.made, uint32(20_000/pieceSpans), "pieces are used again")
 }

@@ -14,7 +14,6 @@ type span struct {
 	Start, Duration int64
 	Class           uint32
 	Service, Peer   uint32 // numbers of texts; Peer 0: none
-	next            uint32 // of its trace, +1
 	Typ             uint8  // of the call to Peer: place in callTypes
 	Kind            uint8
 	Failed          bool
@@ -56,7 +55,7 @@ type likeClass struct{ class, service uint32 }
 
 // openTrace is a trace some of whose spans wait. Times are Unix nanoseconds.
 type openTrace struct {
-	first     uint32 // span, +1
+	last      uint32 // piece; 0: none
 	n         int
 	born, hit int64
 }
@@ -68,9 +67,8 @@ type waiting struct {
 	dimensions []string
 
 	traces map[model.TraceID]*openTrace
-	spans  []span
-	free   uint32 // first free place in spans, +1, linked by next
-	held   int    // spans that wait
+	pieces pieces
+	held   int // spans that wait
 
 	classes []class
 	numbers map[classKey]uint32
@@ -145,16 +143,7 @@ func (w *waiting) put(id model.TraceID, x span, now int64) {
 		}
 		w.lastID, w.lastTrace = id, tr
 	}
-	x.next = tr.first
-	at := w.free
-	if at != 0 {
-		w.free = w.spans[at-1].next
-		w.spans[at-1] = x
-	} else {
-		w.spans = append(w.spans, x)
-		at = uint32(len(w.spans))
-	}
-	tr.first, tr.hit = at, now
+	tr.last, tr.hit = w.pieces.add(tr.last, x), now
 	tr.n++
 	w.held++
 }
@@ -180,18 +169,12 @@ func (w *waiting) take(id model.TraceID, dst []span) []span {
 	if tr == nil {
 		return dst
 	}
-	for at := tr.first; at != 0; {
-		x := &w.spans[at-1]
-		dst = append(dst, *x)
-		next := x.next
-		x.next, w.free = w.free, at
-		at = next
-		w.held--
-	}
+	dst = w.pieces.take(tr.last, dst)
+	w.held -= tr.n
 	delete(w.traces, id)
 	w.lastTrace = nil
 	if w.held == 0 {
-		w.spans, w.free = nil, 0
+		w.pieces = pieces{}
 	}
 	return dst
 }

@@ -47,14 +47,14 @@ type blockBuilder struct {
 
 	// The rowset at hand and how its numbers map to the block's.
 	from    *rows
-	classOf []uint32 // +1
-	local   []int32  // text of the rowset -> place in a column's dictionary
-	epoch   []uint32
+	classOf []uint32    // +1
+	local   []localCode // by text of the rowset
 	now     uint32
 
 	// Memory that goes from group to group.
 	vecs   []vector
 	shapes []uint32 // by row of the group
+	attrs  []uint32 // the same: where its cells are
 	place  []int32  // by shape
 	codeOf []int32  // by class
 
@@ -205,8 +205,7 @@ func (b *blockBuilder) bind(from *rows) {
 	}
 	b.classOf = append(b.classOf, make([]uint32, len(from.classes)-len(b.classOf))...)
 	if n := from.texts.len(); n > len(b.local) {
-		b.local = make([]int32, n+n/2)
-		b.epoch = make([]uint32, n+n/2)
+		b.local = make([]localCode, n+n/2)
 		b.now = 0
 	}
 }

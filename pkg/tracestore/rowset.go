@@ -35,6 +35,21 @@ type traceEntry struct {
 	rows uint32
 }
 
+// fewRows is up to how many rows of a trace are looked through for a span that
+// was sent twice; those of larger ones are in spanOf.
+const fewRows = 64
+
+// spanBits has a bit of every span of a trace, by the hash of its identity.
+type spanBits [2]uint64
+
+// mark sets the bit of a hash, and tells whether it was set.
+func (b *spanBits) mark(h uint32) (was bool) {
+	word, bit := &b[h>>6&1], uint64(1)<<(h&63)
+	was = *word&bit != 0
+	*word |= bit
+	return was
+}
+
 // rows are spans in memory, without pointers that a garbage collector would
 // have to follow, and append-only: a copy of the struct, taken under the lock
 // of whoever appends, is a snapshot. cells hold an attribute's number, or the
@@ -57,7 +72,9 @@ type rowset struct {
 	tab     *tableBuilder
 	text    *interner
 	traceOf map[model.TraceID]uint32
-	spanOf  []spanSlot // finds a span sent twice
+	seen    []spanBits // by trace
+	spanOf  []spanSlot // finds a span sent twice, among those of large traces
+	indexed int        // how many are in there
 	lastOf  []uint32   // by span name: where the cells of the latest such span are, +1
 	scratch enc
 }
@@ -110,16 +127,18 @@ const rowBytes = 104
 func (s *rowset) add(resource, scope uint32, sp *model.Span) (class uint32, fresh bool) {
 	r := s.encode(resource, scope, sp)
 	h := hash32(r.spanID, r.trace)
-	slot, dup := s.findSpan(&r, h)
-	if dup {
+	if s.seen[r.trace].mark(h) && s.repeats(&r, h) {
 		s.cells = s.cells[:r.attrs]
 		s.blob = s.blob[:min(uint32(len(s.blob)), r.events.off, r.links.off)]
 		return r.class, false
 	}
 	n := s.push(r)
-	s.spanOf[slot] = spanSlot{h, n}
-	if int(n)*4 > len(s.spanOf)*3 {
-		s.growSpans()
+	if tr := &s.trs[r.trace]; tr.rows > fewRows {
+		s.index(h, n)
+	} else if tr.rows == fewRows {
+		for at := n; at != 0; at = s.rows.rows[at-1].prev {
+			s.index(hash32(s.rows.rows[at-1].spanID, r.trace), at)
+		}
 	}
 	s.lastOf[s.tab.classes[r.class].name] = r.attrs + 1
 	return r.class, true
@@ -155,7 +174,7 @@ func (s *rowset) keep(text string) span32 {
 // empty takes all rows and texts out and keeps the tables and the memory:
 // nothing may look at the rows any more.
 func (s *rowset) empty() {
-	s.rows.rows, s.cells, s.blob, s.trs = s.rows.rows[:0], s.cells[:0], s.blob[:0], s.trs[:0]
+	s.rows.rows, s.cells, s.blob, s.trs, s.seen = s.rows.rows[:0], s.cells[:0], s.blob[:0], s.trs[:0], s.seen[:0]
 	s.text.empty()
 	clear(s.traceOf)
 	clear(s.lastOf)
@@ -227,25 +246,49 @@ func (s *rowset) trace(id model.TraceID) uint32 {
 	}
 	n := uint32(len(s.trs))
 	s.traceOf[id] = n
-	s.trs = append(s.trs, traceEntry{id: id})
+	s.trs, s.seen = append(s.trs, traceEntry{id: id}), append(s.seen, spanBits{})
 	return n
 }
 
-// findSpan returns where a row whose identity has the hash h belongs in spanOf,
-// and whether an equal row is there.
-func (s *rowset) findSpan(r *row, h uint32) (slot uint32, dup bool) {
+// repeats reports whether a row equal to r, whose identity has the hash h, is
+// there.
+func (s *rowset) repeats(r *row, h uint32) bool {
+	tr := &s.trs[r.trace]
+	if tr.rows < fewRows {
+		for at := tr.last; at != 0; at = s.rows.rows[at-1].prev {
+			if o := &s.rows.rows[at-1]; o.spanID == r.spanID && s.equal(o, r) {
+				return true
+			}
+		}
+		return false
+	}
 	mask := uint32(len(s.spanOf) - 1)
-	i := h & mask
-	for ; s.spanOf[i].row != 0; i = (i + 1) & mask {
+	for i := h & mask; s.spanOf[i].row != 0; i = (i + 1) & mask {
 		if s.spanOf[i].hash != h {
 			continue
 		}
-		o := &s.rows.rows[s.spanOf[i].row-1]
-		if o.spanID == r.spanID && o.trace == r.trace && s.equal(o, r) {
-			return i, true
+		if o := &s.rows.rows[s.spanOf[i].row-1]; o.spanID == r.spanID && o.trace == r.trace && s.equal(o, r) {
+			return true
 		}
 	}
-	return i, false
+	return false
+}
+
+// index puts row n-1, whose identity has the hash h, into spanOf.
+func (s *rowset) index(h, n uint32) {
+	if s.indexed++; s.indexed*4 > len(s.spanOf)*3 {
+		s.growSpans()
+	}
+	putSpan(s.spanOf, spanSlot{h, n})
+}
+
+func putSpan(slots []spanSlot, x spanSlot) {
+	mask := uint32(len(slots) - 1)
+	i := x.hash & mask
+	for slots[i].row != 0 {
+		i = (i + 1) & mask
+	}
+	slots[i] = x
 }
 
 func (s *rowset) equal(a, b *row) bool {
@@ -262,16 +305,10 @@ func (s *rowset) equal(a, b *row) bool {
 func (s *rowset) growSpans() {
 	old := s.spanOf
 	s.spanOf = make([]spanSlot, 2*len(old))
-	mask := uint32(len(s.spanOf) - 1)
 	for _, x := range old {
-		if x.row == 0 {
-			continue
+		if x.row != 0 {
+			putSpan(s.spanOf, x)
 		}
-		i := x.hash & mask
-		for s.spanOf[i].row != 0 {
-			i = (i + 1) & mask
-		}
-		s.spanOf[i] = x
 	}
 }
 

@@ -156,16 +156,16 @@ func (b *blockBuilder) attributes(vecs []vector, order, classes []uint32) {
 	for i := range rest.null {
 		rest.null[i] = true
 	}
-	shapes := again(&b.shapes, n)
+	shapes, attrs := again(&b.shapes, n), again(&b.attrs, n)
 	for i, c := range classes {
-		shapes[i] = b.tab.classes[c].shape
+		shapes[i], attrs[i] = b.tab.classes[c].shape, b.from.rows[order[i]].attrs
 	}
 	var e enc
 	for c := range vecs {
 		if fixedColumn(&b.side.cols[c]) >= 0 {
 			continue
 		}
-		b.attrColumn(&vecs[c], int32(c), order, shapes)
+		b.attrColumn(&vecs[c], int32(c), shapes, attrs)
 	}
 	for i, x := range order {
 		sh := shapes[i]
@@ -184,20 +184,26 @@ func (b *blockBuilder) attributes(vecs []vector, order, classes []uint32) {
 	}
 }
 
+// localCode is the place of a text in the dictionary of the column of that epoch.
+type localCode struct {
+	epoch uint32
+	code  int32
+}
+
 // attrColumn gathers one attribute: numbers as they are, texts through a
 // dictionary by their number in the rowset, so that no text is hashed.
-func (b *blockBuilder) attrColumn(v *vector, col int32, order, shapes []uint32) {
+func (b *blockBuilder) attrColumn(v *vector, col int32, shapes, attrs []uint32) {
 	place := again(&b.place, len(b.shape)) // of the attribute in a shape, +1
 	for sh := range place {
 		place[sh] = int32(slices.Index(b.shape[sh], col)) + 1
 	}
-	n := len(order)
+	n := len(shapes)
 	if t := b.side.cols[col].typ; t != typeText && t != typeBytes {
 		v.ints, v.null = again(&v.mem.ints, n), again(&v.mem.null, n)
-		for i, x := range order {
-			p := place[shapes[i]]
+		for i, sh := range shapes {
+			p := place[sh]
 			if v.null[i] = p == 0; p != 0 {
-				v.ints[i] = int64(b.from.cells[b.from.rows[x].attrs+uint32(p)-1])
+				v.ints[i] = int64(b.from.cells[attrs[i]+uint32(p)-1])
 			}
 		}
 		if t == typeInt64 {
@@ -208,19 +214,19 @@ func (b *blockBuilder) attrColumn(v *vector, col int32, order, shapes []uint32) 
 	}
 	b.now++
 	v.codes, v.dict = again(&v.mem.codes, n), v.mem.dict[:0]
-	for i, x := range order {
-		p := place[shapes[i]]
+	for i, sh := range shapes {
+		p := place[sh]
 		if p == 0 {
 			v.codes[i] = -1
 			continue
 		}
-		text := b.from.cells[b.from.rows[x].attrs+uint32(p)-1]
-		if b.epoch[text] != b.now {
-			b.epoch[text] = b.now
-			b.local[text] = int32(len(v.dict))
+		text := b.from.cells[attrs[i]+uint32(p)-1]
+		l := &b.local[text]
+		if l.epoch != b.now {
+			*l = localCode{b.now, int32(len(v.dict))}
 			v.dict = append(v.dict, b.from.texts.str(uint32(text)))
 		}
-		v.codes[i] = b.local[text]
+		v.codes[i] = l.code
 	}
 	v.mem.dict = v.dict
 	b.stats[col].group(v, b.side.cols[col].key.kind, b.page)
