@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/zeebo/xxh3"
+
 	"braid/pkg/model"
 )
 
@@ -54,7 +56,9 @@ type tableBuilder struct {
 	classOf     map[class]uint32
 	lastShapeOf []uint32              // by span name: the shape its last span had, +1
 	recent      [recentClasses]uint32 // by hash: a class, +1
-	scratch     enc
+
+	recentResource [recentResources]uint32 // by hash: a resource, +1
+	scratch        enc
 }
 
 func newTableBuilder() *tableBuilder {
@@ -75,7 +79,37 @@ func (t *tableBuilder) snapshot() tables {
 	return s
 }
 
+// resource numbers a resource. Few come again and again: the latest are compared
+// before one is encoded.
 func (t *tableBuilder) resource(r *model.Resource) uint32 {
+	slot := &t.recentResource[hashResource(r)%recentResources]
+	if *slot != 0 && sameResource(t.resources[*slot-1], r) {
+		return *slot - 1
+	}
+	n := t.newResource(r)
+	*slot = n + 1
+	return n
+}
+
+const recentResources = 512
+
+func hashResource(r *model.Resource) uint64 {
+	if r == nil {
+		return 0
+	}
+	h := uint64(0)
+	for i := range r.Attrs {
+		v := r.Attrs[i].Value
+		h = (h ^ xxh3.HashString(v.Str()) ^ v.Num()) * 0x9e3779b97f4a7c15
+	}
+	return h >> 32
+}
+
+func sameResource(a, b *model.Resource) bool {
+	return b != nil && a.SchemaURL == b.SchemaURL && a.DroppedAttrs == b.DroppedAttrs && slices.Equal(a.Attrs, b.Attrs)
+}
+
+func (t *tableBuilder) newResource(r *model.Resource) uint32 {
 	t.scratch.b = t.scratch.b[:0]
 	t.scratch.resource(r)
 	if n, ok := t.resourceOf[string(t.scratch.b)]; ok {
