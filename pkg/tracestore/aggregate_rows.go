@@ -56,7 +56,7 @@ func (c *groupCounter) page(v *view, cur *pageCursor, page int, skip rowRanges) 
 			cells[i] = at.bucket
 		}
 	case a.wholeSeconds():
-		a.bySecond(cells, side.base, side.second[lo:hi])
+		a.bySecond(cells, side.base, side.second.slice(a.rows.classes[:], lo, hi))
 	default:
 		a.byStart(cells, cur.fixed(colStart))
 	}
@@ -65,7 +65,7 @@ func (c *groupCounter) page(v *view, cur *pageCursor, page int, skip rowRanges) 
 			cells[n-lo] = -1
 		}
 	}
-	first, classes := c.first, side.class[lo:hi]
+	first, classes := c.first, side.class.slice(a.rows.classes[:], lo, hi)
 	for i, class := range classes {
 		bucket := cells[i]
 		if bucket < 0 {

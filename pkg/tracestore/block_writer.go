@@ -52,11 +52,12 @@ type blockBuilder struct {
 	now     uint32
 
 	// Memory that goes from group to group.
-	vecs   []vector
-	shapes []uint32 // by row of the group
-	attrs  []uint32 // the same: where its cells are
-	place  []int32  // by shape
-	codeOf []int32  // by class
+	vecs    []vector
+	classes []uint32 // by row of the group
+	shapes  []uint32 // the same
+	attrs   []uint32 // the same: where its cells are
+	place   []int32  // by shape
+	codeOf  []int32  // by class
 
 	// The trace at hand, which may go on in the next row group.
 	facts   factsBuilder
@@ -153,7 +154,8 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about 
 		call: newCallCounter(about.MinTime, about.MaxTime), colAt: columnIndex(cols), stats: make([]statCounter, len(cols)), spans: map[model.SpanID]uint32{},
 	}
 	b.side.cols = cols
-	b.side.class, b.side.second, b.side.parent = make([]uint32, 0, about.Rows), make([]uint32, 0, about.Rows), make([]uint32, 0, about.Rows)
+	rows := int(about.Rows)
+	b.side.class, b.side.second, b.side.parent = newNumbers(rows), newNumbers(rows), newNumbers(rows)
 	for i := range b.side.fixedAt {
 		b.side.fixedAt[i] = noColumn
 	}
@@ -165,7 +167,7 @@ func newBlockBuilder(w *block.Writer, cols []colDef, spec *model.KeySpec, about 
 	n := size.traces
 	b.side.traces = traceTable{
 		ids: make([]model.TraceID, 0, n), first: append(make([]uint32, 0, n+1), 0), start: make([]int64, 0, n), end: make([]int64, 0, n),
-		root: make([]rootSpan, 0, n), errors: make([]uint32, 0, n), services: make([]serviceStat, 0, size.services), service0: append(make([]uint32, 0, n+1), 0),
+		root: make([]rootSpan, 0, n), errors: make([]uint32, 0, n), services: make([]byte, 0, size.services), service0: append(make([]uint32, 0, n+1), 0),
 	}
 	return b, nil
 }
@@ -177,14 +179,15 @@ func (b *blockBuilder) group(from *rows, order []uint32) error {
 	b.bind(from)
 	base := uint32(b.side.rows)
 	b.page = b.side.rows / pageRows
+	classes := again(&b.classes, len(order))
 	for i, n := range order {
 		r := &from.rows[n]
 		c := b.class(r.class)
-		b.side.class = append(b.side.class, c)
+		classes[i] = c
+		b.side.class.add(c)
 		b.track(base+uint32(i), r, c)
 		b.call.span(from, n)
 	}
-	classes := b.side.class[base:]
 	b.side.rows += len(order)
 	vecs := b.vectors(order, classes)
 	b.pw.beginGroup()
@@ -248,7 +251,7 @@ func (b *blockBuilder) times(row uint32, r *row) {
 		b.minTime, b.maxTime = r.start, r.start
 	}
 	b.minTime, b.maxTime = min(b.minTime, r.start), max(b.maxTime, r.start)
-	s.second = append(s.second, uint32(floorDiv(r.start, 1e9)-s.base))
+	s.second.add(uint32(floorDiv(r.start, 1e9) - s.base))
 	d := max(0, r.end-r.start)
 	if row%pageRows == 0 {
 		s.zones = append(s.zones, zone{r.start, r.start, d})
@@ -270,7 +273,7 @@ func floorDiv(a, b int64) int64 {
 // are the client's and the server's side of one call (Zipkin): the server's
 // has the client's as its parent, and children belong to the server's.
 func (b *blockBuilder) link(row uint32, r *row, kind uint8) {
-	b.side.parent = append(b.side.parent, 0)
+	b.side.parent.add(0)
 	other, shared := b.spans[r.spanID]
 	client := kind == uint8(model.SpanKindClient)
 	switch {
@@ -278,10 +281,10 @@ func (b *blockBuilder) link(row uint32, r *row, kind uint8) {
 		b.spans[r.spanID] = row
 	case !client && b.kindOf(other) == model.SpanKindClient:
 		b.spans[r.spanID] = row
-		b.side.parent[row] = other + 1
+		b.side.setParent(row, other+1)
 		return
 	case client && b.kindOf(other) == model.SpanKindServer:
-		b.side.parent[other] = row + 1
+		b.side.setParent(other, row+1)
 	}
 	if !r.parent.IsZero() && r.parent != r.spanID {
 		b.orphans = append(b.orphans, orphan{row, r.parent})
@@ -290,8 +293,8 @@ func (b *blockBuilder) link(row uint32, r *row, kind uint8) {
 
 // kindOf is asked of rows of the trace at hand, the last one included.
 func (b *blockBuilder) kindOf(row uint32) model.SpanKind {
-	if int(row) < len(b.side.class) {
-		return model.SpanKind(b.tab.classes[b.side.class[row]].kind)
+	if int(row) < b.side.class.len() {
+		return model.SpanKind(b.tab.classes[b.side.class.at(row)].kind)
 	}
 	return model.SpanKindUnspecified
 }
@@ -303,15 +306,15 @@ func (b *blockBuilder) endTrace(row uint32) {
 		return
 	}
 	for _, o := range b.orphans {
-		if p, ok := b.spans[o.parent]; ok && p != o.row && b.side.parent[o.row] == 0 {
-			b.side.parent[o.row] = p + 1
+		if p, ok := b.spans[o.parent]; ok && p != o.row && b.side.parent.at(o.row) == 0 {
+			b.side.setParent(o.row, p+1)
 		}
 	}
 	b.orphans = b.orphans[:0]
 	clear(b.spans)
 	first := tt.first[len(tt.first)-1]
 	b.call.trace(func(i int) uint32 {
-		if p := b.side.parent[first+uint32(i)]; p > first {
+		if p := b.side.parentOf(first + uint32(i)); p > first {
 			return p - first
 		}
 		return 0
@@ -373,12 +376,12 @@ func (p *serviceCounter) number(name string) uint32 {
 }
 
 // take appends what was counted, by name, and begins anew.
-func (p *serviceCounter) take(dst []serviceStat, tab *tableBuilder) []serviceStat {
+func (p *serviceCounter) take(dst []byte, tab *tableBuilder) []byte {
 	slices.SortFunc(p.list, func(a, b countedService) int { return cmp.Compare(a.name, b.name) })
 	for i := range p.list {
 		x := &p.list[i]
 		x.stats.service = tab.names.intern(x.name)
-		dst = append(dst, x.stats)
+		dst = x.stats.append(dst)
 		p.met[x.num] = 0
 	}
 	p.list = p.list[:0]

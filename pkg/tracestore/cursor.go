@@ -272,7 +272,7 @@ func (p *pageCursor) facts(n uint32) *model.TraceFacts {
 // span rebuilds row n, with the attributes that want names; a nil want means
 // everything.
 func (p *pageCursor) span(n uint32, want *wanted) model.SpanRow {
-	c := &p.side.classes[p.side.class[n]]
+	c := &p.side.classes[p.side.class.at(n)]
 	k := int(n - p.base)
 	start := p.start(n)
 	out := model.SpanRow{Resource: p.side.resources[c.resource], Scope: p.side.scopes[c.scope]}

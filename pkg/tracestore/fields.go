@@ -169,7 +169,7 @@ func (v *view) blockFields(b *blockReader, prog *program, q *predicate.FieldQuer
 		inside := q.Range.All() || z.minStart >= q.Range.Start && z.maxStart < q.Range.End
 		cur.turn(page)
 		for n := page * pageRows; n < min(side.rows, (page+1)*pageRows); n++ {
-			class := side.class[n]
+			class := side.class.at(uint32(n))
 			if !skip.has(uint32(n)) && (inside || q.Range.Contains(cur.start(uint32(n)))) && bound.matches(cur, uint32(n), class) {
 				perClass[class]++
 				countParts(counts, &side.tables, class, cur, uint32(n))
@@ -205,7 +205,7 @@ func countClasses(counts map[fieldKey]int64, cur *pageCursor, bound *binding, sk
 	}
 	for _, r := range skip {
 		for n := r.from; n < r.to; n++ {
-			if class := side.class[n]; bound.verdict[class] == yes {
+			if class := side.class.at(n); bound.verdict[class] == yes {
 				perClass[class]--
 				cur.turn(int(n / pageRows))
 				countParts(less, &side.tables, class, cur, n)
@@ -233,7 +233,8 @@ func partCounts(cur *pageCursor) []partCount {
 		return *known
 	}
 	byClass := map[uint32]map[fieldKey]int64{}
-	for n, class := range side.class {
+	for n := range side.rows {
+		class := side.class.at(uint32(n))
 		if side.classes[class].bits&(hasEvents|hasLinks) == 0 {
 			continue
 		}

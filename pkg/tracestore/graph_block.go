@@ -147,7 +147,7 @@ func (c *blockCounter) trace(t uint32, sign int64, target func(start int64) *cal
 	c.tr.Count(sign, target, func(i int) (string, string) {
 		n := lo + uint32(i)
 		c.named.turn(int(n / pageRows))
-		return c.peers.of(c.named, n, c.side.class[n])
+		return c.peers.of(c.named, n, c.side.class.at(n))
 	})
 	if c.cur.fault != nil {
 		return c.cur.fault
@@ -157,12 +157,12 @@ func (c *blockCounter) trace(t uint32, sign int64, target func(start int64) *cal
 
 func callOf(cur *pageCursor, n, first uint32) calls.Span {
 	side := cur.side
-	c := &side.classes[side.class[n]]
+	c := &side.classes[side.class.at(n)]
 	s := calls.Span{
 		Service: side.services[c.resource], Kind: model.SpanKind(c.kind), Failed: c.status == uint8(model.StatusError),
 		Start: cur.start(n), Duration: cur.duration(n), Parent: -1,
 	}
-	if p := side.parent[n]; p > first {
+	if p := side.parentOf(n); p > first {
 		s.Parent = int32(p - 1 - first)
 	} else {
 		s.Root = cur.parentID(n).IsZero()

@@ -235,13 +235,9 @@ func newMerger(t *tenantStore, inputs []*blockReader) (*merger, error) {
 func (m *merger) columns() []colDef {
 	counts, p := keyCounts{}, present{}
 	for _, s := range m.sides {
-		perClass := make([]int64, len(s.classes))
-		for _, c := range s.class {
-			perClass[c]++
-		}
-		for c, n := range perClass {
+		for c, n := range s.classRows {
 			for _, k := range s.shapes[s.classes[c].shape] {
-				counts[k] += n
+				counts[k] += int64(n)
 			}
 		}
 		for f := range p {

@@ -28,7 +28,7 @@ func newRowCopier(cur *pageCursor) *rowCopier {
 // row copies row n of the block, on the page at hand, to a trace of the rowset.
 func (c *rowCopier) row(to *rowset, n, trace uint32) error {
 	cur, k := c.cur, int(n-c.cur.base)
-	of := cur.side.class[n]
+	of := cur.side.class.at(n)
 	if c.class[of] == 0 {
 		c.class[of] = to.tab.adopt(&cur.side.tables, of) + 1
 	}

@@ -115,7 +115,7 @@ func (s *outlineStream) advance() bool {
 		c.turn(int(n / pageRows))
 		start := c.start(n)
 		s.span = model.OutlineSpan{ID: c.spanID(n), Parent: c.parentID(n), Start: start, End: start + c.fixed(colDuration).int(int(n-c.base)), At: s.part | uint64(n)}
-		s.class(&c.side.tables, c.side.class[n])
+		s.class(&c.side.tables, c.side.class.at(n))
 		if c.fault != nil {
 			s.o.v.warn(c.pr.b, c.fault)
 			return false

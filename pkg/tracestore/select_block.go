@@ -22,6 +22,7 @@ type blockSource struct {
 	show  *pageCursor // of match: apart, so that neither turns the other's page
 	next  int         // page, -1 at the end
 	pages pageSet
+	room  []uint32
 	open  uint32 // trace kept open, +1
 	hits  []hit
 }
@@ -121,7 +122,7 @@ func (s *blockSource) scan(page int) {
 func (s *blockSource) test(lo, hi uint32, inside bool) []hit {
 	var hits []hit
 	look := s.m.look
-	for i, class := range s.side.class[lo:hi] {
+	for i, class := range s.side.class.slice(again(&s.room, int(hi-lo)), lo, hi) {
 		if !look[class] {
 			continue
 		}
@@ -182,7 +183,7 @@ func (s *blockSource) tree(m *model.TraceMatch, c *candidate) {
 		mask := uint64(0)
 		if len(hits) > 0 && hits[0].row == n {
 			mask, hits = hits[0].mask, hits[1:]
-		} else if !s.m.all && !s.sel.q.Range.All() && s.m.possible(s.side.class[n]) {
+		} else if !s.m.all && !s.sel.q.Range.All() && s.m.possible(s.side.class.at(n)) {
 			s.show.turn(int(n / pageRows))
 			if !s.sel.q.Range.Contains(s.show.start(n)) {
 				mask = s.outOfRange(n)
@@ -196,5 +197,5 @@ func (s *blockSource) tree(m *model.TraceMatch, c *candidate) {
 // left out, on a cursor of its own.
 func (s *blockSource) outOfRange(n uint32) uint64 {
 	s.cur.turn(int(n / pageRows))
-	return s.m.mask(s.cur, n, s.side.class[n])
+	return s.m.mask(s.cur, n, s.side.class.at(n))
 }

@@ -51,8 +51,8 @@ func (a *aggregator) byClasses(j *blockJob) bool {
 	if len(j.skip) > 0 {
 		counts = slices.Clone(counts)
 		for _, r := range j.skip {
-			for _, class := range j.side.class[r.from:r.to] {
-				counts[class]--
+			for n := r.from; n < r.to; n++ {
+				counts[j.side.class.at(n)]--
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (a *aggregator) valuesOf(j *blockJob, rows rowRanges) (counts map[model.Val
 	for _, r := range rows {
 		for n := r.from; n < r.to; n++ {
 			cur.turn(int(n / pageRows))
-			counts[j.c.by[0].value(cur, n, j.side.class[n], &j.side.tables)]++
+			counts[j.c.by[0].value(cur, n, j.side.class.at(n), &j.side.tables)]++
 		}
 	}
 	return counts, cur.fault == nil

@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"encoding/binary"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -17,10 +18,10 @@ type sidecar struct {
 	chunks    [][]chunk // by row group, then column
 	colOf     [][]int32 // by shape and attribute: its column, or noColumn
 	fixedAt   [colFixedCount]int32
-	class     []uint32 // by row
+	class     numbers  // by row
 	classRows []uint32 // by class: how many rows
-	second    []uint32 // by row: start in whole seconds since base
-	parent    []uint32 // by row: its parent's row in the block, +1; 0 when not here
+	second    numbers  // by row: start in whole seconds since base
+	parent    numbers  // by row: how far before it its parent is, zigzag; 0 when not here
 	base      int64    // Unix seconds
 	zones     []zone   // by page
 	traces    traceTable
@@ -50,8 +51,37 @@ type traceTable struct {
 	end      []int64
 	root     []rootSpan
 	errors   []uint32
-	services []serviceStat
-	service0 []uint32 // first of services; one entry more
+	services []byte   // of each trace: number, spans and errors of each service, as uvarints
+	service0 []uint32 // where a trace's begin in services; one entry more
+}
+
+// eachService visits the services of a trace.
+func (t *traceTable) eachService(i uint32, visit func(serviceStat)) {
+	d := dec{b: t.services[t.service0[i]:t.service0[i+1]]}
+	for len(d.b) > 0 && d.err == nil {
+		visit(serviceStat{d.u32(), d.u32(), d.u32()})
+	}
+}
+
+func (x serviceStat) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(x.service))
+	b = binary.AppendUvarint(b, uint64(x.spans))
+	return binary.AppendUvarint(b, uint64(x.errors))
+}
+
+// parentOf returns the row of the parent of a row, +1; 0 when it is not here.
+func (s *sidecar) parentOf(row uint32) uint32 {
+	z := s.parent.at(row)
+	if z == 0 {
+		return 0
+	}
+	return uint32(int64(row) + 1 - (int64(z>>1) ^ -int64(z&1)))
+}
+
+// setParent notes what parentOf returns.
+func (s *sidecar) setParent(row, parent uint32) {
+	d := int64(row) + 1 - int64(parent)
+	s.parent.set(row, uint32(d<<1^d>>63))
 }
 
 // rootSpan is the root as far as the block knows it; name 0 means none.
@@ -72,10 +102,10 @@ func (t *traceTable) ofRow(row uint32) uint32 {
 func (s *sidecar) facts(t uint32) model.TraceFacts {
 	tt := &s.traces
 	f := s.brief(t)
-	f.Services = make(map[string]model.ServiceStats, tt.service0[t+1]-tt.service0[t])
-	for _, x := range tt.services[tt.service0[t]:tt.service0[t+1]] {
+	f.Services = map[string]model.ServiceStats{}
+	tt.eachService(t, func(x serviceStat) {
 		f.Services[s.strs.str(x.service)] = model.ServiceStats{Spans: int(x.spans), Errors: int(x.errors)}
-	}
+	})
 	return f
 }
 
@@ -92,7 +122,7 @@ func (s *sidecar) brief(t uint32) model.TraceFacts {
 
 // bytes tells about how much memory the sidecar takes.
 func (s *sidecar) bytes() int64 {
-	n := 12*int64(s.rows) + 120*int64(s.traces.len()) + 12*int64(len(s.traces.services)) + int64(len(s.strs.data)) + 64*int64(len(s.classes))
+	n := s.class.bytes() + s.second.bytes() + s.parent.bytes() + 120*int64(s.traces.len()) + int64(len(s.traces.services)) + int64(len(s.strs.data)) + 64*int64(len(s.classes))
 	for _, g := range s.chunks {
 		n += int64(len(g)) * 160
 	}
@@ -117,8 +147,8 @@ type valueStat struct {
 // the rows of the classes.
 func (s *sidecar) bindColumns() {
 	s.classRows = make([]uint32, len(s.classes))
-	for _, c := range s.class {
-		s.classRows[c]++
+	for i := range uint32(s.class.len()) {
+		s.classRows[s.class.at(i)]++
 	}
 	at := columnIndex(s.cols)
 	s.colOf = make([][]int32, len(s.shapes))
@@ -133,7 +163,7 @@ func (s *sidecar) compact() *sidecar {
 	t := &s.traces
 	out := &sidecar{
 		tables: s.tables, rows: s.rows, cols: s.cols, chunks: s.chunks, fixedAt: s.fixedAt,
-		class: fitted(s.class), second: fitted(s.second), parent: fitted(s.parent),
+		class: s.class.fitted(), second: s.second.fitted(), parent: s.parent.fitted(),
 		base: s.base, zones: fitted(s.zones), stats: s.stats, idKeys: s.idKeys, names: s.names,
 		traces: traceTable{
 			ids: fitted(t.ids), first: fitted(t.first), start: fitted(t.start), end: fitted(t.end),

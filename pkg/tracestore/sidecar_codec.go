@@ -72,21 +72,18 @@ func (s *sidecar) encodeSection(id uint8, e *enc) {
 	case secTraces:
 		s.encodeTraces(e)
 	case secClasses:
-		planes(e, s.class)
+		planes(e, &s.class)
 	case secSeconds:
 		e.sv(s.base)
 		last := int64(0)
-		for _, x := range s.second {
-			e.sv(int64(x) - last)
-			last = int64(x)
+		for i := range uint32(s.second.len()) {
+			x := int64(s.second.at(i))
+			e.sv(x - last)
+			last = x
 		}
 	case secParents:
-		for i, p := range s.parent {
-			if p == 0 {
-				e.sv(0)
-			} else {
-				e.sv(int64(i) + 1 - int64(p))
-			}
+		for i := range uint32(s.parent.len()) {
+			e.uv(uint64(s.parent.at(i))) // zigzag already
 		}
 	case secZones:
 		for _, x := range s.zones {
@@ -101,10 +98,11 @@ func (s *sidecar) encodeSection(id uint8, e *enc) {
 
 // planes writes the bytes of numbers by significance: the low bytes of all,
 // then the next, which an entropy coder likes better.
-func planes(e *enc, v []uint32) {
+func planes(e *enc, v *numbers) {
 	var or uint32
-	for _, x := range v {
-		or |= x
+	n0 := uint32(v.len())
+	for i := range n0 {
+		or |= v.at(i)
 	}
 	n := byte(0)
 	for ; or != 0; or >>= 8 {
@@ -112,22 +110,30 @@ func planes(e *enc, v []uint32) {
 	}
 	e.byte(n)
 	for b := byte(0); b < n; b++ {
-		for _, x := range v {
-			e.b = append(e.b, byte(x>>(8*b)))
+		for i := range n0 {
+			e.b = append(e.b, byte(v.at(i)>>(8*b)))
 		}
 	}
 }
 
-func readPlanes(d *dec, n int) []uint32 {
-	v := make([]uint32, n)
+func readPlanes(d *dec, n int) numbers {
+	v := newNumbers(n)
 	k := d.byte()
 	if k > 4 {
 		d.fail()
 	}
-	for b := byte(0); b < k && d.err == nil; b++ {
-		for i, x := range d.take(uint64(n)) {
-			v[i] |= uint32(x) << (8 * b)
+	var planes [4][]byte
+	for b := range k {
+		if planes[b&3] = d.take(uint64(n)); d.err != nil {
+			return numbers{}
 		}
+	}
+	for i := range n {
+		x := uint32(0)
+		for b, p := range planes[:k&7] {
+			x |= uint32(p[i]) << (8 * b)
+		}
+		v.add(x)
 	}
 	return v
 }
@@ -246,13 +252,10 @@ func (s *sidecar) encodeTraces(e *enc) {
 		e.uv(uint64(t.errors[i]))
 	}
 	for i := range t.ids {
-		ss := t.services[t.service0[i]:t.service0[i+1]]
-		e.uv(uint64(len(ss)))
-		for _, x := range ss {
-			e.uv(uint64(x.service))
-			e.uv(uint64(x.spans))
-			e.uv(uint64(x.errors))
-		}
+		n := uint64(0)
+		t.eachService(uint32(i), func(serviceStat) { n++ })
+		e.uv(n)
+		e.b = append(e.b, t.services[t.service0[i]:t.service0[i+1]]...)
 	}
 }
 
@@ -278,7 +281,7 @@ func (s *sidecar) decodeTraces(d *dec) {
 	}
 	for i := range t.ids {
 		for k := d.count(3); k > 0 && d.err == nil; k-- {
-			t.services = append(t.services, serviceStat{d.u32(), d.u32(), d.u32()})
+			t.services = serviceStat{d.u32(), d.u32(), d.u32()}.append(t.services)
 		}
 		t.service0[i+1] = uint32(len(t.services))
 	}
@@ -451,24 +454,19 @@ func (s *sidecar) decodeSection(id uint8, d *dec) {
 		s.class = readPlanes(d, s.rows)
 	case secSeconds:
 		s.base = d.sv()
-		s.second = make([]uint32, 0, min(s.rows, len(d.b)))
+		s.second = newNumbers(min(s.rows, len(d.b)))
 		last := int64(0)
 		for i := 0; i < s.rows && d.err == nil; i++ {
 			last += d.sv()
-			s.second = append(s.second, uint32(last))
+			s.second.add(uint32(last))
 		}
 	case secParents:
-		s.parent = make([]uint32, 0, min(s.rows, len(d.b)))
+		s.parent = newNumbers(min(s.rows, len(d.b)))
 		for i := 0; i < s.rows && d.err == nil; i++ {
-			p := d.sv()
-			at := int64(i) + 1 - p
-			if p == 0 {
-				at = 0
-			}
-			if at < 0 || at > int64(s.rows) {
+			s.parent.add(d.u32())
+			if d.err == nil && s.parentOf(uint32(i)) > uint32(s.rows) {
 				d.fail()
 			}
-			s.parent = append(s.parent, uint32(at))
 		}
 	case secZones:
 		for i := 0; i < s.pages() && d.err == nil; i++ {
@@ -484,8 +482,8 @@ func (s *sidecar) pages() int { return (s.rows + pageRows - 1) / pageRows }
 
 // check makes sure that what refers to something refers to what is there.
 func (s *sidecar) check(path string) error {
-	for _, c := range s.class {
-		if int(c) >= len(s.classes) {
+	for i := range uint32(s.class.len()) {
+		if c := s.class.at(i); int(c) >= len(s.classes) {
 			return block.Corruptionf(path, -1, "a row is of class %d of %d", c, len(s.classes))
 		}
 	}

@@ -339,7 +339,7 @@ func (s *sieve) inBlock(p *sievePart, r ref, deep bool, found *sieved) {
 			p.page.turn(page)
 		}
 		if !deep || inside || s.in.Contains(p.page.start(n)) {
-			p.try(p.page, n, r.side.class[n], page, deep, found)
+			p.try(p.page, n, r.side.class.at(n), page, deep, found)
 		}
 		if p.page.fault != nil { // joining the trace will tell
 			p.page, found.unknown = nil, true
