@@ -72,7 +72,7 @@ func run() error {
 	}
 	for program, p := range peers {
 		if *program != "" {
-			return p.bench(*program, *dir, *spans, *batch, *senders, *rounds)
+			return p.bench(*program, *dir, *spans, *batch, *senders, *rounds, *only)
 		}
 	}
 	o := tracestore.Options{Dir: *dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}

@@ -14,19 +14,20 @@ type peer struct {
 	// launch writes what configuration the program needs and tells its arguments.
 	launch    func(s *server, ports [4]string) (ready string, args []string, err error)
 	questions func(s *server, g *generator) []httpQuestion
+	counts    bool // it tells how many spans it has
 }
 
 var (
-	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api", false) }}
-	tempo          = peer{launchTempo, tempoQuestions}
-	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/api", true) }}
+	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api") }, false}
+	tempo          = peer{launchTempo, tempoQuestions, true}
+	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/api") }, false}
 )
 
 // bench gives a peer the load, and asks it. What it has acknowledged may be in
 // memory, and found only when it is written: it is left alone for a while first.
-func (p peer) bench(bin, dir string, spans, batch, senders, rounds int) error {
+func (p peer) bench(bin, dir string, spans, batch, senders, rounds int, only string) error {
 	s := newServer(bin, dir, nil)
-	s.launch = p.launch
+	s.launch, s.only = p.launch, only
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -44,11 +45,52 @@ func (p peer) bench(bin, dir string, spans, batch, senders, rounds int) error {
 	fmt.Printf("%-52s %8.2f CPU-s a million\n", "until the last acknowledgement", acked.Seconds()*per)
 	fmt.Printf("%-52s %8.2f CPU-s a million\n", "with what followed until idle", s.cpu().Seconds()*per)
 	fmt.Printf("%-52s %8d MiB\n", "peak memory", s.peak()>>20)
-	if err := s.ask("warm", p.questions(s, g), rounds); err != nil {
+	if err := p.counted(s, g); err != nil {
 		return err
 	}
+	table := p.questions(s, g)
+	if err := s.ask("warm", table, rounds); err != nil {
+		return err
+	}
+	fmt.Printf("\n%-52s %8d MiB\n", "peak memory, questions included", s.peak()>>20)
 	s.kill()
-	fmt.Printf("\n%-52s %8.1f bytes a span\n", "on disk", float64(size(dir))/float64(g.spans))
+	if err := s.sizes(g.spans); err != nil {
+		return err
+	}
+	if err := s.restart(); err != nil {
+		return err
+	}
+	if err := p.counted(s, g); err != nil {
+		return err
+	}
+	return s.ask("first after a restart, files not cached", table, 1)
+}
+
+// counted prints how many spans a peer has, when it can tell.
+func (p peer) counted(s *server, g *generator) error {
+	if !p.counts {
+		return nil
+	}
+	n, err := s.count(g)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %8s of %d\n", "spans counted", n, g.spans)
+	return nil
+}
+
+// sizes prints what each file and folder takes on disk: some hold the same spans.
+func (s *server) sizes(spans int) error {
+	fmt.Printf("%-52s %8.1f bytes a span\n", "on disk", float64(size(s.dir))/float64(spans))
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			fmt.Printf("%-52s %8.1f bytes a span\n", "  "+e.Name(), float64(size(filepath.Join(s.dir, e.Name())))/float64(spans))
+		}
+	}
 	return nil
 }
 
@@ -118,8 +160,9 @@ func (s *server) config(name, text string) (string, error) {
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }
 
-// jaegerQuestions ask what Jaeger's API can be asked, which names a service.
-func jaegerQuestions(g *generator, api string, all bool) []httpQuestion {
+// jaegerQuestions ask what Jaeger's API can be asked, which names a service and
+// answers with whole traces.
+func jaegerQuestions(g *generator, api string) []httpQuestion {
 	find := func(kv ...string) string {
 		v := url.Values{"start": {fmt.Sprint(g.begun/1e3 - 1e6)}, "end": {fmt.Sprint(g.now/1e3 + 2e6)}, "limit": {"20"}, "service": {"service-07"}}
 		for i := 0; i < len(kv); i += 2 {
@@ -127,18 +170,15 @@ func jaegerQuestions(g *generator, api string, all bool) []httpQuestion {
 		}
 		return api + "/traces?" + v.Encode()
 	}
-	out := []httpQuestion{
-		{name: "trace by id, recent", path: api + "/traces/" + g.recent.String()},
-		{name: "trace by id, old", path: api + "/traces/" + g.old.String()},
-		{name: "service + operation + duration", path: find("operation", "GET /api/v1/service-07/resource2/{id}", "minDuration", "100ms")},
-		{name: "services", path: api + "/services"},
-		{name: "operations of a service", path: api + "/services/service-07/operations"},
+	const span, trace = `"operationName":`, `"processes":`
+	return []httpQuestion{
+		{"trace by id, recent (Jaeger)", api + "/traces/" + g.recent.String(), span, false},
+		{"trace by id, old (Jaeger)", api + "/traces/" + g.old.String(), span, false},
+		{"trace by id, unknown (Jaeger)", api + "/traces/0102030405060708090a0b0c0d0e0f10", "", false},
+		{"service + operation + duration (Jaeger)", find("operation", "GET /api/v1/service-07/resource2/{id}", "minDuration", "100ms"), trace, false},
+		{"status code 500 of a service (Jaeger)", find("tags", `{"http.response.status_code":"500"}`), trace, false},
+		{"services (Jaeger)", api + "/services", `"service-`, false},
+		{"operations of a service (Jaeger)", api + "/services/service-07/operations", `"GET /api`, false},
+		{"dependencies (Jaeger)", fmt.Sprintf("%s/dependencies?endTs=%d&lookback=%d", api, g.now/1e6+2000, (g.now-g.begun)/1e6+4000), `"callCount":`, false},
 	}
-	if all {
-		out = append(out,
-			httpQuestion{name: "trace by id, unknown", path: api + "/traces/0102030405060708090a0b0c0d0e0f10"},
-			httpQuestion{name: "status code 500 of a service", path: find("tags", `{"http.response.status_code":"500"}`)},
-			httpQuestion{name: "dependencies (Jaeger)", path: fmt.Sprintf("%s/dependencies?endTs=%d&lookback=%d", api, g.now/1e6+2000, (g.now-g.begun)/1e6+4000)})
-	}
-	return out
 }

@@ -83,25 +83,39 @@ func (s *server) bench(spans, batch, senders, rounds, huge int, profile string) 
 	if err := s.hugeTrace(huge, batch, senders); err != nil {
 		return err
 	}
-	before, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
+	before, err := s.count(g)
 	if err != nil {
 		return err
 	}
 	s.kill()
 	fmt.Printf("\n%-52s %8.1f bytes a span\n", "spans on disk", float64(size(filepath.Join(s.dir, "traces")))/float64(g.spans))
 	fmt.Printf("%-52s %8.1f bytes a span\n", "ingest log not yet given back", float64(size(filepath.Join(s.dir, "ingestlog")))/float64(g.spans))
+	if err := s.restart(); err != nil {
+		return err
+	}
+	after, err := s.count(g)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %8v\n", "count of spans as before", before == after)
+	return s.ask("first after a restart, files not cached", table, 1)
+}
+
+// restart starts the program again after kill, its files on the disk only.
+func (s *server) restart() error {
 	dropCaches(s.dir)
 	began := time.Now()
 	if err := s.start(); err != nil {
 		return err
 	}
 	fmt.Printf("%-52s %8.2f s, %.2f CPU-s\n", "ready after kill -9", time.Since(began).Seconds(), s.cpu().Seconds())
-	after, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%-52s %8v\n", "count of spans as before", field(before, `"value":`) == field(after, `"value":`))
-	return s.ask("first after a restart, files not cached", table, 1)
+	return nil
+}
+
+// count asks how many spans there are, over Tempo's API.
+func (s *server) count(g *generator) (string, error) {
+	body, err := s.get("/api/metrics/query?" + s.window(g, "q", "{} | count_over_time()"))
+	return strings.Trim(field(body, `"value":`), "}] "), err
 }
 
 // begunFile holds the time of the first span, in Unix nanoseconds.
@@ -329,7 +343,10 @@ func (s *server) visible(g *generator, batch int) error {
 
 type httpQuestion struct {
 	name, path string
-	tempo      bool // Tempo has the API
+	// found is what each result has in the answer; empty where there is nothing
+	// to find.
+	found string
+	tempo bool // Tempo has the API
 }
 
 // port is the port of an address.
@@ -346,67 +363,96 @@ func (s *server) window(g *generator, kv ...string) string {
 func (s *server) questions(g *generator) []httpQuestion {
 	search := func(q string) string { return "/api/search?" + s.window(g, "q", q, "limit", "20") }
 	series := func(q string) string { return "/api/metrics/query_range?" + s.window(g, "q", q, "step", "60s") }
-	return []httpQuestion{
-		{"trace by id, recent", "/api/v2/traces/" + g.recent.String(), true},
-		{"trace by id, old", "/api/v2/traces/" + g.old.String(), true},
-		{"trace by id, unknown", "/api/v2/traces/0102030405060708090a0b0c0d0e0f10", true},
-		{"service + operation + duration", search(`{ resource.service.name = "service-07" && name = "GET /api/v1/service-07/resource2/{id}" && duration > 100ms }`), true},
-		{"status code 500, any service", search(`{ span.http.response.status_code = 500 }`), true},
-		{"user id, any service", search(`{ span.user.id = "user-001234" }`), true},
-		{"service && status >= 500 && duration > 10ms", search(`{ resource.service.name = "service-07" && span.http.response.status_code >= 500 && duration > 10ms }`), true},
-		{"structural >>", search(`{ resource.service.name = "service-07" } >> { status = error }`), true},
-		{"structural >, with a count", search(`{ kind = server } > { span.db.system = "postgresql" } | count() > 1`), true},
-		{"rate by service", series(`{ } | rate() by (resource.service.name)`), true},
-		{"p95 of duration by service", series(`{ } | quantile_over_time(duration, .95) by (resource.service.name)`), true},
-		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g), true},
-		{"tag names", "/api/v2/search/tags?" + s.window(g), true},
-		{"services", "/api/services", false},
-		{"operations of a service", "/api/services/service-07/operations", false},
-		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9), false},
-		{"dependencies (Jaeger)", fmt.Sprintf("/api/dependencies?endTs=%d&lookback=%d", g.now/1e6+2000, (g.now-g.begun)/1e6+4000), false},
-	}
+	const span, trace, labels = `"spanId":`, `"traceID":`, `"promLabels":`
+	return append([]httpQuestion{
+		{"trace by id, recent", "/api/v2/traces/" + g.recent.String(), span, true},
+		{"trace by id, old", "/api/v2/traces/" + g.old.String(), span, true},
+		{"trace by id, unknown", "/api/v2/traces/0102030405060708090a0b0c0d0e0f10", "", true},
+		{"service + operation + duration", search(`{ resource.service.name = "service-07" && name = "GET /api/v1/service-07/resource2/{id}" && duration > 100ms }`), trace, true},
+		{"status code 500, any service", search(`{ span.http.response.status_code = 500 }`), trace, true},
+		{"user id, any service", search(`{ span.user.id = "user-001234" }`), trace, true},
+		{"service && status >= 500 && duration > 10ms", search(`{ resource.service.name = "service-07" && span.http.response.status_code >= 500 && duration > 10ms }`), trace, true},
+		{"structural >>", search(`{ resource.service.name = "service-07" } >> { status = error }`), trace, true},
+		{"structural >, with a count", search(`{ kind = server } > { span.db.system = "postgresql" } | count() > 1`), trace, true},
+		{"rate by service", series(`{ } | rate() by (resource.service.name)`), labels, true},
+		{"p95 of duration by service", series(`{ } | quantile_over_time(duration, .95) by (resource.service.name)`), labels, true},
+		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g), `"value":`, true},
+		{"tag names", "/api/v2/search/tags?" + s.window(g), `"tags":`, true},
+		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9), `"service-`, false},
+	}, jaegerQuestions(g, "/api")...)
 }
 
-// ask prints a table: CPU of the server and wall time as the client sees it.
+// ask prints a table: CPU of the server, wall time as the client sees it, and
+// how many results there were. A question that found nothing, or that a peer
+// answers with an error, has that in the place of its times.
 func (s *server) ask(title string, table []httpQuestion, rounds int) error {
-	fmt.Printf("\n%-52s %9s %9s %9s %7s %9s\n", title, "CPU ms", "p50 ms", "p99 ms", "times", "KiB")
+	fmt.Printf("\n%-52s %9s %9s %9s %7s %9s %9s\n", title, "CPU ms", "p50 ms", "p99 ms", "times", "KiB", "results")
 	for n, q := range table {
 		if !strings.Contains(q.name, s.only) {
 			continue
 		}
-		var body string
 		var err error
 		if rounds > 1 {
-			if body, err = s.get(q.path); err != nil {
-				return err
-			}
+			_, err = s.answer(q)
 		}
-		var walls []time.Duration
-		profiled := make(chan error, 1)
-		if s.queryProfile != "" && rounds > 1 {
-			go func() {
-				profiled <- s.save("/debug/pprof/profile?seconds=2", fmt.Sprintf("%s.%02d", s.queryProfile, n))
-			}()
-		} else {
-			profiled <- nil
+		if err == nil {
+			err = s.askOne(n, q, rounds)
 		}
-		c0, began := s.cpu(), time.Now()
-		for len(walls) < rounds && time.Since(began) < 4*time.Second || len(walls) == 0 {
-			t := time.Now()
-			if body, err = s.get(q.path); err != nil {
-				return err
-			}
-			walls = append(walls, time.Since(t))
-		}
-		each := (s.cpu() - c0) / time.Duration(len(walls))
-		if err := <-profiled; err != nil {
+		if err != nil && s.launch == nil && !errors.Is(err, errNothing) {
 			return err
 		}
-		slices.Sort(walls)
-		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-		fmt.Printf("%-52s %9.2f %9.2f %9.2f %7d %9d\n", q.name, ms(each), ms(walls[len(walls)/2]), ms(walls[len(walls)*99/100]), len(walls), len(body)>>10)
+		if err != nil {
+			fmt.Printf("%-52s %s\n", q.name, strings.Join(strings.Fields(err.Error()), " "))
+		}
 	}
 	return nil
+}
+
+// askOne prints the row of the nth question, asked so many times.
+func (s *server) askOne(n int, q httpQuestion, rounds int) error {
+	profiled := make(chan error, 1)
+	if s.queryProfile != "" && rounds > 1 {
+		go func() {
+			profiled <- s.save("/debug/pprof/profile?seconds=2", fmt.Sprintf("%s.%02d", s.queryProfile, n))
+		}()
+	} else {
+		profiled <- nil
+	}
+	var body string
+	var walls []time.Duration
+	c0, began := s.cpu(), time.Now()
+	for len(walls) < rounds && time.Since(began) < 4*time.Second || len(walls) == 0 {
+		t := time.Now()
+		var err error
+		if body, err = s.answer(q); err != nil {
+			return err
+		}
+		walls = append(walls, time.Since(t))
+	}
+	each := (s.cpu() - c0) / time.Duration(len(walls))
+	if err := <-profiled; err != nil {
+		return err
+	}
+	slices.Sort(walls)
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	results := 0
+	if q.found != "" {
+		results = strings.Count(body, q.found)
+	}
+	fmt.Printf("%-52s %9.2f %9.2f %9.2f %7d %9d %9d\n", q.name, ms(each), ms(walls[len(walls)/2]), ms(walls[len(walls)*99/100]), len(walls), len(body)>>10, results)
+	return nil
+}
+
+var errNothing = errors.New("found nothing")
+
+// answer asks once; it is an error when there is nothing in the answer that
+// should be there.
+func (s *server) answer(q httpQuestion) (string, error) {
+	body, err := s.get(q.path)
+	if err == nil && q.found != "" && !strings.Contains(body, q.found) {
+		err = errNothing
+	}
+	return body, err
 }
 
 // cpu returns user and system time of the server: /proc counts ticks of 10 ms.
