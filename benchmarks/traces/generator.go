@@ -18,6 +18,8 @@ type generator struct {
 	spans     int
 	// recent and old are trace ids to ask for.
 	recent, old model.TraceID
+	// made, when set, is told of each trace and of its number of spans.
+	made func(model.TraceID, int)
 }
 
 type service struct {
@@ -126,6 +128,9 @@ func (g *generator) trace(put func(*service, int, model.Span)) int {
 		put(s, int(id[0])%podsEach, g.span(id, o.id, parent.id, s, i, o.start, o.end, failed && i == n-1))
 	}
 	g.spans += n
+	if g.made != nil {
+		g.made(id, n)
+	}
 	return n
 }
 

@@ -47,6 +47,7 @@ func run() error {
 	querier := flag.String("querier", "", "open the huge trace through this program (bin/querier) as well, in a process of its own")
 	red := flag.Bool("spanmetrics", true, "count the spans into series as well, without -server")
 	keep := flag.Bool("keep", false, "leave the folder; when it is there, ask what it holds instead of sending again")
+	lose := flag.Bool("lose", false, "kill a program right after the last acknowledgement and tell what is gone, instead of measuring it")
 	only := flag.String("only", "", "ask only the questions that have this in their name")
 	flag.Parse()
 	if *dir == "" {
@@ -65,12 +66,20 @@ func run() error {
 	if *program != "" {
 		s := newServer(*program, *dir, flag.Args())
 		s.queryProfile, s.only, s.querier = *queryProfile, *only, *querier
+		if *lose {
+			return s.lost("/api/v2/traces/", *spans, *batch, *senders)
+		}
 		if kept {
 			return s.askKept(*spans, *batch, *rounds)
 		}
 		return s.bench(*spans, *batch, *senders, *rounds, *huge, *profile)
 	}
 	for program, p := range peers {
+		if *program != "" && *lose {
+			s := newServer(*program, *dir, nil)
+			s.launch = p.launch
+			return s.lost(p.byID, *spans, *batch, *senders)
+		}
 		if *program != "" {
 			return p.bench(*program, *dir, *spans, *batch, *senders, *rounds, *only)
 		}
@@ -173,8 +182,16 @@ func ingest(s *tracestore.Store, spans, batch int, flush bool, dir, profile stri
 	return g, nil
 }
 
+// size is what the files take on the disk: not the holes of those that are
+// longer than what was written to them, nor the rest of the last page.
 func size(dir string) (n int64) {
-	_ = walk(dir, func(info os.FileInfo) { n += info.Size() })
+	_ = walk(dir, func(info os.FileInfo) {
+		taken := info.Size()
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			taken = min(taken, st.Blocks*512)
+		}
+		n += taken
+	})
 	return n
 }
 

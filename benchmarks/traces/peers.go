@@ -14,13 +14,17 @@ type peer struct {
 	// launch writes what configuration the program needs and tells its arguments.
 	launch    func(s *server, ports [4]string) (ready string, args []string, err error)
 	questions func(s *server, g *generator) []httpQuestion
-	counts    bool // it tells how many spans it has
+	counts    bool   // it tells how many spans it has
+	byID      string // where a trace is, before its id
 }
 
+// settle is how long peers are left alone before they are asked.
+const settle = 40 * time.Second
+
 var (
-	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api") }, false}
-	tempo          = peer{launchTempo, tempoQuestions, true}
-	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/api") }, false}
+	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api") }, false, "/select/jaeger/api/traces/"}
+	tempo          = peer{launchTempo, tempoQuestions, true, "/api/v2/traces/"}
+	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerV3Questions(g) }, false, "/api/v3/traces/"}
 )
 
 // bench gives a peer the load, and asks it. What it has acknowledged may be in
@@ -38,7 +42,7 @@ func (p peer) bench(bin, dir string, spans, batch, senders, rounds int, only str
 		return err
 	}
 	acked := s.cpu()
-	time.Sleep(40 * time.Second)
+	time.Sleep(settle)
 	s.idle()
 	per := 1e6 / float64(g.spans)
 	fmt.Printf("%d spans in %d traces, acknowledged in %.1f s wall\n", g.spans, g.traces, took.Seconds())
@@ -148,7 +152,7 @@ exporters: {jaeger_storage_exporter: {trace_storage: kept}}
 
 func launchJaeger(s *server, ports [4]string) (string, []string, error) {
 	file, err := s.config("jaeger.yaml", fmt.Sprintf(jaegerConfig, ports[0], ports[1], ports[2], s.dir))
-	return "/api/services", []string{"--config", file}, err
+	return "/api/v3/services", []string{"--config", file}, err
 }
 
 // config writes a file beside the program's data.
@@ -160,25 +164,62 @@ func (s *server) config(name, text string) (string, error) {
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }
 
-// jaegerQuestions ask what Jaeger's API can be asked, which names a service and
-// answers with whole traces.
+// jaegerQuestions ask what Jaeger's first API can be asked, which names a
+// service and answers with whole traces. Jaeger itself has little of it left.
 func jaegerQuestions(g *generator, api string) []httpQuestion {
 	find := func(kv ...string) string {
-		v := url.Values{"start": {fmt.Sprint(g.begun/1e3 - 1e6)}, "end": {fmt.Sprint(g.now/1e3 + 2e6)}, "limit": {"20"}, "service": {"service-07"}}
-		for i := 0; i < len(kv); i += 2 {
-			v.Set(kv[i], kv[i+1])
-		}
-		return api + "/traces?" + v.Encode()
+		return api + "/traces?" + query(append(kv, "service", "service-07", "limit", "20", "start", fmt.Sprint(g.begun/1e3-1e6), "end", fmt.Sprint(g.now/1e3+2e6)))
 	}
 	const span, trace = `"operationName":`, `"processes":`
 	return []httpQuestion{
 		{"trace by id, recent (Jaeger)", api + "/traces/" + g.recent.String(), span, false},
 		{"trace by id, old (Jaeger)", api + "/traces/" + g.old.String(), span, false},
 		{"trace by id, unknown (Jaeger)", api + "/traces/0102030405060708090a0b0c0d0e0f10", "", false},
-		{"service + operation + duration (Jaeger)", find("operation", "GET /api/v1/service-07/resource2/{id}", "minDuration", "100ms"), trace, false},
-		{"status code 500 of a service (Jaeger)", find("tags", `{"http.response.status_code":"500"}`), trace, false},
+		{"service + operation + duration (Jaeger)", find("operation", operation, "minDuration", "100ms"), trace, false},
+		{"status code 500 of a service (Jaeger)", find("tags", status500), trace, false},
 		{"services (Jaeger)", api + "/services", `"service-`, false},
 		{"operations of a service (Jaeger)", api + "/services/service-07/operations", `"GET /api`, false},
-		{"dependencies (Jaeger)", fmt.Sprintf("%s/dependencies?endTs=%d&lookback=%d", api, g.now/1e6+2000, (g.now-g.begun)/1e6+4000), `"callCount":`, false},
+		dependencies(g, api),
 	}
+}
+
+// jaegerV3Questions ask the same of Jaeger's third API, whose whole traces are
+// OTLP, and which has summaries too; results of whole traces are spans.
+func jaegerV3Questions(g *generator) []httpQuestion {
+	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
+	find := func(what string, kv ...string) string {
+		return "/api/v3/" + what + "?" + query(append(kv, "query.service_name", "service-07", "query.num_traces", "20", "query.start_time_min", at(g.begun-1e9), "query.start_time_max", at(g.now+2e9)))
+	}
+	slow := []string{"query.operation_name", operation, "query.duration_min", "100ms"}
+	failed := []string{"query.attributes", status500}
+	const span, summary = `"spanId":`, `"traceId":`
+	return []httpQuestion{
+		{"trace by id, recent (v3)", "/api/v3/traces/" + g.recent.String(), span, false},
+		{"trace by id, old (v3)", "/api/v3/traces/" + g.old.String(), span, false},
+		{"trace by id, unknown (v3)", "/api/v3/traces/0102030405060708090a0b0c0d0e0f10", "", false},
+		{"service + operation + duration (v3)", find("traces", slow...), span, false},
+		{"service + operation + duration, summaries (v3)", find("trace-summaries", slow...), summary, false},
+		{"status code 500 of a service (v3)", find("traces", failed...), span, false},
+		{"status code 500 of a service, summaries (v3)", find("trace-summaries", failed...), summary, false},
+		{"services (v3)", "/api/v3/services", `"service-`, false},
+		{"operations of a service (v3)", "/api/v3/operations?service=service-07", `"GET /api`, false},
+		dependencies(g, "/api"),
+	}
+}
+
+func dependencies(g *generator, api string) httpQuestion {
+	return httpQuestion{"dependencies (Jaeger)", fmt.Sprintf("%s/dependencies?endTs=%d&lookback=%d", api, g.now/1e6+2000, (g.now-g.begun)/1e6+4000), `"callCount":`, false}
+}
+
+const (
+	operation = "GET /api/v1/service-07/resource2/{id}"
+	status500 = `{"http.response.status_code":"500"}`
+)
+
+func query(kv []string) string {
+	v := url.Values{}
+	for i := 0; i < len(kv); i += 2 {
+		v.Set(kv[i], kv[i+1])
+	}
+	return v.Encode()
 }
