@@ -8,6 +8,9 @@
 //	JAEGER_URL=http://127.0.0.1:16686 JAEGER_OTLP_URL=http://127.0.0.1:14318
 //
 // All of them must be empty at first: every span that is there is compared.
+// The spans are 16 minutes old: Tempo finds them with the slack of its write-ahead
+// logs (ingestion_time_range_slack) and query_backend_after, of search and of
+// metrics, at an hour. Jaeger is compared on memory.
 // testdata/traceql.txt has the questions to Tempo; testdata/differences.txt
 // what differs for a reason, and the reason.
 package peers
