@@ -480,7 +480,9 @@ function Lane({ row, forest, at }: { row: Row; forest: Forest; at: (ns: number) 
           className="wf-logmark"
           style={{ left: `min(${x}%, 100% - 3px)`, background: levelColor(levelOf(l.log.level || l.log.severityText)) }}
         />
-        <span className="wf-logline">+{duration(l.at)}</span>
+        <span className="wf-logline" style={x > 80 ? { right: `calc(${Math.max(0, 100 - x)}% + 10px)` } : undefined}>
+          +{duration(l.at)}
+        </span>
       </>
     );
   }
