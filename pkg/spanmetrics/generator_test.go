@@ -1,8 +1,12 @@
 package spanmetrics
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/gob"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -206,7 +210,7 @@ func TestDamagedStateIsSetAside(t *testing.T) {
 	for i := 0; i < len(good); i += 7 {
 		bad := append([]byte(nil), good...)
 		bad[i] ^= 0x40
-		require.NoError(t, replaceFile(f.fs, "/red", stateFile, bad))
+		require.NoError(t, replaceFile(f.fs, "/red", stateFile, [][]byte{bad}))
 		f.open()
 		_, err := f.fs.Stat(path + ".damaged")
 		require.NoError(t, err, "byte %d", i)
@@ -214,8 +218,44 @@ func TestDamagedStateIsSetAside(t *testing.T) {
 	}
 }
 
+func someState() *state {
+	return &state{Counted: "1-7", LatencyBuckets: []float64{1, 2}, Tenants: []tenantState{
+		{Tenant: "a", Classes: []class{{Service: "web", Name: "op"}}, Seen: []int64{3}, Texts: []string{"", "web"}, Waiting: []byte("waits")},
+		{Tenant: "b"},
+		{Tenant: "c", Waiting: []byte{1, 2, 3}},
+	}}
+}
+
+// formerState writes a state as version 2 did.
+func formerState(t require.TestingT, st *state) []byte {
+	var b bytes.Buffer
+	require.NoError(t, gob.NewEncoder(&b).Encode(st))
+	head := binary.BigEndian.AppendUint32([]byte(formerMagic), crc32.Checksum(b.Bytes(), castagnoli))
+	return append(head, b.Bytes()...)
+}
+
+// TestStatesComeBack of this version and of the one before.
+func TestStatesComeBack(t *testing.T) {
+	pieces, err := encodeState(someState())
+	require.NoError(t, err)
+	for _, raw := range [][]byte{bytes.Join(pieces, nil), formerState(t, someState())} {
+		got, err := decodeState(raw)
+		require.NoError(t, err)
+		want := someState()
+		for i := range want.Tenants {
+			require.Equal(t, string(want.Tenants[i].Waiting), string(got.Tenants[i].Waiting))
+			want.Tenants[i].Waiting, got.Tenants[i].Waiting = nil, nil
+		}
+		require.Equal(t, want, got)
+	}
+}
+
 func FuzzState(f *testing.F) {
 	f.Add([]byte(stateMagic + "\x00\x00\x00\x00"))
+	pieces, err := encodeState(someState())
+	require.NoError(f, err)
+	f.Add(bytes.Join(pieces, nil))
+	f.Add(formerState(f, someState()))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		st, err := decodeState(raw)
 		if err != nil {

@@ -20,10 +20,15 @@ import (
 )
 
 // The file "state" is stateMagic, the CRC-32 (Castagnoli) of the rest as four
-// bytes big-endian, and the rest: a state as encoding/gob writes it.
+// bytes big-endian, and the rest: the length of a state as encoding/gob writes it
+// (four bytes big-endian) and that, without what waits; then, in the order of its
+// tenants, what waits in each, its length (eight bytes big-endian) before it. In
+// version 2 the rest is a state as gob writes it.
 const (
-	stateFile  = "state"
-	stateMagic = "braid span metrics 2\n"
+	stateFile      = "state"
+	stateMagic     = "braid span metrics 3\n"
+	formerMagic    = "braid span metrics 2\n"
+	waitingLenSize = 8
 )
 
 // state is what is on disk.
@@ -116,26 +121,59 @@ func (ta *tally) copy(st *tenantState) {
 	}
 }
 
+// writeState writes what waits from where it is: it is most of a state.
 func (g *Generator) writeState(st *state) error {
-	var b bytes.Buffer
-	b.WriteString(stateMagic)
-	b.Write(make([]byte, 4))
-	if err := gob.NewEncoder(&b).Encode(st); err != nil {
-		return fmt.Errorf("cannot encode the state: %w", err)
+	pieces, err := encodeState(st)
+	if err != nil {
+		return err
 	}
-	head := len(stateMagic)
-	binary.BigEndian.PutUint32(b.Bytes()[head:], crc32.Checksum(b.Bytes()[head+4:], castagnoli))
-	return replaceFile(g.opts.FS, g.opts.Dir, stateFile, b.Bytes())
+	return replaceFile(g.opts.FS, g.opts.Dir, stateFile, pieces)
 }
 
-// replaceFile puts a file into its place in one step, durably.
-func replaceFile(fsys vfs.FS, dir, name string, content []byte) error {
+// encodeState returns the file's pieces, one behind the other.
+func encodeState(st *state) ([][]byte, error) {
+	small := *st
+	small.Tenants = slices.Clone(st.Tenants)
+	for i := range small.Tenants {
+		small.Tenants[i].Waiting = nil
+	}
+	var b bytes.Buffer
+	head := len(stateMagic)
+	b.WriteString(stateMagic)
+	b.Write(make([]byte, 8))
+	if err := gob.NewEncoder(&b).Encode(&small); err != nil {
+		return nil, fmt.Errorf("cannot encode the state: %w", err)
+	}
+	first := b.Bytes()
+	if uint64(len(first)) > math.MaxUint32 {
+		return nil, fmt.Errorf("cannot encode the state: %d bytes of counters", len(first))
+	}
+	binary.BigEndian.PutUint32(first[head+4:], uint32(len(first)-head-8))
+	pieces := [][]byte{first}
+	for i := range st.Tenants {
+		w := st.Tenants[i].Waiting
+		pieces = append(pieces, binary.BigEndian.AppendUint64(nil, uint64(len(w))), w)
+	}
+	sum := crc32.Checksum(first[head+4:], castagnoli)
+	for _, p := range pieces[1:] {
+		sum = crc32.Update(sum, castagnoli, p)
+	}
+	binary.BigEndian.PutUint32(first[head:], sum)
+	return pieces, nil
+}
+
+// replaceFile puts a file of some pieces into its place in one step, durably.
+func replaceFile(fsys vfs.FS, dir, name string, pieces [][]byte) error {
 	path := filepath.Join(dir, name)
 	f, err := fsys.Create(path + ".tmp")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	for _, p := range pieces {
+		if err == nil {
+			_, err = f.Write(p)
+		}
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -176,15 +214,30 @@ func (g *Generator) load() error {
 
 func decodeState(raw []byte) (*state, error) {
 	head := len(stateMagic)
-	if len(raw) < head+4 || string(raw[:head]) != stateMagic {
+	if len(raw) < head+4 || string(raw[:head]) != stateMagic && string(raw[:head]) != formerMagic {
 		return nil, errors.New("not a state of this version")
 	}
-	if binary.BigEndian.Uint32(raw[head:]) != crc32.Checksum(raw[head+4:], castagnoli) {
+	rest := raw[head+4:]
+	if binary.BigEndian.Uint32(raw[head:]) != crc32.Checksum(rest, castagnoli) {
 		return nil, errors.New("checksum does not match")
 	}
 	st := &state{}
-	if err := gob.NewDecoder(bytes.NewReader(raw[head+4:])).Decode(st); err != nil {
+	if string(raw[:head]) == formerMagic {
+		return st, gob.NewDecoder(bytes.NewReader(rest)).Decode(st)
+	}
+	if len(rest) < 4 || uint64(binary.BigEndian.Uint32(rest)) > uint64(len(rest)-4) {
+		return nil, errState
+	}
+	n := 4 + int(binary.BigEndian.Uint32(rest))
+	if err := gob.NewDecoder(bytes.NewReader(rest[4:n])).Decode(st); err != nil {
 		return nil, err
+	}
+	for rest, i := rest[n:], 0; i < len(st.Tenants); i++ {
+		if len(rest) < waitingLenSize || binary.BigEndian.Uint64(rest) > uint64(len(rest)-waitingLenSize) {
+			return nil, errState
+		}
+		n := waitingLenSize + int(binary.BigEndian.Uint64(rest))
+		st.Tenants[i].Waiting, rest = rest[waitingLenSize:n], rest[n:]
 	}
 	return st, nil
 }
