@@ -35,7 +35,7 @@ func (c *groupCounter) headRows(cur *headCursor, lo, hi int, shared map[uint32]b
 			cells[i] = first + at.bucket
 		}
 	}
-	c.count(cur, uint32(lo), classes, cells)
+	c.count(cur, uint32(lo), &numbers{large: classes}, cells)
 }
 
 // page adds up a page, without some rows.
@@ -65,7 +65,19 @@ func (c *groupCounter) page(v *view, cur *pageCursor, page int, skip rowRanges) 
 			cells[n-lo] = -1
 		}
 	}
-	first, classes := c.first, side.class.slice(a.rows.classes[:], lo, hi)
+	classes := side.class.part(lo, hi)
+	if classes.large != nil {
+		findCells(c, cur, lo, classes.large, cells)
+	} else {
+		findCells(c, cur, lo, classes.small, cells)
+	}
+	c.count(cur, lo, &classes, cells)
+}
+
+// findCells turns the buckets of a page's rows, the first of which is row lo,
+// into their cells.
+func findCells[T uint16 | uint32](c *groupCounter, cur *pageCursor, lo uint32, classes []T, cells []int32) {
+	first := c.first
 	for i, class := range classes {
 		bucket := cells[i]
 		if bucket < 0 {
@@ -73,13 +85,12 @@ func (c *groupCounter) page(v *view, cur *pageCursor, page int, skip rowRanges) 
 		}
 		f := first[class]
 		if f == classNew || f == classRows {
-			f = c.cell(cur, lo+uint32(i), class)
+			f = c.cell(cur, lo+uint32(i), uint32(class))
 		}
 		if cells[i] = f + bucket; f < 0 {
 			cells[i] = -1
 		}
 	}
-	c.count(cur, lo, classes, cells)
 }
 
 // timeSlot is the times [from, until), that are all of one bucket; of none when
@@ -185,7 +196,7 @@ func (c *groupCounter) group(cur cursor, n, class uint32) (g int, constant bool)
 }
 
 // count counts rows, the first of which is row lo, in their cells.
-func (c *groupCounter) count(cur cursor, lo uint32, classes []uint32, cells []int32) {
+func (c *groupCounter) count(cur cursor, lo uint32, classes *numbers, cells []int32) {
 	a := c.a
 	counts, few, some := a.counts, uint64(a.allowed), false
 	a.rows.wanted = a.rows.wanted[:0]
@@ -209,14 +220,14 @@ func (c *groupCounter) count(cur cursor, lo uint32, classes []uint32, cells []in
 		}
 		n, value := lo+uint32(i), 0.0
 		if a.q.Measure != predicate.CountOnly {
-			value, _ = c.number(cur, n, classes[i])
+			value, _ = c.number(cur, n, classes.at(uint32(i)))
 		}
 		a.exemplar(g, cur.start(n), value, cur.traceID(n), cur.spanID(n))
 	}
 }
 
 // measure adds the numbers of rows to their cells.
-func (c *groupCounter) measure(cur cursor, lo uint32, classes []uint32, cells []int32) {
+func (c *groupCounter) measure(cur cursor, lo uint32, classes *numbers, cells []int32) {
 	if p, ok := cur.(*pageCursor); ok && c.a.q.Of == predicate.Intrinsic(predicate.Duration) {
 		c.a.durations(p.fixed(colDuration), cells)
 		return
@@ -225,7 +236,7 @@ func (c *groupCounter) measure(cur cursor, lo uint32, classes []uint32, cells []
 		if cell < 0 {
 			continue
 		}
-		if v, ok := c.number(cur, lo+uint32(i), classes[i]); ok {
+		if v, ok := c.number(cur, lo+uint32(i), classes.at(uint32(i))); ok {
 			c.a.measure(int(cell), v)
 		}
 	}

@@ -67,6 +67,14 @@ func (v *numbers) slice(room []uint32, lo, hi uint32) []uint32 {
 	return room
 }
 
+// part returns the numbers [lo, hi), which are only read.
+func (v *numbers) part(lo, hi uint32) numbers {
+	if v.large != nil {
+		return numbers{large: v.large[lo:hi]}
+	}
+	return numbers{small: v.small[lo:hi]}
+}
+
 func (v *numbers) fitted() numbers { return numbers{fitted(v.small), fitted(v.large)} }
 
 func (v *numbers) bytes() int64 { return 2*int64(cap(v.small)) + 4*int64(cap(v.large)) }

@@ -1,10 +1,17 @@
 package tracestore
 
 import (
+	"context"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"braid/pkg/model"
+	"braid/pkg/predicate"
+	"braid/pkg/tenant"
 )
 
 // TestNumbers compares with a plain list, before and after a large number comes.
@@ -27,6 +34,8 @@ func TestNumbers(t *testing.T) {
 		lo := r.IntN(len(want) + 1)
 		hi := lo + r.IntN(len(want)-lo+1)
 		require.Equal(t, want[lo:hi], v.slice(make([]uint32, 200), uint32(lo), uint32(hi)))
+		part := v.part(uint32(lo), uint32(hi))
+		require.Equal(t, want[lo:hi], part.slice(make([]uint32, 200), 0, uint32(hi-lo)))
 		fit := v.fitted()
 		require.Equal(t, len(want), fit.len())
 		for i, x := range want {
@@ -65,5 +74,42 @@ func TestParentsBothWays(t *testing.T) {
 	}
 	for row := range uint32(s.rows) {
 		require.Equal(t, want[row], s.parentOf(row))
+	}
+}
+
+// TestMoreClassesThanTwoBytes counts and finds spans of which each has a name of
+// its own.
+func TestMoreClassesThanTwoBytes(t *testing.T) {
+	ctx, s := context.Background(), open(t, Options{})
+	defer s.Close()
+	const n = 70_000
+	res := &model.Resource{Attrs: model.Attrs{{Key: "service.name", Value: model.String("web")}}}
+	var spans []model.Span
+	for i := range n {
+		sp := model.Span{Name: fmt.Sprint("op ", i), Start: int64(i)*1e6 + 1, End: int64(i)*1e6 + 1000, Kind: model.SpanKindServer}
+		binary.BigEndian.PutUint64(sp.TraceID[:], uint64(1+i/10))
+		binary.BigEndian.PutUint64(sp.SpanID[:], uint64(1+i))
+		spans = append(spans, sp)
+	}
+	_, err := s.AppendSpans(ctx, tenant.Default, 1, &model.Spans{Batches: []model.SpanBatch{{Resource: res, Spans: spans}}})
+	require.NoError(t, err)
+	require.NoError(t, s.Flush(ctx))
+	all := model.TimeRange{Start: 0, End: n * 1e6}
+	a, err := s.AggregateSpans(ctx, &predicate.Aggregation{Tenant: tenant.Default, Range: all, Step: 1e9, Measure: predicate.Quantiles, Of: predicate.Intrinsic(predicate.Duration)})
+	require.NoError(t, err)
+	require.Len(t, a.Groups, 1)
+	for b, c := range a.Groups[0].Cells {
+		require.EqualValues(t, 1000, c.Count, "second %d", b)
+	}
+	for _, i := range []int{0, 100, n - 1} {
+		q := &predicate.SpanQuery{Tenant: tenant.Default, Range: all, Limit: 10, SpansPerTrace: 3,
+			Filters: []predicate.Expr{predicate.Compare{Field: predicate.Intrinsic(predicate.Name), Op: predicate.Eq, Value: model.String(fmt.Sprint("op ", i))}}}
+		found := 0
+		for m, err := range s.SelectSpans(ctx, q) {
+			require.NoError(t, err)
+			require.Equal(t, spans[i].SpanID, m.Spans[0].SpanID)
+			found++
+		}
+		require.Equal(t, 1, found)
 	}
 }

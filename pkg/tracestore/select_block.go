@@ -22,7 +22,6 @@ type blockSource struct {
 	show  *pageCursor // of match: apart, so that neither turns the other's page
 	next  int         // page, -1 at the end
 	pages pageSet
-	room  []uint32
 	open  uint32 // trace kept open, +1
 	hits  []hit
 }
@@ -120,9 +119,18 @@ func (s *blockSource) scan(page int) {
 }
 
 func (s *blockSource) test(lo, hi uint32, inside bool) []hit {
+	classes := s.side.class.part(lo, hi)
+	if classes.large != nil {
+		return testRows(s, lo, classes.large, inside)
+	}
+	return testRows(s, lo, classes.small, inside)
+}
+
+// testRows tests rows by their classes, the first of which is row lo.
+func testRows[T uint16 | uint32](s *blockSource, lo uint32, classes []T, inside bool) []hit {
 	var hits []hit
 	look := s.m.look
-	for i, class := range s.side.class.slice(again(&s.room, int(hi-lo)), lo, hi) {
+	for i, class := range classes {
 		if !look[class] {
 			continue
 		}
@@ -130,7 +138,7 @@ func (s *blockSource) test(lo, hi uint32, inside bool) []hit {
 		if !inside && !s.sel.q.Range.Contains(s.cur.start(n)) {
 			continue
 		}
-		if mask := s.m.mask(s.cur, n, class); mask != 0 || s.m.all {
+		if mask := s.m.mask(s.cur, n, uint32(class)); mask != 0 || s.m.all {
 			hits = append(hits, hit{n, mask})
 		}
 	}
