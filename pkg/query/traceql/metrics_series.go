@@ -72,6 +72,10 @@ func finish(m *Metrics, agg *model.Aggregate, p MetricsParams) []Series {
 		scale = 1e-9 // series tell durations in seconds
 	}
 	var out []Series
+	if counts := m.Func == "rate" || m.Func == "count_over_time"; counts && len(m.By) == 0 && len(agg.Groups) == 0 {
+		// That nothing matches is a count as well: 0, as in Tempo.
+		agg.Groups = append(agg.Groups, model.AggGroup{Cells: make([]model.Cell, agg.Buckets)})
+	}
 	for i := range agg.Groups {
 		out = append(out, groupSeries(m, agg, &agg.Groups[i], scale)...)
 	}
