@@ -71,6 +71,43 @@ func appendHybrid(dst []byte, v []int32, width uint) []byte {
 	return dst
 }
 
+// appendBits is appendHybrid for n numbers of one bit, which are packed already;
+// bits behind the last do not count.
+func appendBits(dst, bits []byte, n int) []byte {
+	litFrom := 0
+	flush := func(to int) {
+		if to > litFrom {
+			dst = binary.AppendUvarint(dst, uint64(to-litFrom)<<1|1)
+			dst = append(dst, bits[litFrom:to]...)
+		}
+	}
+	whole := n / 8
+	for i := 0; i < len(bits); {
+		j := i + 1
+		if bits[i] != 0 && bits[i] != 0xff || i >= whole {
+			i = j
+			continue
+		}
+		for j < whole && bits[j] == bits[i] {
+			j++
+		}
+		rows := 8 * (j - i)
+		if rest := n % 8; j == whole && rest > 0 { // a run may end within a byte
+			if mask := byte(1)<<rest - 1; bits[j]&mask == bits[i]&mask {
+				rows, j = rows+rest, j+1
+			}
+		}
+		if j-i > 1 {
+			flush(i)
+			dst = append(binary.AppendUvarint(dst, uint64(rows)<<1), bits[i]&1)
+			litFrom = j
+		}
+		i = j
+	}
+	flush(len(bits))
+	return dst
+}
+
 // appendGroups packs numbers in groups of eight, the last filled up with zeros:
 // a group of width up to 8 is one word.
 func appendGroups(dst []byte, v []int32, width uint) []byte {

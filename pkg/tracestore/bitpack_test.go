@@ -27,6 +27,30 @@ func TestHybridReadsWhatItWrote(t *testing.T) {
 	}
 }
 
+// TestBitsAreReadAsHybrid of any length, with runs that begin and end anywhere.
+func TestBitsAreReadAsHybrid(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	for range 5000 {
+		want := make([]int32, rng.IntN(400))
+		stay := 1 + rng.IntN(200)
+		for i := range want {
+			if want[i] = int32(rng.IntN(2)); i > 0 && rng.IntN(stay) > 0 {
+				want[i] = want[i-1]
+			}
+		}
+		bits := make([]byte, (len(want)+7)/8)
+		for i, x := range want {
+			bits[i/8] |= byte(x) << (i % 8)
+		}
+		if k := len(want) % 8; k > 0 && rng.IntN(2) == 0 {
+			bits[len(bits)-1] |= 0xff << k // what lies behind the last
+		}
+		got := make([]int32, len(want))
+		require.True(t, readHybrid(appendBits(nil, bits, len(want)), 1, got))
+		require.Equal(t, want, got)
+	}
+}
+
 func TestDeltaReadsWhatItWrote(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for bits := 1; bits <= 64; bits++ {

@@ -71,6 +71,7 @@ type parquetWriter struct {
 	packed []byte
 	head   []byte
 	codes  []int32
+	bits   []byte
 }
 
 const parquetMagic = "PAR1"
@@ -246,26 +247,26 @@ func (p *parquetWriter) dataPage(d *colDef, v *vector, c *chunk, from, to int) (
 
 // levels writes which rows have a value, 4 bytes of length before it.
 func (p *parquetWriter) levels(v *vector, from, to int) {
-	p.codes = grown(p.codes, to-from)
+	n := to - from
+	p.bits = append(p.bits[:0], make([]byte, (n+7)/8)...)
 	switch {
 	case v.codes != nil:
 		for i, x := range v.codes[from:to] {
-			p.codes[i] = int32(1 - uint32(x)>>31) // -1 is null
+			p.bits[i/8] |= byte(^uint32(x)>>31) << (i % 8) // -1 is null
 		}
 	case v.null != nil:
 		for i, null := range v.null[from:to] {
-			p.codes[i] = 1
-			if null {
-				p.codes[i] = 0
+			if !null {
+				p.bits[i/8] |= 1 << (i % 8)
 			}
 		}
 	default:
-		for i := range p.codes {
-			p.codes[i] = 1
+		for i := range p.bits {
+			p.bits[i] = 0xff
 		}
 	}
 	p.page = append(p.page, 0, 0, 0, 0)
-	p.page = appendHybrid(p.page, p.codes, 1)
+	p.page = appendBits(p.page, p.bits, n)
 	binary.LittleEndian.PutUint32(p.page, uint32(len(p.page)-4))
 }
 

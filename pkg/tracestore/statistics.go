@@ -52,28 +52,40 @@ func (s *statCounter) group(v *vector, kind model.ValueKind, page int) {
 	s.values(v, kind, page, values)
 }
 
+// values counts a page's rows by code first: few values are on it.
 func (s *statCounter) values(v *vector, kind model.ValueKind, page int, values []model.Value) {
-	at := make([]*valueStat, len(values))
-	for i := range v.n {
-		code := int32(-1)
+	at, rows := make([]*valueStat, len(values)), make([]int64, len(values))
+	for from := 0; from < v.n; from += pageRows {
+		to := min(v.n, from+pageRows)
+		clear(rows)
 		switch {
 		case v.codes != nil:
-			code = v.codes[i]
-		case kind == model.KindBool && !v.null[i]:
-			code = int32(v.ints[i] & 1)
-		}
-		if code < 0 {
-			continue
-		}
-		x := at[code]
-		if x == nil {
-			if x = s.value(values[code]); x == nil {
-				return
+			for _, code := range v.codes[from:to] {
+				if code >= 0 {
+					rows[code]++
+				}
 			}
-			at[code] = x
+		case kind == model.KindBool:
+			for i := from; i < to; i++ {
+				if !v.null[i] {
+					rows[v.ints[i]&1]++
+				}
+			}
 		}
-		x.rows++
-		x.pages.add(page + i/pageRows)
+		for code, n := range rows {
+			if n == 0 {
+				continue
+			}
+			x := at[code]
+			if x == nil {
+				if x = s.value(values[code]); x == nil {
+					return
+				}
+				at[code] = x
+			}
+			x.rows += n
+			x.pages.add(page + from/pageRows)
+		}
 	}
 }
 
