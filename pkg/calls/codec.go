@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+
+	"braid/pkg/model"
 )
 
 // Append writes a graph behind dst: uv is an unsigned varint, sv a zigzag one.
@@ -115,10 +117,6 @@ func (w *writer) latency(l *latencyCount) {
 
 var errGraph = errors.New("bytes of a service graph end too early or name what is not there")
 
-// maxBucket bounds the buckets of a latency: those of a sketch of any int64 lie
-// far within.
-const maxBucket = 1 << 15
-
 // ReadGraph reads what Append wrote, and returns what follows it. No input makes
 // it panic or take memory without bound.
 func ReadGraph(b []byte) (*Graph, []byte, error) {
@@ -203,7 +201,7 @@ func (r *reader) latency(l *latencyCount) {
 	if n == 0 {
 		return
 	}
-	if low < -maxBucket || low+int64(n) > maxBucket {
+	if !model.DurationBuckets(low, n) {
 		r.b, r.failed = nil, true
 		return
 	}

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -49,6 +50,29 @@ func TestGraphComesBackFromItsBytes(t *testing.T) {
 				require.InDelta(t, orZero(want.Services[i].Latency.Quantile(q)), orZero(have.Services[i].Latency.Quantile(q)), 0)
 			}
 		}
+	}
+}
+
+// TestReadGraphBoundsBuckets of which a part would make merging take all memory.
+func TestReadGraphBoundsBuckets(t *testing.T) {
+	for _, low := range []int64{-1 << 40, -1<<15 - 1, 1 << 15, math.MaxInt64} {
+		w := writer{}
+		for range 3 { // low and high start, dropped
+			w.sv(0)
+		}
+		w.uv(1)
+		w.uv(0) // the name
+		w.uv(0) // edges
+		w.uv(1)
+		w.uv(0)
+		for range 4 + 3 { // counts; count, sum and zero
+			w.sv(1)
+		}
+		w.sv(low)
+		w.uv(1)
+		w.sv(1)
+		_, _, err := ReadGraph(w.b)
+		require.ErrorIs(t, err, errGraph, "low %d", low)
 	}
 }
 

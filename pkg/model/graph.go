@@ -59,6 +59,13 @@ type LatencyBuckets struct {
 	Counts []int64
 }
 
+// DurationBuckets reports whether n buckets from low on may be those of
+// durations: who reads them from elsewhere makes room for all between two.
+func DurationBuckets(low int64, n int) bool {
+	const most = 1 << 15 // any int64 lies far within
+	return low >= -most && low <= most-int64(n)
+}
+
 // Merge adds another.
 func (l *Latency) Merge(o *Latency) {
 	l.Count, l.Sum, l.Zero = l.Count+o.Count, l.Sum+o.Sum, l.Zero+o.Zero
@@ -118,6 +125,8 @@ func (l *Latency) UnmarshalJSON(b []byte) error {
 	*l = Latency{Count: x.Count, Sum: x.Sum, Zero: x.Zero}
 	switch {
 	case len(x.Buckets) == 0:
+	case !DurationBuckets(int64(x.Low), len(x.Buckets)):
+		return fmt.Errorf("bucket %d and %d behind it are of no duration", x.Low, len(x.Buckets)-1)
 	case x.Scale == SketchScale:
 		l.Buckets = []LatencyBuckets{{x.Low, x.Buckets}}
 	case x.Scale != 0:

@@ -73,5 +73,10 @@ func TestSketchOfAnotherScale(t *testing.T) {
 	require.NoError(t, l.UnmarshalJSON([]byte(`{"Count":3,"Sum":30,"Low":500,"Buckets":[1,0,2]}`)))
 	require.InEpsilon(t, formerValue(502), l.Quantile(1), 0.02)
 	require.InEpsilon(t, formerValue(500), l.Quantile(0), 0.02)
+	for _, low := range []string{"-2147483648", "40000", "2147483647"} {
+		for _, scale := range []string{"0", "35"} {
+			require.ErrorContains(t, l.UnmarshalJSON([]byte(`{"Scale":`+scale+`,"Count":1,"Low":`+low+`,"Buckets":[1]}`)), "no duration")
+		}
+	}
 	require.ErrorContains(t, l.UnmarshalJSON([]byte(`{"Scale":9,"Count":1,"Buckets":[1]}`)), "9 buckets")
 }
