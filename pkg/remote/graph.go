@@ -56,12 +56,17 @@ func (c *Client) TraceIDs(ctx context.Context, t tenant.ID, r model.TimeRange, l
 	return out, nil
 }
 
-// graphSource returns the source of traces as one that keeps the service graph.
-func (s *server) graphSource() (query.GraphSource, error) {
-	if g, ok := s.src.Traces.(query.GraphSource); ok {
-		return g, nil
+// tracesAs returns the source of traces as one that can do more than each has to.
+func tracesAs[T any](s *server, lacks string) (T, error) {
+	src, ok := s.src.Traces.(T)
+	if !ok {
+		return src, fmt.Errorf("%w: this source %s", errors.ErrUnsupported, lacks)
 	}
-	return nil, fmt.Errorf("%w: this source keeps no service graph", errors.ErrUnsupported)
+	return src, nil
+}
+
+func (s *server) graphSource() (query.GraphSource, error) {
+	return tracesAs[query.GraphSource](s, "keeps no service graph")
 }
 
 func (s *server) ServiceGraph(q *storev1.Question, out stream) error {

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"braid/pkg/model"
@@ -75,12 +74,8 @@ func (c *Client) SpansAt(ctx context.Context, t tenant.ID, id model.TraceID, ver
 	return out, nil
 }
 
-// outlineSource returns the source of traces as one that makes outlines.
 func (s *server) outlineSource() (query.OutlineSource, error) {
-	if src, ok := s.src.Traces.(query.OutlineSource); ok {
-		return src, nil
-	}
-	return nil, fmt.Errorf("%w: this source makes no outlines of traces", errors.ErrUnsupported)
+	return tracesAs[query.OutlineSource](s, "makes no outlines of traces")
 }
 
 func (s *server) Outline(q *storev1.Question, out stream) error {
