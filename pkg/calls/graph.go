@@ -221,7 +221,7 @@ func (g *Graph) Borrow(o *Graph) {
 }
 
 func (g *Graph) join(o *Graph, sign int64, latency func(to, from *latencyCount)) {
-	if len(g.edges) == 0 { // room in one piece
+	if len(g.edges) == 0 && len(o.edges) <= MaxEdges { // room in one piece
 		room := make([]edgeCount, len(o.edges))
 		g.edges = make(map[edgeKey]*edgeCount, len(o.edges))
 		for k := range o.edges {

@@ -123,14 +123,14 @@ func (ta *tally) copy(st *tenantState) {
 
 // writeState writes what waits from where it is: it is most of a state.
 func (g *Generator) writeState(st *state) error {
-	pieces, err := encodeState(st)
+	parts, err := encodeState(st)
 	if err != nil {
 		return err
 	}
-	return replaceFile(g.opts.FS, g.opts.Dir, stateFile, pieces)
+	return replaceFile(g.opts.FS, g.opts.Dir, stateFile, parts)
 }
 
-// encodeState returns the file's pieces, one behind the other.
+// encodeState returns the file's parts, one behind the other.
 func encodeState(st *state) ([][]byte, error) {
 	small := *st
 	small.Tenants = slices.Clone(st.Tenants)
@@ -149,27 +149,27 @@ func encodeState(st *state) ([][]byte, error) {
 		return nil, fmt.Errorf("cannot encode the state: %d bytes of counters", len(first))
 	}
 	binary.BigEndian.PutUint32(first[head+4:], uint32(len(first)-head-8))
-	pieces := [][]byte{first}
+	parts := [][]byte{first}
 	for i := range st.Tenants {
 		w := st.Tenants[i].Waiting
-		pieces = append(pieces, binary.BigEndian.AppendUint64(nil, uint64(len(w))), w)
+		parts = append(parts, binary.BigEndian.AppendUint64(nil, uint64(len(w))), w)
 	}
 	sum := crc32.Checksum(first[head+4:], castagnoli)
-	for _, p := range pieces[1:] {
+	for _, p := range parts[1:] {
 		sum = crc32.Update(sum, castagnoli, p)
 	}
 	binary.BigEndian.PutUint32(first[head:], sum)
-	return pieces, nil
+	return parts, nil
 }
 
-// replaceFile puts a file of some pieces into its place in one step, durably.
-func replaceFile(fsys vfs.FS, dir, name string, pieces [][]byte) error {
+// replaceFile puts a file of some parts into its place in one step, durably.
+func replaceFile(fsys vfs.FS, dir, name string, parts [][]byte) error {
 	path := filepath.Join(dir, name)
 	f, err := fsys.Create(path + ".tmp")
 	if err != nil {
 		return err
 	}
-	for _, p := range pieces {
+	for _, p := range parts {
 		if err == nil {
 			_, err = f.Write(p)
 		}
@@ -212,6 +212,8 @@ func (g *Generator) load() error {
 	return nil
 }
 
+var errParts = errors.New("a part of the state is longer than the file")
+
 func decodeState(raw []byte) (*state, error) {
 	head := len(stateMagic)
 	if len(raw) < head+4 || string(raw[:head]) != stateMagic && string(raw[:head]) != formerMagic {
@@ -226,7 +228,7 @@ func decodeState(raw []byte) (*state, error) {
 		return st, gob.NewDecoder(bytes.NewReader(rest)).Decode(st)
 	}
 	if len(rest) < 4 || uint64(binary.BigEndian.Uint32(rest)) > uint64(len(rest)-4) {
-		return nil, errState
+		return nil, errParts
 	}
 	n := 4 + int(binary.BigEndian.Uint32(rest))
 	if err := gob.NewDecoder(bytes.NewReader(rest[4:n])).Decode(st); err != nil {
@@ -234,7 +236,7 @@ func decodeState(raw []byte) (*state, error) {
 	}
 	for rest, i := rest[n:], 0; i < len(st.Tenants); i++ {
 		if len(rest) < waitingLenSize || binary.BigEndian.Uint64(rest) > uint64(len(rest)-waitingLenSize) {
-			return nil, errState
+			return nil, errParts
 		}
 		n := waitingLenSize + int(binary.BigEndian.Uint64(rest))
 		st.Tenants[i].Waiting, rest = rest[waitingLenSize:n], rest[n:]

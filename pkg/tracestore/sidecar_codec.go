@@ -100,8 +100,8 @@ func (s *sidecar) encodeSection(id uint8, e *enc) {
 // then the next, which an entropy coder likes better.
 func planes(e *enc, v *numbers) {
 	var or uint32
-	n0 := uint32(v.len())
-	for i := range n0 {
+	rows := uint32(v.len())
+	for i := range rows {
 		or |= v.at(i)
 	}
 	n := byte(0)
@@ -110,27 +110,28 @@ func planes(e *enc, v *numbers) {
 	}
 	e.byte(n)
 	for b := byte(0); b < n; b++ {
-		for i := range n0 {
+		for i := range rows {
 			e.b = append(e.b, byte(v.at(i)>>(8*b)))
 		}
 	}
 }
 
 func readPlanes(d *dec, n int) numbers {
-	v := newNumbers(n)
 	k := d.byte()
 	if k > 4 {
 		d.fail()
 	}
-	var planes [4][]byte
-	for b := range k {
-		if planes[b&3] = d.take(uint64(n)); d.err != nil {
-			return numbers{}
-		}
+	var bytes [][]byte // by significance
+	for len(bytes) < int(k) && d.err == nil {
+		bytes = append(bytes, d.take(uint64(n)))
 	}
+	if d.err != nil {
+		return numbers{}
+	}
+	v := newNumbers(n)
 	for i := range n {
 		x := uint32(0)
-		for b, p := range planes[:k&7] {
+		for b, p := range bytes {
 			x |= uint32(p[i]) << (8 * b)
 		}
 		v.add(x)
