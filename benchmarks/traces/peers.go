@@ -24,7 +24,9 @@ const settle = 40 * time.Second
 var (
 	victoriaTraces = peer{launchVictoria, func(_ *server, g *generator) []httpQuestion { return jaegerQuestions(g, "/select/jaeger/api") }, false, "/select/jaeger/api/traces/"}
 	tempo          = peer{launchTempo, tempoQuestions, true, "/api/v2/traces/"}
-	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion { return jaegerV3Questions(g) }, false, "/api/v3/traces/"}
+	jaeger         = peer{launchJaeger, func(_ *server, g *generator) []httpQuestion {
+		return append(jaegerV3Questions(g), dependencies(g, "/api"))
+	}, false, "/api/v3/traces/"}
 )
 
 // bench gives a peer the load, and asks it. What it has acknowledged may be in
@@ -203,7 +205,6 @@ func jaegerV3Questions(g *generator) []httpQuestion {
 		{"status code 500 of a service, summaries (v3)", find("trace-summaries", failed...), summary, false},
 		{"services (v3)", "/api/v3/services", `"service-`, false},
 		{"operations of a service (v3)", "/api/v3/operations?service=service-07", `"GET /api`, false},
-		dependencies(g, "/api"),
 	}
 }
 

@@ -386,7 +386,7 @@ func (s *server) questions(g *generator) []httpQuestion {
 		{"tag values of http.route", "/api/v2/search/tag/span.http.route/values?" + s.window(g), `"value":`, true},
 		{"tag names", "/api/v2/search/tags?" + s.window(g), `"tags":`, true},
 		{"service graph (native)", fmt.Sprintf("/api/braid/v1/services?startNs=%d&endNs=%d", g.begun, g.now+2e9), `"service-`, false},
-	}, append(jaegerQuestions(g, "/api"), jaegerV3Questions(g)[:9]...)...) // the last is in both
+	}, append(jaegerQuestions(g, "/api"), jaegerV3Questions(g)...)...)
 }
 
 // ask prints a table: CPU of the server, wall time as the client sees it, how
